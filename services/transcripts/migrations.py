@@ -68,6 +68,7 @@ async def _indexes_of_retention(db: Database) -> None:
             ],
             "questions": [
                 IndexModel([("expires_at", ASCENDING)], name="expiry"),
+                IndexModel([("erasing.at", ASCENDING)], name="erasing", sparse=True),
                 IndexModel([("hold.until", ASCENDING)], name="hold", sparse=True),
                 IndexModel([("department", ASCENDING), ("at", ASCENDING)], name="left"),
                 IndexModel([("department", ASCENDING), ("done_at", ASCENDING)], name="answered"),

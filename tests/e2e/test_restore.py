@@ -12,7 +12,7 @@ from tests.e2e.test_files import PNG
 from tests.support.clients import Agent, Citizen, agent, citizen, http_client, new_id, pair, say, until_blue
 from tests.support.servers import OUR_VARIABLES, ROOT, System, running_system
 
-SECRET = {"TOKEN_SECRET": "0123456789abcdef" * 4}  # operators keep it apart from the data
+SECRET = {"TOKEN_SECRET": "a secret of the tests alone, long enough"}  # operators keep it apart from the data
 FORMATS = ("txt", "json", "html")
 Downloads = dict[str, bytes]
 

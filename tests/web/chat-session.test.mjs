@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import test, { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+// What the session loads when it is needed: here it is there before, because the time of these tests is not the real one.
+import "../../services/gateway/web/widget/chat-over-http.js";
 import { createStore, joinChat } from "../../services/gateway/web/widget/chat-session.js";
 
 const RECORD = { chat_id: "11111111-2222-4333-8444-555555555555", token: "secret", websocket: "/ws/citizen" };

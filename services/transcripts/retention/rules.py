@@ -49,3 +49,8 @@ def obstacle(chat: Mapping[str, Any] | None, now: datetime) -> Obstacle | None:
     if closed_at > now - SETTLED:
         return Obstacle.RECENT
     return Obstacle.ON_HOLD if is_held(chat, now) else None
+
+
+def obstacle_of_question(question: Mapping[str, Any], now: datetime) -> Obstacle | None:
+    """Return why a left question that has no chat is not erased now, or None when it may be."""
+    return Obstacle.ON_HOLD if not question.get("erasing") and is_held(question, now) else None

@@ -5,6 +5,7 @@ Collections:
 - chats: the members `hold` {reason, by, since, until} and `erasing` {at, by}, and `gone`, the parts that were deleted
   before the conversation. A chat is claimed for its erasure by one update that sees its hold; it cannot be held after
   that. Its document is deleted last, so an interrupted erasure is found again.
+- questions: the members `hold` and `erasing` too, for a left question that has no chat.
 - erased: {_id: chat_id, department, at, by, again_at}: the numbers of erased chats. They keep late events from
   bringing a chat back. They name no person.
 - deletions: {_id: "<category>:<chat_id>", chat_id, department, category, by, at, n}: what was deleted. A row is written
@@ -36,6 +37,7 @@ from services.transcripts.retention.rules import (
     Obstacle,
     is_held,
     obstacle,
+    obstacle_of_question,
 )
 
 By = Literal["period", "operator"]
@@ -66,9 +68,10 @@ class Erasures:
         return sorted({d for d in (*of_chats, *of_questions) if isinstance(d, str)})
 
     async def interrupted(self, limit: int) -> list[str]:
-        """Return chats whose erasure was begun and not finished."""
-        found = self._chats.find({"erasing.at": {"$exists": True}}, {"_id": True}).limit(limit)
-        return [d["_id"] async for d in found]
+        """Return chats, and left questions without a chat, whose erasure was begun and not finished."""
+        begun = {"erasing.at": {"$exists": True}}
+        found = [c.find(begun, {"_id": True}).limit(limit) for c in (self._chats, self._questions)]
+        return [d["_id"] for one in found async for d in one][:limit]
 
     async def expired(self, department: str, before: datetime, now: datetime, limit: int) -> list[str]:
         """Return chats of a department that ended before this time and are not on hold, the oldest first."""
@@ -106,9 +109,9 @@ class Erasures:
         chat = await self._chats.find_one({"_id": chat_id}, _STATE)
         if chat is not None:
             return obstacle(chat, now)
-        question = await self._questions.find_one({"_id": chat_id}, {"hold": True})
+        question = await self._questions.find_one({"_id": chat_id}, _STATE)
         if question is not None:
-            return Obstacle.ON_HOLD if is_held(question, now) else None
+            return obstacle_of_question(question, now)
         if await self.erased([chat_id]) or await self._is_left(chat_id):
             return None
         return Obstacle.UNKNOWN
@@ -118,15 +121,17 @@ class Erasures:
 
         When its period has ended, its left question stays: that has a period of its own.
         """
-        while (why_not := await self.check(chat_id, now)) is None:
-            chat = await self._chats.find_one({"_id": chat_id}, _STATE)
-            if chat is None or chat.get("erasing"):
-                break
-            seen = {"_id": chat_id, "erasing": None, "hold": chat.get("hold")}
-            claim = {"$set": {"erasing": {"at": now, "by": by}}}
-            if (await self._chats.update_one(seen, claim)).modified_count:
-                break
-        if why_not is None:
+        for collection, judge in ((self._chats, obstacle), (self._questions, obstacle_of_question)):
+            while (found := await collection.find_one({"_id": chat_id}, _STATE)) is not None:
+                if (why_not := judge(found, now)) is not None:
+                    return why_not
+                # what is claimed is the state that was judged: a hold that came in between is judged in the next turn
+                seen = {"_id": chat_id, "erasing": None, "hold": found.get("hold")}
+                claim = {"$set": {"erasing": {"at": now, "by": by}}}
+                if found.get("erasing") or (await collection.update_one(seen, claim)).modified_count:
+                    await self._finish(chat_id, by, now)
+                    return None
+        if (why_not := await self.check(chat_id, now)) is None:  # there is something left, and nothing to claim
             await self._finish(chat_id, by, now)
         return why_not
 
@@ -142,7 +147,8 @@ class Erasures:
 
     async def _finish(self, chat_id: str, by: By, now: datetime) -> None:
         chat = await self._chats.find_one({"_id": chat_id}, _STATE)
-        erasing = (chat or {}).get("erasing") or {"at": now, "by": by}
+        claimed = chat or await self._questions.find_one({"_id": chat_id}, _STATE) or {}
+        erasing = claimed.get("erasing") or {"at": now, "by": by}
         department = (chat or {}).get("department") or await self._department(chat_id)
         first = {"department": department, "at": erasing["at"], "by": erasing["by"]}
         change = {"$setOnInsert": first, "$set": {"again_at": now + AGAIN_AFTER}}
@@ -239,7 +245,7 @@ class Erasures:
         chat = await self._chats.update_one({"_id": wanted.chat_id, "erasing": None}, change)
         if not chat.matched_count and await self._chats.find_one({"_id": wanted.chat_id}, {"_id": True}):
             return None  # it is being erased
-        question = await self._questions.update_one({"_id": wanted.chat_id}, change)
+        question = await self._questions.update_one({"_id": wanted.chat_id, "erasing": None}, change)
         if not chat.matched_count and not question.matched_count:
             return None
         return await self._receipt("hold", wanted, now, until=wanted.until)

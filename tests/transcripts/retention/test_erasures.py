@@ -4,6 +4,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from services.common.internal_api.erasures import EraseWanted, HoldWanted, LiftWanted
 from services.transcripts.retention.rules import SETTLED, Obstacle
 from services.transcripts.retention.store import Erasures
@@ -89,14 +91,23 @@ async def test_a_left_question_without_a_chat_is_erased_and_held_by_its_number(a
     assert await archive.words("kwetterbes") == []
 
 
-async def test_of_a_hold_and_an_erasure_at_once_one_succeeds(archive: Archive) -> None:
-    for _ in range(10):
-        chat = await archive.chat(parts=False)
+@pytest.mark.parametrize("kind", ["chat", "question without a chat"])
+async def test_of_a_hold_and_an_erasure_at_once_one_succeeds(archive: Archive, kind: str) -> None:
+    for _ in range(20):
+        number = new_id()
+        if kind == "chat":
+            number = await archive.chat(parts=False)
+        else:
+            await archive.question(number, word="kwetterbes")
         why_not, held = await asyncio.gather(
-            archive.erasures.erase(chat, "operator", NOW), archive.erasures.hold(hold(chat), NOW)
+            archive.erasures.erase(number, "operator", NOW), archive.erasures.hold(hold(number), NOW)
         )
         assert (why_not is Obstacle.ON_HOLD) == (held is not None)
-        assert bool(await archive.places(chat)) == (held is not None)
+        left = await archive.places(number) if kind == "chat" else await archive.words("kwetterbes")
+        assert bool(left) == (held is not None)
+        if held is not None:
+            assert await archive.erasures.lift(LiftWanted(chat_id=number, **WORDS), NOW) is not None
+            assert await archive.erasures.erase(number, "operator", NOW) is None
 
 
 class Killed(BaseException):
@@ -142,6 +153,26 @@ async def test_an_erasure_that_is_killed_at_any_write_is_finished_by_the_next_ro
     sums = {r.category: (r.chats, r.items) for r in await archive.erasures.report(OPENED_AT, NOW + SETTLED)}
     assert sums["files"] == (killed + 1, 2 * (killed + 1))
     assert sums["conversation"] == (killed + 1, 3 * (killed + 1))
+
+
+async def test_a_killed_erasure_of_a_question_without_a_chat_is_finished_by_the_next_round(archive: Archive) -> None:
+    killed = 0
+    while True:
+        number = new_id()
+        await archive.question(number, word="kwetterbes")
+        mortal = Erasures(Mortal(archive.database, [killed + 1]))  # type: ignore[arg-type]
+        try:
+            await mortal.erase(number, "operator", NOW)
+        except Killed:
+            killed += 1
+        else:
+            break
+        claimed = killed > 1 and await archive.words("kwetterbes") != []
+        assert await archive.erasures.interrupted(10) == ([number] if claimed else [])
+        assert await archive.erasures.erase(number, "period" if killed > 1 else "operator", NOW) is None
+        assert await archive.words("kwetterbes") == []
+        assert await archive.erasures.interrupted(10) == []
+    assert killed >= 3
 
 
 async def test_what_lands_late_is_erased_a_day_later(archive: Archive) -> None:
