@@ -1,6 +1,6 @@
 """Entry point of `python -m services.gateway`."""
 
-from services.common.runtime import gc_tuning  # noqa: F401  (first: it prevents imports of the others)
+from services.common.runtime import gc_tuning, without_cryptography  # noqa: F401  (first: they prevent imports)
 from services.common.runtime.service import run
 from services.gateway.app import create_app
 from services.gateway.settings import Settings

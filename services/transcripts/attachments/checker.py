@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, Workers
-from services.transcripts.attachments import judging
-from services.transcripts.attachments.judging import Verdict
-from services.transcripts.attachments.kinds import Finding, Reason, Refused
+from services.transcripts.attachments import jobs
+from services.transcripts.attachments.kinds import Finding, Reason, Refused, Verdict
 
 log = structlog.get_logger()
 
@@ -57,10 +56,10 @@ class Checker:
             CannotCheck: No process can be started.
         """
         async with self._documents if _is_document(file) else contextlib.nullcontext(), self._turns:
-            job = judging.job(await asyncio.to_thread(_whole, file), name, self._policy)
+            job = jobs.write_job(await asyncio.to_thread(_whole, file), name, self._policy)
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    return judging.verdict_of(await self._workers.run(job))
+                    return jobs.read_answer(await self._workers.run(job))
                 except JobFailed as failed:
                     log.warning("attachment_not_checked", reason=failed.reason, size=len(job), attempt=attempt)
                     if isinstance(failed, NotStarted):

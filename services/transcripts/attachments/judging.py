@@ -1,18 +1,13 @@
 """RULES of judging a file: its type, whether it is accepted, and what of it is stored. No I/O.
 
-Worker processes judge files. A job (the file, its name and the policy) and its answer (the verdict or the refusal) are
-passed as bytes.
+Worker processes judge files. Only they load this module and those of the file types; the service itself has `jobs`.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from services.transcripts.attachments import compound, documents, images, pdfs, texts
+from services.transcripts.attachments import compound, documents, images, jobs, pdfs, texts
 from services.transcripts.attachments.kinds import (
     CSV,
     GIF,
@@ -25,6 +20,7 @@ from services.transcripts.attachments.kinds import (
     Kind,
     Reason,
     Refused,
+    Verdict,
     refuse,
 )
 from services.transcripts.attachments.kinds import PDF as PDF_KIND
@@ -33,16 +29,6 @@ _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs",
 _MOST_PIXELS = 600_000_000  # an A0 plan at 600 dots per inch; a viewer needs four bytes for each
 _TABLES = (".csv", ".tsv", ".tab")
 _AVIF = (b"avif", b"avis")
-_LENGTH = struct.Struct("!L")
-MOST_NAME = 1_000  # characters of a name that are checked
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The type of a file, and what is stored instead of the file, if anything."""
-
-    kind: Kind
-    stored: bytes | None = None
 
 
 def judge(content: bytes, name: str, policy: frozenset[Finding] = STRICT) -> Verdict:
@@ -136,41 +122,11 @@ def begin() -> Callable[[bytes], bytes]:
     return answer
 
 
-def job(content: bytes, name: str, policy: frozenset[Finding]) -> bytes:
-    """Return the job of checking a file."""
-    return _join({"name": name[-MOST_NAME:], "policy": sorted(policy)}, content)
-
-
-def answer(asked: bytes) -> bytes:
-    """Check the file of a job. Return the verdict as bytes."""
-    head, content = _split(asked)
-    del asked
+def answer(job: bytes) -> bytes:
+    """Judge the file of a job. Return the answer to the job."""
+    content, name, policy = jobs.read_job(job)
+    del job
     try:
-        verdict = judge(content, head["name"], frozenset(Finding(f) for f in head["policy"]))
+        return jobs.verdict_answer(judge(content, name, policy))
     except Refused as refused:
-        return _join({"reason": refused.reason, "found": refused.found}, b"")
-    kind = {"content_type": verdict.kind.content_type, "endings": verdict.kind.endings}
-    return _join(kind, verdict.stored or b"")
-
-
-def verdict_of(answered: bytes) -> Verdict:
-    """Return the verdict in an answer.
-
-    Raises:
-        Refused: The file is not accepted.
-    """
-    head, stored = _split(answered)
-    if "reason" in head:
-        raise Refused(Reason(head["reason"]), head["found"])
-    return Verdict(Kind(head["content_type"], tuple(head["endings"])), stored or None)
-
-
-def _join(head: dict[str, Any], content: bytes) -> bytes:
-    encoded = json.dumps(head).encode()
-    return _LENGTH.pack(len(encoded)) + encoded + content
-
-
-def _split(message: bytes) -> tuple[dict[str, Any], bytes]:
-    (length,) = _LENGTH.unpack_from(message)
-    at = _LENGTH.size + length
-    return json.loads(message[_LENGTH.size : at]), message[at:]
+        return jobs.refusal_answer(refused)

@@ -1,4 +1,4 @@
-"""Allowed types, reasons for refusals, and what an operator can choose to refuse."""
+"""Allowed types, verdicts, reasons for refusals, and what an operator can choose to refuse."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ class Kind:
 
     content_type: str
     endings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The type of a file that is accepted, and what is stored instead of the file, if anything."""
+
+    kind: Kind
+    stored: bytes | None = None
 
 
 ALLOWED = ("pdf", "png", "jpeg", "gif", "webp", "text", "csv", "opendocument", "office")

@@ -19,3 +19,12 @@ def test_a_service_at_rest_has_not_loaded_what_it_does_not_use(service: str) -> 
     assert not loaded & {*UNUSED, "typst", "fontTools"}
     assert service == "gateway" or "aiohttp" not in loaded
     assert service != "gateway" or "pymongo" not in loaded
+    assert service == "presence" or "cryptography" not in loaded
+
+
+def test_only_the_processes_that_judge_files_load_the_readers_of_their_types() -> None:
+    code = "import sys, services.transcripts.__main__; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    package = "services.transcripts.attachments"
+    assert {f"{package}.checker", f"{package}.jobs"} <= set(shown)
+    assert not {f"{package}.{name}" for name in ("judging", "pdfs", "documents", "office", "images")} & set(shown)
