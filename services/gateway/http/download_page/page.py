@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from services.common.config.departments import LOCALES
-from services.common.templates import load_template
 from services.common.texts import Catalogue, supported_language
+from services.gateway.http.citizen_page import common_values, load_page
 
 TEXTS = Catalogue(Path(__file__).parent / "translations")
 FORMATS = ("pdf", "html", "txt", "json")
-_TEMPLATE = load_template(Path(__file__).parent / "page.html")
+_TEMPLATE = load_page(Path(__file__).parent)
 
 
 def render(locale: str, problem: str = "", typed: str = "", chosen: str = "pdf", seconds: int = 0) -> str:
@@ -27,9 +25,7 @@ def render(locale: str, problem: str = "", typed: str = "", chosen: str = "pdf",
     locale = supported_language(locale)
     known = problem if not problem or TEXTS.has(problem) else "unavailable"
     return _TEMPLATE.render(
-        t=partial(TEXTS.text, locale),
-        locale=locale,
-        languages=[(one, TEXTS.text(one, "language_name")) for one in LOCALES],
+        **common_values(TEXTS, locale, "/gesprek"),
         problem=TEXTS.text(locale, known, seconds=seconds) if known else "",
         typed=typed,
         formats=FORMATS,

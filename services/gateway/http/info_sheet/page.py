@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +15,12 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, get_day_names
 
-from services.common.config.departments import LOCALES, Calendar, Contact, Department, Span, Week, parse_hours
-from services.common.templates import load_template
+from services.common.config.departments import Calendar, Contact, Department, Span, Week, parse_hours
 from services.common.texts import Catalogue, supported_language
+from services.gateway.http.citizen_page import common_values, load_page
 
 TEXTS = Catalogue(Path(__file__).parent / "translations")
-_TEMPLATE = load_template(Path(__file__).parent / "page.html")
+_TEMPLATE = load_page(Path(__file__).parent)
 _BABEL = {"nl": "nl_BE", "fr": "fr_BE", "de": "de_BE", "en": "en_GB"}
 _DAY = {"nl": "EEEE d MMMM", "fr": "EEEE d MMMM", "de": "EEEE, d. MMMM", "en": "EEEE d MMMM"}  # patterns of CLDR
 ZONE = ZoneInfo("Europe/Brussels")  # the texts have a name for this time zone
@@ -59,9 +58,7 @@ def render(
     week = parse_hours(department.hours or office_hours)
     coming = [] if week is None else list(_coming(department, calendar, now.date()))
     return _TEMPLATE.render(
-        t=partial(TEXTS.text, locale),
-        locale=locale,
-        languages=[(one, TEXTS.text(one, "language_name")) for one in LOCALES],
+        **common_values(TEXTS, locale, f"/infofiche/{department.id}"),
         department=department,
         name=department.names.in_(locale),
         state=_state(button, locale, now),
