@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from services.common.config.departments import load_departments
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.runtime.service import Service
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons

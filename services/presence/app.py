@@ -11,9 +11,9 @@ from fastapi import FastAPI
 
 from services.common.clock import utcnow
 from services.common.config.departments import ConfigurationError, Departments, load_departments
-from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.heartbeat_listener import HeartbeatListener
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.queue_metrics import Backlog
 from services.common.messaging.retry import retry_with_backoff
 from services.common.mongo.client import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.common.clock import utcnow
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.presence.agents.session_store import Session
 from services.presence.stores import Stores
 

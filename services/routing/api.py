@@ -28,7 +28,7 @@ from services.common.internal_api.routing import (
     Chats,
     Transfer,
 )
-from services.common.messaging.connection import Unconfirmed
+from services.common.messaging.publisher import Unconfirmed
 from services.common.runtime.service import caller
 from services.routing.chats import rules, transfer_rules
 from services.routing.chats.chat import Chat, view_of

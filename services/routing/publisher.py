@@ -7,7 +7,7 @@ from collections.abc import Collection
 import structlog
 
 from services.common.events.chats import AcceptOverdue
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.routing.chats.chat import Chat, state_of
 from services.routing.chats.rules import published
 from services.routing.chats.store import Store

@@ -10,8 +10,8 @@ import structlog
 from fastapi import FastAPI
 
 from services.common.config.departments import load_departments
-from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import Consumers
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.queue_metrics import Backlog
 from services.common.messaging.retry import DEPENDENCY_ERRORS, retry_with_backoff
 from services.common.mongo.client import answer_outages, follow_time, open_database, ping, probe_write, read_time

@@ -11,7 +11,7 @@ from faststream.rabbit import RabbitRouter
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
 from services.common.events.types import is_id
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.subscribers import subscribe
 from services.transcripts import metrics
 from services.transcripts.log.store import Store

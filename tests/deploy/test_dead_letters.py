@@ -21,7 +21,7 @@ from deploy.local.settings import Refusal
 from services.common.events.codec import encode
 from services.common.events.messages import MessagePosted
 from services.common.events.types import Party, Sender
-from services.common.messaging.connection import declare_topology
+from services.common.messaging.declarations import declare_topology
 from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, Broker, unique
 
 SECRET_WORDS = "mijn rijksregisternummer is 85.07.30-033.28"

@@ -18,7 +18,7 @@ from yarl import URL
 from deploy.check import broker as of_broker
 from deploy.check import database, others
 from deploy.check.result import Result, table
-from services.common.messaging.connection import declare_topology
+from services.common.messaging.declarations import declare_topology
 from tests.support.database_users import Role, Users, database_with_users
 from tests.support.servers import ROOT, Account, Broker, unique
 

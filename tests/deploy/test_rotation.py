@@ -15,7 +15,8 @@ from deploy.manifests import rights
 from services.common.config.settings import Settings
 from services.common.events.chats import CitizenArrived
 from services.common.http.tokens import Keys
-from services.common.messaging.connection import Publisher, Unconfirmed, declare_topology
+from services.common.messaging.declarations import declare_topology
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import open_database
 from tests.support.database_users import database_with_users
 from tests.support.event_samples import CHAT

@@ -20,8 +20,9 @@ from services.common.config.settings import Settings
 from services.common.events.chats import CitizenArrived
 from services.common.events.event import Event
 from services.common.messaging import connection, consumer, topology
-from services.common.messaging.connection import BrokerConnection, Publisher, Unconfirmed
+from services.common.messaging.connection import BrokerConnection
 from services.common.messaging.consumer import Consumers
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.messaging.subscribers import subscribe
 from services.common.mongo import client as database_client
 from services.common.mongo.client import open_database, ping, probe_write

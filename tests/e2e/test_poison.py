@@ -25,7 +25,7 @@ from services.common.events.codec import encode
 from services.common.events.event import Event
 from services.common.events.messages import NotePosted, NoteStored
 from services.common.messaging import topology
-from services.common.messaging.connection import declare_topology
+from services.common.messaging.declarations import declare_topology
 from services.transcripts.log.store import Store
 from tests.support.servers import PATIENCE, ROOT, checks_at, in_thread, running, wait_for
 from tests.transcripts import conftest as transcripts

@@ -27,7 +27,7 @@ from deploy.local import rabbitmq as node
 from deploy.local.settings import SERVICES
 from services.common.events.codec import AnyEvent
 from services.common.messaging import topology
-from services.common.messaging.connection import declare_topology
+from services.common.messaging.declarations import declare_topology
 from tests.e2e.test_files import PNG
 from tests.support.clients import agent, citizen, new_id, pair, say
 from tests.support.faults import ready

@@ -21,7 +21,8 @@ from yarl import URL
 from deploy.local.settings import SERVICES
 from deploy.manifests.kustomize import parse, shared, text_of
 from deploy.manifests.objects import Object, of_kind
-from services.common.messaging.connection import REFUSALS, declare_topology
+from services.common.messaging.connection import REFUSALS
+from services.common.messaging.declarations import declare_topology
 from tests.support.clients import agent, button, citizen, new_id, pair, say, until_blue, until_green
 from tests.support.database_users import Users, database_with_users
 from tests.support.servers import Broker, System, patient, running_system, unique

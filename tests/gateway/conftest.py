@@ -11,9 +11,9 @@ from tests.gateway.standing import Gateway, Parts, World, around, gateway_of, pa
 from tests.support.servers import PATIENCE, Account, Broker
 
 LIMITS: dict[str, object] = {
-    "services.common.messaging.connection.CONFIRM_TIMEOUT": PATIENCE,
+    "services.common.messaging.publisher.CONFIRM_TIMEOUT": PATIENCE,
     "services.common.messaging.connection.CONNECT_TIMEOUT": PATIENCE,
-    "services.common.messaging.connection.PREPARE_TIMEOUT": PATIENCE,
+    "services.common.messaging.publisher.PREPARE_TIMEOUT": PATIENCE,
     "services.common.runtime.http_limits.HEAD_SECONDS": PATIENCE,
     "services.common.runtime.http_limits.IDLE_SECONDS": PATIENCE,
     "services.common.runtime.service.DRAIN_LIMIT": PATIENCE,

@@ -30,7 +30,8 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher, Unconfirmed, declare_topology
+from services.common.messaging.declarations import declare_topology
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.runtime.http_limits import BoundedProtocol
 from services.common.runtime.service import Service
 from services.gateway.app import create_app

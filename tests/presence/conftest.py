@@ -16,7 +16,8 @@ from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.events.presence import ListenerEcho
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher, declare_topology
+from services.common.messaging.declarations import declare_topology
+from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
 from services.presence.agents.accounts import Account

@@ -12,7 +12,7 @@ from services.common.events.agents import AgentChanged, StateRequested
 from services.common.events.chats import AcceptOverdue, ChatState, EmptyQueue, QueueChanged
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
 from services.common.events.types import AgentState, Cause, ChatStatus, ChoiceRule, ReleaseReason
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import Database
 from services.presence import repairs as sweeps
 from services.presence.agents import store

@@ -27,7 +27,7 @@ from services.common.events.event import Event
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
 from services.common.events.types import AgentState, Cause, ChatStatus, ReleaseReason
 from services.common.internal_api.presence import Held, HoldQuery
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database, open_database
 from services.presence import repairs
 from services.presence.agents import store

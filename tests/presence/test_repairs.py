@@ -9,7 +9,7 @@ import pytest
 from services.common.events.agents import AgentChanged, SessionEnded
 from services.common.events.places import PlaceClaimed, PlaceReleased
 from services.common.events.types import Choice, ChoiceRule, ReleaseReason
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import Database
 from services.presence import repairs as sweeps
 from services.presence.agents.transitions import (

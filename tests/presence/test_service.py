@@ -25,7 +25,7 @@ from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection, ButtonColour, ButtonReason, Cause, ChatStatus, ReleaseReason
 from services.common.http.tokens import Keys
 from services.common.internal_api import presence as presence_api
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.presence.repairs import RESERVED
 from tests.presence.conftest import HASH, SECRET, Ear, eventually, listening, publishing
 from tests.support.servers import PATIENCE, ROOT, running_database

@@ -20,7 +20,7 @@ from services.common.events.places import PlaceClaimed, PlacesChanged
 from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection, Form
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
 from services.routing.chats import deadlines

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.common.messaging import connection
+from services.common.messaging import publisher
 from services.common.mongo import client
 from tests.support.servers import OUR_VARIABLES, PATIENCE
 
@@ -14,6 +14,6 @@ def lengthen_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for name in OUR_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(connection, "CONFIRM_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(publisher, "CONFIRM_TIMEOUT", PATIENCE)
     for limit in ("HELLO_LIMIT", "SELECT_LIMIT", "SOCKET_LIMIT"):
         monkeypatch.setattr(client, limit, PATIENCE)

@@ -17,8 +17,8 @@ from services.common.events.event import Event
 from services.common.events.messages import ReadShown
 from services.common.events.types import Party
 from services.common.messaging import middlewares, retry, topology
-from services.common.messaging.connection import declare_topology
 from services.common.messaging.consumer import Consumers
+from services.common.messaging.declarations import declare_topology
 from services.common.messaging.subscribers import PREFETCH, subscribe
 from tests.support.event_samples import CHAT
 from tests.support.servers import PATIENCE

@@ -16,9 +16,10 @@ from services.common.events.codec import decode, encode
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessageRefused, MessageStored
 from services.common.events.types import Attachment, Cause, ChatStatus, CloseReason, Entry, Party, Sender
-from services.common.messaging import connection as messaging_connection
+from services.common.messaging import publisher as messaging_publisher
 from services.common.messaging import retry
-from services.common.messaging.connection import Publisher, declare_topology
+from services.common.messaging.declarations import declare_topology
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.topology import routing_key
 from services.common.mongo import client as mongo_client
 from services.common.mongo.client import Database, open_database
@@ -79,7 +80,7 @@ def attachment(id_: str = "file") -> Attachment:
 
 
 LIMITS = (
-    (messaging_connection, "CONFIRM_TIMEOUT"),
+    (messaging_publisher, "CONFIRM_TIMEOUT"),
     (mongo_client, "HELLO_LIMIT"),
     (mongo_client, "SELECT_LIMIT"),
     (mongo_client, "SOCKET_LIMIT"),

@@ -11,8 +11,8 @@ from services.common.events.chats import CitizenArrived
 from services.common.events.event import Event
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import Consumers
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.subscribers import EventCodec
 from services.transcripts.consumers import Handlers, create_router
 from services.transcripts.log.store import Store

@@ -25,7 +25,8 @@ from services.common.events.event import Event
 from services.common.events.presence import GatewayConnections, ListenerEcho
 from services.common.failure_detector import ECHO_LATE, GATEWAY_LATE, FailureDetector
 from services.common.messaging import topology
-from services.common.messaging.connection import BrokerConnection, Publisher
+from services.common.messaging.connection import BrokerConnection
+from services.common.messaging.publisher import Publisher
 
 log = structlog.get_logger()
 

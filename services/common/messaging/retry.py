@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 from pymongo.errors import PyMongoError
 
-from services.common.messaging.connection import Unconfirmed
+from services.common.messaging.publisher import Unconfirmed
 
 log = structlog.get_logger()
 

@@ -33,7 +33,8 @@ from services.common.events.messages import (
 )
 from services.common.events.types import ChatStatus, Entry, Party
 from services.common.messaging import topology
-from services.common.messaging.connection import BrokerConnection, prepare_topology, underlay
+from services.common.messaging.connection import BrokerConnection, underlay
+from services.common.messaging.declarations import prepare_topology
 from services.common.observability.tracing import span
 from services.gateway.button_state import Buttons
 from services.gateway.chats.bindings import Bindings

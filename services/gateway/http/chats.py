@@ -13,7 +13,7 @@ from services.common.config.departments import Departments
 from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason
 from services.common.http.tokens import Keys
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
 from services.gateway.http.dependencies import (
     address_of,

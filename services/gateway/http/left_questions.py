@@ -20,7 +20,7 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.internal_api.routing import ChatView
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient

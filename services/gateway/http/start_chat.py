@@ -27,7 +27,7 @@ from services.common.http.tokens import Keys
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api.routing import prefix_of
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
 from services.gateway.chats.bindings import Bindings

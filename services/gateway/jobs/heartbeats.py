@@ -7,7 +7,7 @@ import asyncio
 from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.gateway.participants.sessions import Registry
 
 CITIZENS_EACH = 3  # every third list of connections includes the citizens

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from services.common.events.types import Party
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.gateway.chats.chat_state import FORGET_AFTER
 from services.gateway.chats.live_chats import LiveChats
 

@@ -18,7 +18,7 @@ from services.common.events.types import ChatStatus, Entry, Party
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions

@@ -16,7 +16,7 @@ from services.common.events.types import Party
 from services.common.http.tokens import Keys
 from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions

@@ -8,7 +8,7 @@ from services.common.events.messages import NotePosted
 from services.common.events.types import AgentState, derived_id
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.gateway.chats.chat import LiveChat
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient

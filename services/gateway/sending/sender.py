@@ -16,7 +16,7 @@ from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessagesPosted, NotePosted
 from services.common.events.types import Block, CloseReason, Party
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace, span, traceparent
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.live_chats import LiveChats

@@ -37,7 +37,7 @@ from services.common.events.types import AgentState
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.presence import Credentials
-from services.common.messaging.connection import Unconfirmed
+from services.common.messaging.publisher import Unconfirmed
 from services.presence.agents import totp
 from services.presence.agents.passwords import AT_ONCE, Passwords
 from services.presence.agents.session_store import Session

@@ -17,8 +17,8 @@ import structlog
 from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection, ReleaseReason
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
 from services.common.messaging.heartbeat_listener import HeartbeatListener
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_undecided, go_offline, go_online

@@ -11,7 +11,7 @@ import structlog
 
 from services.common.events.agents import SessionEnded
 from services.common.events.types import ReleaseReason
-from services.common.messaging.connection import Unconfirmed
+from services.common.messaging.publisher import Unconfirmed
 from services.presence.agents.session_store import Session
 from services.presence.context import Context
 from services.presence.publisher import publish_agent, publish_slot

@@ -31,7 +31,7 @@ from services.common.events.event import Event
 from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.events.types import ButtonColour
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.presence.button.rules import Crew, Light, count, light, next_revision
 from services.presence.opening_hours import Schedule, hours_at

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from services.common.events.presence import GatewayConnections
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
 from services.common.messaging.errors import BROKER_ERRORS, given_up_is_failure
 from services.common.messaging.heartbeat_listener import HeartbeatListener
+from services.common.messaging.publisher import Publisher
 
 GATEWAY_LATE = 20.0  # seconds: three lists of a gateway's chats, published every 6 s, are missing
 FORGOTTEN = 3600.0  # seconds

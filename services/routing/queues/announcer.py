@@ -15,7 +15,7 @@ from services.common.batches import batched, gather_limited
 from services.common.events.chats import EmptyQueue, QueueChanged
 from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.routing.chats.store import Store
 from services.routing.queues.store import QueueStore

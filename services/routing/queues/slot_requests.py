@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from services.common.events.places import DepartmentPlaces, PlacesChanged, PlaceWanted
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.routing.chats.chat import Chat
 from services.routing.chats.rules import requesting
 from services.routing.chats.store import Store

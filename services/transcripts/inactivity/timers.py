@@ -18,7 +18,7 @@ from services.common.events.chats import CloseRequested
 from services.common.events.event import Event
 from services.common.events.messages import CitizenSilent
 from services.common.events.types import CloseReason
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
 from services.transcripts import metrics

@@ -20,7 +20,7 @@ from services.common.events.messages import MessagePosted, MessageRefused
 from services.common.events.types import Cause, ChatStatus, Entry, Party, RefusalCode
 from services.common.lru import LruCache
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.retry import retry_with_backoff
 from services.common.observability.tracing import begin_span, begin_trace, span, within
 from services.transcripts import metrics

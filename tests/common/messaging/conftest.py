@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.common.messaging import connection, consumer
+from services.common.messaging import connection, consumer, publisher
 from tests.support.servers import PATIENCE, Account, Broker
 
 
@@ -12,7 +12,8 @@ from tests.support.servers import PATIENCE, Account, Broker
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No limit runs out because the machine stands still for some seconds; a test of a limit sets its own."""
     for module, names in (
-        (connection, ("CONNECT_TIMEOUT", "PREPARE_TIMEOUT", "CONFIRM_TIMEOUT")),
+        (connection, ("CONNECT_TIMEOUT",)),
+        (publisher, ("PREPARE_TIMEOUT", "CONFIRM_TIMEOUT")),
         (consumer, ("CONNECT_TIMEOUT", "WIDEN_LIMIT", "CANCEL_LIMIT")),
     ):
         for name in names:

@@ -1,4 +1,4 @@
-"""`connection.py` while a real broker closes connections, is killed, stands still, and comes back."""
+"""`connection.py` and `publisher.py` while a real broker closes connections, is killed, stalls, and comes back."""
 
 import asyncio
 import contextlib
@@ -27,8 +27,11 @@ from services.common.events.event import Event
 from services.common.events.messages import TypingShown
 from services.common.events.types import Party
 from services.common.messaging import connection as messaging_connection
+from services.common.messaging import publisher as messaging_publisher
 from services.common.messaging import topology
-from services.common.messaging.connection import BrokerConnection, Publisher, Unconfirmed, declare_topology
+from services.common.messaging.connection import BrokerConnection
+from services.common.messaging.declarations import declare_topology
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from tests.support.event_samples import CHAT, golden
 from tests.support.faults import freeze
 from tests.support.queue_bench import until
@@ -296,7 +299,7 @@ async def _event_ids(url: str) -> set[str]:
 async def test_a_broker_that_stands_still_is_unconfirmed_in_time_and_used_again(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging_connection, "CONFIRM_TIMEOUT", 0.5)
+    monkeypatch.setattr(messaging_publisher, "CONFIRM_TIMEOUT", 0.5)
     publisher = Publisher(patient(node.url), "still")
     async with kept(publisher.run):
         await told(publisher)

@@ -11,8 +11,8 @@ from pymongo.errors import AutoReconnect
 
 from services.common.events.event import Event
 from services.common.messaging import consumer, retry
-from services.common.messaging.connection import Unconfirmed
 from services.common.messaging.consumer import NotStopped
+from services.common.messaging.publisher import Unconfirmed
 from services.common.messaging.retry import DependencyOutage, retry_with_backoff
 from tests.support.queue_bench import QUEUE, bench, consumed, events, quicken, seq, until
 from tests.support.servers import PATIENCE

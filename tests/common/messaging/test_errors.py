@@ -18,9 +18,10 @@ from yarl import URL
 
 from services.common.events.chats import CitizenArrived
 from services.common.messaging import errors, queue_metrics, topology
-from services.common.messaging.connection import BrokerConnection, Publisher, Unconfirmed
+from services.common.messaging.connection import BrokerConnection
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.errors import MOST_IN_A_ROW, UnknownErrors, given_up_is_failure
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.messaging.queue_metrics import Backlog, Waiting
 from services.gateway.chats import bindings as gateway_bindings
 from services.gateway.chats.bindings import Bindings

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from services.common.events.presence import GatewayConnections, ListenerEcho
 from services.common.events.types import AgentConnection
 from services.common.failure_detector import ECHO_LATE
-from services.common.messaging.connection import Publisher
 from services.common.messaging.heartbeat_listener import FORMER_LASTS, KNOWN, HeartbeatListener
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.topology import HEARTBEAT_INTERVAL
 
 GRACE = 10.0

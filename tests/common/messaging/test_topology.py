@@ -12,7 +12,8 @@ from services.common.events.chats import ChatState
 from services.common.events.codec import decode
 from services.common.events.messages import MessagePosted
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher, Unconfirmed, declare_topology
+from services.common.messaging.declarations import declare_topology
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from tests.support.event_samples import AN, BERT, CHAT, EVENTS
 from tests.support.servers import PATIENCE, Broker
 

@@ -21,7 +21,7 @@ from services.common.events.types import (
     Note,
     Party,
 )
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
 from services.gateway.chats.bindings import Bindings

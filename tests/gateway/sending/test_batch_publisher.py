@@ -10,7 +10,7 @@ from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessagesPosted
 from services.common.events.types import Party, Sender
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
 from services.gateway.background_tasks import Tasks
 from services.gateway.sending.sender import UNDER_WAY, BatchPublisher, MessageSender

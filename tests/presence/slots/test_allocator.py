@@ -14,7 +14,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from services.common.events.types import AgentState, ButtonReason, Choice, ChoiceRule, ReleaseReason
 from services.common.internal_api.presence import Held, HoldQuery, Reserved, ReserveQuery
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database, open_database
 from services.presence.agents.store import AgentStore
 from services.presence.api import HOLD_LIMIT

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.events.event import Event
 from services.common.events.presence import GatewayConnections, ListenerEcho
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.messaging.topology import HEARTBEAT_INTERVAL
 from services.routing.chats.citizen_presence import GATEWAY_LATE, CitizenPresence
 from tests.routing.scene import Scene, listed, opening, publishing, until

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.common.events.chats import QueueChanged
-from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.routing.queues.announcer import Announcer
 from tests.routing.scene import Scene, connected, hushed
 

@@ -33,7 +33,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from services.common.events.chats import ChatOpened
 from services.common.http.tokens import Keys
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from tests.support.faults import strike
 from tests.support.lasting_clients import Talk, talking
 from tests.support.servers import PATIENCE, System, running_system

@@ -14,7 +14,7 @@ import aio_pika
 import pytest
 import yaml
 
-from services.common.messaging.connection import declare_topology
+from services.common.messaging.declarations import declare_topology
 from tests.support.servers import PATIENCE, ROOT
 from tests.system.chaos.cluster import QUEUE, Cluster, Member, clustered, cut_off, take_back
 

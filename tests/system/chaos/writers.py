@@ -38,7 +38,7 @@ from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessageRefused, MessagesStored, MessageStored
 from services.common.events.types import Cause, ChatStatus, CloseReason, Party, Sender
 from services.common.messaging import retry
-from services.common.messaging.connection import Unconfirmed
+from services.common.messaging.publisher import Unconfirmed
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
 from services.transcripts.attachments.store import Files

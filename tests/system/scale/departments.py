@@ -35,7 +35,7 @@ from services.common.events.codec import decode
 from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection, ChatStatus, CloseReason, derived_id
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from tests.support.clients import http_client
 from tests.support.servers import ANNOUNCED, System, start_system, wait_for
 from tests.system.bench import machine

@@ -13,7 +13,7 @@ from services.common.clock import utcnow
 from services.common.events.chats import CloseRequested
 from services.common.events.messages import CitizenSilent, CitizenStayed, MessagePosted
 from services.common.events.types import Cause, CloseReason, Party
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database
 from services.transcripts.app import create_app
 from services.transcripts.inactivity import timers

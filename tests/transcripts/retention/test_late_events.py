@@ -6,7 +6,7 @@ import pytest
 
 from services.common.events.messages import NotePosted
 from services.common.events.types import Cause, RefusalCode
-from services.common.messaging.connection import Publisher
+from services.common.messaging.publisher import Publisher
 from services.transcripts.consumers import Handlers
 from services.transcripts.log import delivery, writer
 from services.transcripts.log.writer import now_ms
