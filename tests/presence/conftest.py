@@ -26,6 +26,7 @@ from services.presence.migrations import STEPS
 from services.presence.settings import PresenceSettings
 from services.presence.stores import Stores
 from tests.support.long_limits import lengthen_limits
+from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 
 SECRET = "a secret of the tests alone"
@@ -154,20 +155,6 @@ async def listening(url: str) -> AsyncIterator[Ear]:
         await link.close()
 
 
-@contextlib.asynccontextmanager
-async def publishing(url: str) -> AsyncIterator[Publisher]:
-    """A publisher that is up while the context is open."""
-    publisher = Publisher(url, "presence")
-    task = asyncio.create_task(publisher.run())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await publisher.link.up.wait()
-        yield publisher
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -204,5 +191,5 @@ async def ear(module_vhost_url: str) -> AsyncIterator[Ear]:
 @pytest.fixture
 async def context(stores: Stores, module_vhost_url: str, ear: Ear) -> AsyncIterator[Context]:
     """A context whose publisher is up; `ear` hears what it tells."""
-    async with publishing(module_vhost_url) as publisher:
+    async with publishing(module_vhost_url, "presence") as publisher:
         yield Context(stores, publisher, lambda departments: None)

@@ -27,7 +27,8 @@ from services.common.http.tokens import Keys
 from services.common.internal_api import presence as presence_api
 from services.common.messaging.publisher import Publisher
 from services.presence.repairs import RESERVED
-from tests.presence.conftest import HASH, SECRET, Ear, eventually, listening, publishing
+from tests.presence.conftest import HASH, SECRET, Ear, eventually, listening
+from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE, ROOT, running_database
 
 START_PATIENCE = 3 * PATIENCE  # seconds: a process that starts computes for long where many others do

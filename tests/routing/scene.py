@@ -38,6 +38,7 @@ from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
 from services.routing.timers import Calm, Timers
 from tests.support.handlers import handling
+from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 
 F = TypeVar("F", bound=Event)
@@ -101,27 +102,6 @@ async def listening(url: str, keys: Iterable[str] = OWN_KEYS) -> AsyncIterator[E
             await queue.bind(topology.EXCHANGE, key)
         await queue.consume(ears.heard, no_ack=True)
         yield ears
-
-
-@asynccontextmanager
-async def publishing(url: str, name: str = "test") -> AsyncIterator[Publisher]:
-    """A publisher that is up."""
-    publisher = Publisher(url, name)
-    async with connected(publisher):
-        yield publisher
-
-
-@asynccontextmanager
-async def connected(publisher: Publisher) -> AsyncIterator[None]:
-    """This publisher is up while the context is open."""
-    task = asyncio.create_task(publisher.run())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await publisher.link.up.wait()
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 class Scene:

@@ -16,8 +16,9 @@ from typing import Any
 from deploy.local import embedded_mongodb, ports, processes
 from services.common.events.chats import ChatState, CitizenArrived, QueueChanged
 from services.common.events.places import PlaceClaimed, PlaceWanted
-from tests.routing.scene import SECRET, listening, opening, publishing, until
+from tests.routing.scene import SECRET, listening, opening, until
 from tests.support.faults import freeze
+from tests.support.publishers import publishing
 from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, wait_for
 
 START_PATIENCE = 3 * PATIENCE  # seconds: a process that starts computes for long where many others do

@@ -35,6 +35,7 @@ from services.transcripts.log.writer import Writer
 from services.transcripts.migrations import STEPS
 from services.transcripts.rendering import pdf
 from services.transcripts.settings import Settings
+from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 
 SECRET = "a secret for tests alone, long enough"
@@ -290,19 +291,16 @@ def start(vhost_url: str, database: Database, store: Store, files: Files) -> Sta
 
     @contextlib.asynccontextmanager
     async def run(together: bool = False, probe: Callable[[], Awaitable[object]] = ping) -> AsyncIterator[Bench]:
-        publisher = Publisher(vhost_url, "transcripts")
-        telling = asyncio.create_task(publisher.run())
-        await publisher.link.up.wait()
-        own = Store(database)
-        recorder = Recorder(own, files, publisher, Writer(own, 5_000), QUIET, together)
-        consumer = MessageConsumer(vhost_url, recorder, probe)
-        task = asyncio.create_task(consumer.run())
-        await until(lambda: consumer.running or task.done(), "the consumer")
-        try:
-            yield Bench(own, files, publisher, recorder, consumer, task)
-        finally:
-            for one in (task, telling):
-                one.cancel()
-            await asyncio.gather(task, telling, return_exceptions=True)
+        async with publishing(vhost_url, "transcripts") as publisher:
+            own = Store(database)
+            recorder = Recorder(own, files, publisher, Writer(own, 5_000), QUIET, together)
+            consumer = MessageConsumer(vhost_url, recorder, probe)
+            task = asyncio.create_task(consumer.run())
+            await until(lambda: consumer.running or task.done(), "the consumer")
+            try:
+                yield Bench(own, files, publisher, recorder, consumer, task)
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     return run

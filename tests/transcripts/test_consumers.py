@@ -17,26 +17,24 @@ from services.common.messaging.subscribers import EventCodec
 from services.transcripts.consumers import Handlers, create_router
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import now_ms
+from tests.support.publishers import publishing
 from tests.transcripts.conftest import OPENED_AT, Ear, new_id, opened_event, until
 
 
 async def test_notes_are_stored_once_and_told_each_time(ear: Ear, vhost_url: str, store: Store) -> None:
-    publisher = Publisher(vhost_url, "transcripts")
-    telling = asyncio.create_task(publisher.run())
-    await publisher.link.up.wait()
-    handlers, chat = Handlers(store, publisher, now_ms), new_id()
+    chat = new_id()
     note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="let op")
-    await handlers.note_posted(note)
-    await handlers.note_posted(note.model_copy(update={"text": "anders"}))
-    await until(lambda: len(ear.heard) == 2, "both tellings")
-    told = [f.note for f in ear.heard if isinstance(f, NoteStored)]
-    assert told[0] == told[1] == (await store.notes(chat))[0]
-    assert told[0].text == "let op"
-    for wrong in ({"chat_id": "x"}, {"id": "x"}):
-        with pytest.raises(ValueError, match="not an internal note"):
-            await handlers.note_posted(note.model_copy(update=wrong))
-    telling.cancel()
-    await asyncio.gather(telling, return_exceptions=True)
+    async with publishing(vhost_url, "transcripts") as publisher:
+        handlers = Handlers(store, publisher, now_ms)
+        await handlers.note_posted(note)
+        await handlers.note_posted(note.model_copy(update={"text": "anders"}))
+        await until(lambda: len(ear.heard) == 2, "both events")
+        published = [f.note for f in ear.heard if isinstance(f, NoteStored)]
+        assert published[0] == published[1] == (await store.notes(chat))[0]
+        assert published[0].text == "let op"
+        for wrong in ({"chat_id": "x"}, {"id": "x"}):
+            with pytest.raises(ValueError, match="not an internal note"):
+                await handlers.note_posted(note.model_copy(update=wrong))
 
 
 async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store) -> None:

@@ -13,8 +13,9 @@ from services.common.events.codec import decode
 from services.common.events.messages import MessagePosted
 from services.common.messaging import topology
 from services.common.messaging.declarations import declare_topology
-from services.common.messaging.publisher import Publisher, Unconfirmed
+from services.common.messaging.publisher import Unconfirmed
 from tests.support.event_samples import AN, BERT, CHAT, EVENTS
+from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE, Broker
 
 # Every queue in which the golden sample of an event lands; what is left out lands in none.
@@ -44,20 +45,6 @@ FOLLOWED = ("chat.state", "message.stored", "message.refused", "note.stored", "t
 
 
 @contextlib.asynccontextmanager
-async def telling(url: str) -> AsyncIterator[Publisher]:
-    """A publisher that is up."""
-    publisher = Publisher(url, "test")
-    task = asyncio.create_task(publisher.run())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await publisher.link.up.wait()
-        yield publisher
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
 async def channel_at(url: str) -> AsyncIterator[AbstractChannel]:
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
         yield channel
@@ -80,7 +67,7 @@ async def taken(queue: AbstractQueue) -> list[aio_pika.abc.AbstractIncomingMessa
 
 
 async def test_each_event_lands_in_the_queues_of_those_who_hear_it_and_nowhere_else(vhost_url: str) -> None:
-    async with telling(vhost_url) as publisher, channel_at(vhost_url) as channel:
+    async with publishing(vhost_url) as publisher, channel_at(vhost_url) as channel:
         queues = {q.name: await channel.get_queue(q.name) for q in topology.QUEUES}
         queues["gateway"] = await own_queue(channel, topology.GATEWAY_KEYS, topology.GATEWAY_QUEUE_ARGUMENTS)
         queues["listener"] = await own_queue(channel, topology.LISTENER_KEYS, topology.LISTENER_QUEUE_ARGUMENTS)
@@ -107,7 +94,7 @@ def test_what_is_not_unheard_has_a_durable_queue(type_: str) -> None:
 
 
 async def test_a_message_says_what_it_is(vhost_url: str) -> None:
-    async with telling(vhost_url) as publisher, channel_at(vhost_url) as channel:
+    async with publishing(vhost_url) as publisher, channel_at(vhost_url) as channel:
         queue = await own_queue(channel, ("#",), {})
         for type_, event in EVENTS.items():
             await publisher.publish(event)
@@ -123,7 +110,7 @@ async def test_a_message_says_what_it_is(vhost_url: str) -> None:
 
 async def test_an_event_without_a_queue_is_unconfirmed_unless_nobody_need_hear_it(vhost_url: str) -> None:
     unconfirmed: set[str] = set()
-    async with telling(vhost_url) as publisher, channel_at(vhost_url) as channel:
+    async with publishing(vhost_url) as publisher, channel_at(vhost_url) as channel:
         for queue in topology.QUEUES:
             await channel.queue_delete(queue.name)
         for type_, event in EVENTS.items():
@@ -135,7 +122,7 @@ async def test_an_event_without_a_queue_is_unconfirmed_unless_nobody_need_hear_i
 
 
 async def test_a_gateway_follows_a_chat_and_an_agent_with_one_binding_each(vhost_url: str) -> None:
-    async with telling(vhost_url) as publisher, channel_at(vhost_url) as channel:
+    async with publishing(vhost_url) as publisher, channel_at(vhost_url) as channel:
         chat = await own_queue(channel, (topology.binding_of(CHAT),), topology.GATEWAY_QUEUE_ARGUMENTS)
         agent = await own_queue(channel, (topology.binding_of(AN),), topology.GATEWAY_QUEUE_ARGUMENTS)
         for event in EVENTS.values():
@@ -148,7 +135,7 @@ async def test_a_gateway_follows_a_chat_and_an_agent_with_one_binding_each(vhost
 async def test_a_chats_state_reaches_each_queue_once_however_many_of_its_keys_it_is_bound_to(vhost_url: str) -> None:
     state = EVENTS["chat.state"]
     assert isinstance(state, ChatState)
-    async with telling(vhost_url) as publisher, channel_at(vhost_url) as channel:
+    async with publishing(vhost_url) as publisher, channel_at(vhost_url) as channel:
         keys = [topology.binding_of(id_) for id_ in (CHAT, AN, BERT)]
         everything = await own_queue(channel, tuple(keys), topology.GATEWAY_QUEUE_ARGUMENTS)
         each = [await own_queue(channel, (key,), topology.GATEWAY_QUEUE_ARGUMENTS) for key in keys]
@@ -159,7 +146,7 @@ async def test_a_chats_state_reaches_each_queue_once_however_many_of_its_keys_it
 
 
 async def test_a_refused_message_goes_to_the_dead_letters_of_its_service(vhost_url: str) -> None:
-    async with telling(vhost_url), channel_at(vhost_url) as channel:
+    async with publishing(vhost_url), channel_at(vhost_url) as channel:
         for queue in topology.QUEUES:
             await channel.default_exchange.publish(aio_pika.Message(queue.name.encode()), queue.name)
             source = await channel.get_queue(queue.name)
@@ -176,7 +163,7 @@ async def test_a_refused_message_goes_to_the_dead_letters_of_its_service(vhost_u
 
 
 async def test_queues_are_made_as_they_are_written_down(vhost_url: str, broker: Broker) -> None:
-    async with telling(vhost_url):
+    async with publishing(vhost_url):
         vhost = vhost_url.rsplit("/", 1)[1].split("?")[0]
         rows = await asyncio.to_thread(broker.api, "GET", f"/api/queues/{vhost}")
         made = {q["name"]: q for q in rows}
@@ -199,7 +186,7 @@ async def test_a_full_queue_of_messages_refuses_the_next_one(vhost_url: str, mon
     monkeypatch.setattr(topology, "QUEUES", queues)
     posted = EVENTS["message.posted"]
     assert isinstance(posted, MessagePosted)
-    async with telling(vhost_url) as publisher:
+    async with publishing(vhost_url) as publisher:
 
         async def tell_many() -> None:
             for _ in range(20):  # a quorum queue lets a few more in before it refuses

@@ -7,7 +7,8 @@ import pytest
 from services.common.events.chats import QueueChanged
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.routing.queues.announcer import Announcer
-from tests.routing.scene import Scene, connected, hushed
+from tests.routing.scene import Scene, hushed
+from tests.support.publishers import connected
 
 
 async def test_changes_while_a_queue_is_told_become_one_event(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

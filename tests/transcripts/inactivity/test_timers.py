@@ -13,7 +13,6 @@ from services.common.clock import utcnow
 from services.common.events.chats import CloseRequested
 from services.common.events.messages import CitizenSilent, CitizenStayed, MessagePosted
 from services.common.events.types import Cause, CloseReason, Party
-from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database
 from services.transcripts.app import create_app
 from services.transcripts.inactivity import timers
@@ -24,6 +23,7 @@ from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
+from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import opened
 from tests.transcripts.conftest import OPENED_AT, Ear, entry, new_id, opened_event, posted, seal_entry, state, until
@@ -88,21 +88,15 @@ class Post:
 @pytest.fixture
 async def post(vhost_url: str, database: Database, store: Store) -> AsyncIterator[Post]:
     """Two replicas, each with a publisher of its own."""
-    publishers = [Publisher(vhost_url, "transcripts") for _ in range(2)]
-    running = [asyncio.create_task(p.run()) for p in publishers]
-    for publisher in publishers:
-        await publisher.link.up.wait()
     made = Post(store, [])
     assert LIMITS is not None
 
     async def well() -> bool:
         return made.is_well
 
-    made.replicas = [InactivityTimers(Store(database), p, LIMITS, lambda: made.now, well) for p in publishers]
-    yield made
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    async with publishing(vhost_url, "transcripts") as one, publishing(vhost_url, "transcripts") as other:
+        made.replicas = [InactivityTimers(Store(database), p, LIMITS, lambda: made.now, well) for p in (one, other)]
+        yield made
 
 
 async def test_a_silent_citizen_is_warned_twice_and_then_the_end_is_asked_for(post: Post, ear: Ear) -> None:

@@ -1,15 +1,13 @@
 """Events that arrive after their chat was erased: over the real broker they bring nothing back and block nothing."""
 
-import asyncio
-
 import pytest
 
 from services.common.events.messages import NotePosted
 from services.common.events.types import Cause, RefusalCode
-from services.common.messaging.publisher import Publisher
 from services.transcripts.consumers import Handlers
 from services.transcripts.log import delivery, writer
 from services.transcripts.log.writer import now_ms
+from tests.support.publishers import publishing
 from tests.transcripts.conftest import Ear, Start, new_id, opened_event, posted, state, until
 from tests.transcripts.retention.conftest import NOW, Archive
 
@@ -40,15 +38,10 @@ async def test_late_events_of_an_erased_chat_have_no_effect_and_are_no_dead_lett
 async def test_a_late_note_of_an_erased_chat_is_not_stored(archive: Archive, vhost_url: str, ear: Ear) -> None:
     chat = await archive.chat()
     await archive.erasures.erase(chat, "operator", NOW)
-    publisher = Publisher(vhost_url, "transcripts")
-    task = asyncio.create_task(publisher.run())
-    await publisher.link.up.wait()
-    handlers = Handlers(archive.store, publisher, now_ms)
     note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="kwetterbes")
-    await handlers.note_posted(note)
-    await ear.caught_up()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with publishing(vhost_url, "transcripts") as publisher:
+        await Handlers(archive.store, publisher, now_ms).note_posted(note)
+        await ear.caught_up()
     assert ear.heard == []
     assert await archive.words("kwetterbes") == []
 
