@@ -38,8 +38,9 @@ from services.gateway.http import (
 )
 from services.gateway.http import agents as agent_routes
 from services.gateway.http import chats as chat_routes
+from services.gateway.http.hosts import KnownHosts
 from services.gateway.http.left_questions import Questions
-from services.gateway.http.security_headers import SecurityHeaders
+from services.gateway.http.security_headers import headers_of
 from services.gateway.http.start_chat import Starting
 from services.gateway.jobs.heartbeats import Heartbeat
 from services.gateway.jobs.presence_check import PresenceCheck
@@ -67,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ConfigurationError: A setting or the departments file is invalid.
     """
-    service = Service("gateway", settings)
+    service = Service("gateway", settings, headers_of(settings))
     departments = load_departments(settings.departments_file)
     incarnation = str(uuid4())
     tasks = Tasks()
@@ -121,7 +122,6 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(http.close)
 
     app = service.app
-    app.add_middleware(SecurityHeaders, settings=settings)  # inside the button's middleware, which has its own headers
     button.install(app, buttons, departments)
     app.add_middleware(  # after the button's middleware, and so around it
         CORSMiddleware,
@@ -131,6 +131,8 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=["Content-Disposition", "Retry-After", "ETag"],
         max_age=600,
     )
+    if settings.public_origins:
+        app.add_middleware(KnownHosts, hosts=settings.hosts)
     chat_routes.install(app, starting, publisher, departments, service.keys, settings)
     reservations.install(app, starting, presence, departments, service.keys, settings)
     agent_routes.install(app, presence, departments, settings)

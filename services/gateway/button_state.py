@@ -22,7 +22,6 @@ from services.common.config.departments import Department, Departments, Notice
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
-from services.common.http.problems import RAW_HEADERS
 from services.common.messaging import topology
 from services.gateway.http.event_stream import Listeners
 from services.gateway.http.info_sheet.page import contact_ways
@@ -217,8 +216,6 @@ class Button:
             (b"cache-control", b"public, max-age=2"),
             (b"content-length", b"%d" % len(body)),
             (b"content-type", b"application/json"),
-            *RAW_HEADERS,
-            (b"cross-origin-resource-policy", b"same-origin"),
         )
         for one in ButtonReason:
             SHOWN.labels(self.department, one.value).set(one is reason)

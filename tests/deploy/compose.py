@@ -19,7 +19,7 @@ DEPLOY = ROOT / "deploy"
 SCHEMA = json.loads((ROOT / "tests" / "deploy" / "schemas" / "compose.json").read_text())
 REFERENCE = re.compile(r"\$\$|\$\{(\w+)(?::?([?-])([^}]*))?\}|\$")
 SECRET = re.compile(r"SECRET|PASS|KEY")
-MAY_BE_EMPTY = {"TOKEN_SECRET_PREVIOUS", "GATEWAY_ADDRESS"}
+MAY_BE_EMPTY = {"TOKEN_SECRET_PREVIOUS", "PUBLIC_ORIGINS", "GATEWAY_ADDRESS"}
 File = dict[str, Any]
 
 

@@ -26,3 +26,19 @@ def test_what_is_no_network_is_refused_by_name(wrong: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(token_secret=SECRET, trusted_proxies=wrong)
     assert explain(caught.value)[0].startswith("TRUSTED_PROXIES: ")
+
+
+def test_each_origin_has_the_hosts_that_browsers_send() -> None:
+    settings = Settings(token_secret=SECRET, public_origins="https://Chat.Example, http://[::1]:80,https://b:8443 ,")
+    assert settings.hosts == {"chat.example", "chat.example:443", "[::1]", "[::1]:80", "b:8443"}
+    assert Settings(token_secret=SECRET).hosts == frozenset()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["chat.example", "https://chat.example/", "https://a@b", "ftp://a", "https://:443", "https://a:x", "https://a b"],
+)
+def test_what_is_no_origin_is_refused_by_name(wrong: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(token_secret=SECRET, public_origins=f"https://chat.example,{wrong}")
+    assert explain(caught.value)[0].startswith("PUBLIC_ORIGINS: ")

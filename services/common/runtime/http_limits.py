@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.common.http.addresses import client_key, is_trusted
 from services.common.http.problems import document
+from services.common.http.security_headers import completed
 
 HEAD_BYTES = 32 * 1024  # request line and headers; trailers too
 URL_BYTES = 8 * 1024
@@ -377,5 +378,5 @@ def _answer(status: int, why: str) -> bytes:
     retry = {"Retry-After": "5"} if status in (429, 503) else {}
     made = document(status, code, detail, {"Connection": "close", **retry})
     head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()]
-    head += [name + b": " + value + b"\r\n" for name, value in made.raw_headers]
+    head += [name + b": " + value + b"\r\n" for name, value in completed(made.raw_headers)]
     return b"".join([*head, b"\r\n", made.body])

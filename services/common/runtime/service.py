@@ -22,6 +22,7 @@ from services import VERSION
 from services.common.config.departments import ConfigurationError
 from services.common.config.settings import EX_CONFIG, MIB, Settings, explain
 from services.common.http import problems
+from services.common.http.security_headers import HeadersOf, SecurityHeaders, data_headers
 from services.common.http.tokens import Actor, Keys
 from services.common.observability import process_metrics, tracing
 from services.common.observability.http_metrics import RequestMetrics
@@ -49,15 +50,24 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 
 
 class _Application(FastAPI):
+    headers_of: HeadersOf = staticmethod(data_headers)
+
     def build_middleware_stack(self) -> ASGIApp:
-        """Metrics are the outermost layer: they see what FastAPI's own layers answer too, a 500 or a 413."""
-        return RequestMetrics(super().build_middleware_stack())
+        """Metrics and security headers are the outer layers: FastAPI's own answers get them too, a 500 or a 413."""
+        return RequestMetrics(SecurityHeaders(super().build_middleware_stack(), self.headers_of))
 
 
 class Service:
     """One service: its HTTP application, its supervised background tasks, its readiness and its drain."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, headers_of: HeadersOf = data_headers) -> None:
+        """Create a service that is not started yet.
+
+        Args:
+            name: The service's name.
+            settings: Its settings.
+            headers_of: Returns the security headers of an answer.
+        """
         self.name, self.settings = name, settings
         self.keys = Keys(settings.token_secret, settings.token_secret_previous)
         self.draining = self._closing = False
@@ -83,6 +93,7 @@ class Service:
             redirect_slashes=False,  # a redirect would name the scheme and the host of the request
             telemetry=NO_TELEMETRY,
         )
+        self.app.headers_of = headers_of
         self.app.state.service = self
         problems.install(self.app)
         self._traced = settings.trace_sample > 0

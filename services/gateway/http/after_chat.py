@@ -34,7 +34,6 @@ from services.gateway.http.dependencies import (
 )
 from services.gateway.http.download_page import page as download_page
 from services.gateway.http.files import pass_download
-from services.gateway.http.pages import PAGE_HEADERS
 from services.gateway.rate_limits import CODE_USES_PER_ADDRESS, CODES_PER_CHAT, RATINGS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
@@ -105,7 +104,7 @@ def install(
         except Declined as declined:
             raise passed_on(declined) from declined
         answer = {"code": made.code, "expires_at": stamp(made.expires_at), "url": PAGE}
-        return JSONResponse(answer, 201, {"Cache-Control": "no-store"})
+        return JSONResponse(answer, 201)
 
     @app.get(PAGE, include_in_schema=False)
     async def form(request: Request, lang: Annotated[str | None, Query()] = None) -> Response:
@@ -159,5 +158,5 @@ def _page(
     locale: str, problem: str = "", typed: str = "", chosen: str = "pdf", seconds: int = 0, status: int = 200
 ) -> Response:
     content = download_page.render(locale, problem, typed, chosen, seconds)
-    headers = {**PAGE_HEADERS, "Cache-Control": "no-store", "Content-Language": locale, "Vary": "Accept-Language"}
+    headers = {"Content-Language": locale, "Vary": "Accept-Language"}
     return Response(content, status, headers, "text/html; charset=utf-8")

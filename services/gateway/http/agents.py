@@ -78,7 +78,7 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
             raise unavailable() from error
         except Declined as declined:
             raise passed_on(declined) from declined
-        response = Response(status_code=204, headers={"Cache-Control": "no-store"})
+        response = Response(status_code=204)
         set_session(response, session.token or "", scheme_of(request, settings), host)
         if session.device:
             set_device(response, session.device, scheme_of(request, settings), host)
@@ -110,7 +110,7 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
         """Return the agent who is logged in."""
         agent = (await agent_session(request, presence)).agent
         shown = agent.model_dump(include={"id", "name", "departments", "capacity", "state", "supervisor"}, mode="json")
-        return JSONResponse(shown, headers={"Cache-Control": "no-store"})
+        return JSONResponse(shown)
 
     @app.get(
         "/api/agents", responses=problems_of(_401="unauthenticated", _404="unknown_department", _503="unavailable")
@@ -133,5 +133,4 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
                 ],
                 "agents": [a.model_dump(include=shown, mode="json") for a in found if can_take(a, own_id)],
             },
-            headers={"Cache-Control": "no-store"},
         )

@@ -191,7 +191,7 @@ def install(
         address, origin = address_of(request, settings), request.headers.get("origin", "").lower()
         limit(questions if origin else bare, address)
         receipt = await asking.ask(wanted, idempotency_key, Source(address, origin))
-        return JSONResponse(receipt.model_dump(), 201, {"Cache-Control": "no-store"})
+        return JSONResponse(receipt.model_dump(), 201)
 
     @app.post(
         "/api/questions/{question_id}/attachments",

@@ -60,7 +60,7 @@ def install(
         except Declined as declined:
             raise passed_on(declined) from declined
         shown = [_shown(a) for a in found]
-        return JSONResponse({"assignments": shown}, headers={"Cache-Control": "no-store"})
+        return JSONResponse({"assignments": shown})
 
 
 def _shown(assignment: routing_api.Assignment) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def install(
         if settings.rate_limits == "on":
             limited((presses if origin else bare).retry_after(address, time.monotonic()))
         started = await starting.start(wanted, idempotency_key, Source(address, origin))
-        return JSONResponse(started.body(), 201, {"Cache-Control": "no-store"})
+        return JSONResponse(started.body(), 201)
 
     @app.delete(
         "/api/chats/{chat_id}",

@@ -12,17 +12,12 @@ from collections.abc import Callable
 from prometheus_client import Gauge
 from starlette.types import Receive, Send
 
-from services.common.http.problems import RAW_HEADERS
-
 SLICE = 100  # pages that are written before the event loop continues with other work: 1 to 2 ms
 LISTENERS = Gauge("eloket_gateway_button_listeners", "Open pages that listen to the button")
 STILL_HERE = b": still here\n\n"
 _HEADERS = [
-    (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    *RAW_HEADERS,
-    (b"cross-origin-resource-policy", b"same-origin"),
 ]
 
 

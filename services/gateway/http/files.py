@@ -47,14 +47,9 @@ DISCARDED_SECONDS = 2.0  # for which is discarded; the server discards what come
 MOST_REASON = 500  # characters of the reason that an agent gives for reading
 PACE_SECONDS = 20.0  # of waiting for the client, after which an upload must have arrived at
 PACE = 4 * 1024  # bytes a second on average; `services/common/runtime/http_limits.py` bounds the whole time
-PASSED_HEADERS = (
-    "Content-Type",
-    "Content-Length",
-    "Content-Disposition",
-    "X-Content-Type-Options",
-    "Content-Security-Policy",
-    "Cache-Control",
-)
+PASSED_HEADERS = ("Content-Type", "Content-Length", "Content-Disposition")
+DOWNLOAD = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"}
+"""The policy of a file that a participant made, should a browser show it (CSP level 3 §6.3.2)."""
 
 
 def install(
@@ -137,7 +132,7 @@ def install(
         async with response:
             found = transcripts_api.Notes.model_validate_json(await response.read())
         shown = [{**n.model_dump(exclude={"chat_id", "at"}), "at": stamp(n.at)} for n in found.notes]
-        return JSONResponse({"notes": shown}, headers={"Cache-Control": "no-store"})
+        return JSONResponse({"notes": shown})
 
 
 async def receive(
@@ -226,7 +221,7 @@ async def _store(
     except Declined as declined:
         raise passed_on(declined) from declined
     async with response:
-        return Response(await response.read(), 201, {"Cache-Control": "no-store"}, "application/json")
+        return Response(await response.read(), 201, media_type="application/json")
 
 
 def _short(name: str) -> str:
@@ -246,7 +241,8 @@ async def pass_download(transcripts: TranscriptsClient, path: str, actor: Actor)
         raise unavailable() from error
     except Declined as declined:
         raise passed_on(declined) from declined
-    headers = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
+    passed = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
+    headers = {**passed, **DOWNLOAD}
     return Streamed(_chunks(response), response.status, headers, response.close)
 
 

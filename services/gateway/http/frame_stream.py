@@ -14,8 +14,6 @@ from zlib import crc32
 import orjson
 from starlette.types import Send
 
-from services.common.http.problems import RAW_HEADERS
-
 STREAM_SECONDS = 25.0
 POLL_SECONDS = 8.0  # a page takes a connection for dead after 12 s without a frame
 LATER = 1.0  # seconds
@@ -23,7 +21,6 @@ HEADERS = [
     (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    *RAW_HEADERS,
 ]
 PADDING = b":" + b" " * 2_048 + b"\n\n"
 """The first bytes: they fill small buffers on the way, and show the client that the answer is not held back."""

@@ -215,4 +215,4 @@ def install(
         except (NotReceipted, Unavailable) as error:
             raise unavailable() from error
         body = b'{"frames":[' + b",".join(refused) + b"]}"
-        return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+        return Response(body, media_type="application/json")

@@ -178,7 +178,7 @@ def install(
         number, department = await questions.leave(chat_id, await read_json(request, LeaveQuestion))
         found = departments.get(department)
         receipt = {"number": number, "answer_within": found.answer_within if found else None}
-        return JSONResponse({"chat_id": chat_id, **receipt}, 201, {"Cache-Control": "no-store"})
+        return JSONResponse({"chat_id": chat_id, **receipt}, 201)
 
     @app.get("/api/questions", responses=problems_of(_401="unauthenticated", _403="forbidden", _503="unavailable"))
     async def listed(request: Request) -> Response:
@@ -192,7 +192,7 @@ def install(
             found = await transcripts.questions(query)
         except Unavailable as error:
             raise unavailable() from error
-        return JSONResponse({"questions": [_shown(q) for q in found]}, headers={"Cache-Control": "no-store"})
+        return JSONResponse({"questions": [_shown(q) for q in found]})
 
     @app.post(
         "/api/questions/{chat_id}/done",
@@ -253,7 +253,7 @@ def install(
     async def claim(request: Request, chat_id: str) -> Response:
         """Claim this question, with the right to read its conversation. Only one agent can have the claim."""
         found = await ask_claim(request, chat_id, transcripts.claim_question, any_agent=False)
-        return JSONResponse(_shown(found), headers={"Cache-Control": "no-store"})
+        return JSONResponse(_shown(found))
 
     @app.delete("/api/questions/{chat_id}/claim", status_code=204, responses=claim_problems)
     async def unclaim(request: Request, chat_id: str) -> Response:

@@ -37,7 +37,6 @@ log = structlog.get_logger()
 CONSOLE = "/agent"
 FAILURES = ("oidc_cancelled", "oidc_expired", "oidc_failed", "oidc_acr", "oidc_no_role", "rate_limited")
 MOST_FORM = 32 * 1024  # bytes of a logout token's form
-_NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Choose(BaseModel):
@@ -57,7 +56,7 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
         `oidc`: whether by an issuer. `password`: whose password is accepted, `all` or `break_glass`.
         """
         try:
-            return JSONResponse((await presence.login_ways()).model_dump(), headers=_NO_STORE)
+            return JSONResponse((await presence.login_ways()).model_dump())
         except Unavailable as error:
             raise unavailable() from error
 
@@ -114,7 +113,7 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
             raise unavailable() from error
         except Declined as declined:
             raise passed_on(declined) from declined
-        return JSONResponse(found.model_dump(), headers=_NO_STORE)
+        return JSONResponse(found.model_dump())
 
     @app.post(
         "/api/agent/oidc/choice",
@@ -134,7 +133,7 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
             raise unavailable() from error
         except Declined as declined:
             raise passed_on(declined) from declined
-        response = Response(status_code=204, headers=_NO_STORE)
+        response = Response(status_code=204)
         set_session(response, session.token or "", scheme_of(request, settings), host)
         set_choice(response, "", scheme_of(request, settings), host)
         return response
@@ -168,7 +167,7 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
             raise unavailable() from error
         except Declined as declined:
             raise passed_on(declined) from declined
-        return Response(status_code=200, headers=_NO_STORE)
+        return Response(status_code=200)
 
 
 async def _logout_token(request: Request) -> str:
@@ -205,4 +204,4 @@ def _to_console(code: str) -> Response:
 
 
 def _redirect(address: str) -> Response:
-    return Response(status_code=303, headers={"Location": address, **_NO_STORE})
+    return Response(status_code=303, headers={"Location": address})

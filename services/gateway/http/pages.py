@@ -99,17 +99,6 @@ COMMENTS = re.compile(rb"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MUL
 """The comments of a module that have whole lines."""
 INDENTATION = re.compile(rb"\n\s+")
 """Empty lines, and white space at the beginning of a line."""
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "media-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-PAGE_HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 
 @dataclass(frozen=True)
@@ -142,7 +131,7 @@ class File:
 
     def answer(self, request: Request) -> Response:
         """Return the response to a request for this file."""
-        headers = {"ETag": self.etag, "Cache-Control": "public, max-age=60", "Vary": "Accept-Encoding", **PAGE_HEADERS}
+        headers = {"ETag": self.etag, "Cache-Control": "public, max-age=60", "Vary": "Accept-Encoding"}
         if self.media_type.startswith("text/html"):
             headers["Cache-Control"] = "no-cache"
         elif self.media_type.startswith("text/javascript"):
@@ -217,7 +206,7 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
             zone=ZoneInfo(settings.timezone),
             notice=notice.text.in_(locale) if notice else None,
         )
-        headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
+        headers = {"Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
     limits = {

@@ -81,7 +81,7 @@ def install(
     def answer(chat_id: str, department: Department, seconds: float, status: int) -> Response:
         token = keys.reservation_token(chat_id, department.id)
         body = {"reservation": token, "expires_in": math.floor(seconds)}
-        return JSONResponse(body, status, {"Cache-Control": "no-store"})
+        return JSONResponse(body, status)
 
     @app.post(
         "/api/reservations",

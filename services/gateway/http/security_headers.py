@@ -1,40 +1,59 @@
-"""Security headers for every answer that has none of its own: JSON, problem documents, files."""
+"""Security headers of the gateway's answers, by route: pages, files that pages of other sites load, and data."""
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from collections.abc import Sequence
 
-from services.common.http.problems import DATA_HEADERS
+from starlette.requests import Request
+from starlette.types import Scope
+
+from services.common.http.security_headers import DATA, Header, HeadersOf, raw
+from services.common.observability.http_metrics import route_of
 from services.gateway.http.dependencies import scheme_of
 from services.gateway.settings import Settings
 
-_EMBEDDED = ("/widget.js", "/static/")  # loaded by pages of other origins
-HSTS = "max-age=31536000"  # a year (RFC 6797); the operator decides whether it covers sub-domains
+PAGE = {
+    **DATA,
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "media-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+}
+"""The headers of a page of ours."""
+FILE = {**PAGE, "Cross-Origin-Resource-Policy": "cross-origin"}
+"""The headers of a file that pages of other sites load: the widget's modules."""
+ROUTES = {
+    "/": PAGE,
+    "/agent": PAGE,
+    "/gesprek": PAGE,
+    "/infofiche/{department}": PAGE,
+    "/favicon.ico": PAGE,
+    "/widget.js": FILE,
+    "/static/{name:path}": FILE,
+}
+"""The routes whose answers are no data, by their templates."""
+HSTS = {"Strict-Transport-Security": "max-age=31536000"}
+"""A year (RFC 6797). The operator decides whether it covers sub-domains."""
 
 
-class SecurityHeaders:
-    """ASGI middleware: `nosniff`, a policy that allows nothing, CORP, and on https HSTS."""
+def headers_of(settings: Settings) -> HeadersOf:
+    """Return the function that returns the security headers of an answer, by the route of its request."""
+    on_http = {route: raw(headers) for route, headers in ROUTES.items()}
+    on_https = {route: raw(headers | HSTS) for route, headers in ROUTES.items()}
+    data_on_http, data_on_https = raw(DATA), raw(DATA | HSTS)
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._settings = app, settings
+    def of(scope: Scope) -> Sequence[Header]:
+        route = route_of(scope) or ""
+        if _is_https(scope, settings):
+            return on_https.get(route, data_on_https)
+        return on_http.get(route, data_on_http)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and add the missing headers to its answer."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    return of
 
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in DATA_HEADERS.items():
-                    headers.setdefault(name, value)
-                embedded = scope["path"].startswith(_EMBEDDED)
-                headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if embedded else "same-origin")
-                if scheme_of(Request(scope), self._settings) == "https":
-                    headers.setdefault("Strict-Transport-Security", HSTS)
-            await send(message)
 
-        await self._app(scope, receive, sending)
+def _is_https(scope: Scope, settings: Settings) -> bool:
+    """Return whether the browser sent the request over HTTPS."""
+    if not any(name == b"x-forwarded-proto" for name, _ in scope["headers"]):
+        return bool(scope["scheme"] == "https")
+    return scheme_of(Request(scope), settings) == "https"

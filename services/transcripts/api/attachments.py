@@ -16,7 +16,7 @@ from services.common.runtime.service import caller
 from services.transcripts.access import uploader_of
 from services.transcripts.access_log.store import Access
 from services.transcripts.api.context import Admitted, Context, role_of
-from services.transcripts.api.responses import DOWNLOAD_HEADERS, json_response, with_first
+from services.transcripts.api.responses import json_response, with_first
 from services.transcripts.attachments.names import disposition
 from services.transcripts.attachments.store import ASKER, FREE, KEPT, LEFT, File
 
@@ -94,7 +94,6 @@ async def _send(context: Context, file: File) -> Response:
         release()
         raise
     headers = {
-        **DOWNLOAD_HEADERS,
         "Content-Type": attachment.content_type,  # without a character set: that of a text file is not known
         "Content-Disposition": disposition(attachment.name),
         "Content-Length": str(attachment.size),

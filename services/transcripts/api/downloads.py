@@ -19,7 +19,7 @@ from services.common.http.streaming import Streamed
 from services.common.texts import preferred_language
 from services.transcripts import metrics
 from services.transcripts.api.context import Context
-from services.transcripts.api.responses import DOWNLOAD_HEADERS, with_first
+from services.transcripts.api.responses import with_first
 from services.transcripts.attachments.names import disposition
 from services.transcripts.log import reader
 from services.transcripts.rendering import perspective
@@ -77,7 +77,7 @@ def create_routes(context: Context) -> APIRouter:
             release()
             raise
         name = file_name(head, format_.value, context.zone)
-        headers = {**DOWNLOAD_HEADERS, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
+        headers = {"Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
         return Streamed(content, headers=headers, done=release)
 
     return routes

@@ -8,12 +8,6 @@ from fastapi.responses import Response
 
 from services.common.events.types import Record
 
-DOWNLOAD_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-}
-
 
 def json_response(answer: Record, status: int = 200) -> Response:
     """Return a response with this answer. It is not validated again."""

@@ -13,9 +13,11 @@ from yarl import URL
 
 from services.common.config.departments import LOCALES
 from services.common.http import problems
+from services.common.http.security_headers import SecurityHeaders
 from services.gateway.button_state import Buttons
 from services.gateway.http import pages
 from services.gateway.http.pages import CATALOGUES, COMMENTS, FORMER, TYPES, WEB, as_module, compact, served
+from services.gateway.http.security_headers import headers_of
 from services.gateway.settings import Settings
 from tests.gateway.standing import listening
 from tests.gateway.test_button_state import DEPARTMENTS
@@ -28,7 +30,9 @@ async def origin() -> AsyncIterator[str]:
     problems.install(app)
     buttons = Buttons(DEPARTMENTS, lambda: True)
     buttons.refresh()
-    pages.install(app, buttons, DEPARTMENTS, Settings(token_secret="a secret of the tests alone"))
+    settings = Settings(token_secret="a secret of the tests alone")
+    pages.install(app, buttons, DEPARTMENTS, settings)
+    app.add_middleware(SecurityHeaders, headers_of=headers_of(settings))
     async with listening(app, ws="none") as (_, address):
         yield f"http://{address}"
 
