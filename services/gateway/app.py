@@ -28,6 +28,7 @@ from services.gateway.http import (
     asked_questions,
     assignments,
     button,
+    canned_answers,
     departments_api,
     files,
     frames,
@@ -144,6 +145,7 @@ def create_app(settings: Settings) -> FastAPI:
     files.install(app, presence, transcripts, service.keys, departments, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)
     departments_api.install(app, departments)
+    canned_answers.install(app, presence, transcripts, settings)
     endpoints.install(app, citizens, agents, presence, departments, allowances)
     posted = PostedFrames(following, citizens, allowances)
     frames.install(app, citizens, posted, allowances, departments, service.keys, settings)

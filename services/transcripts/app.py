@@ -22,6 +22,7 @@ from services.transcripts.access_log.store import AccessLog
 from services.transcripts.api.context import Context
 from services.transcripts.api.routes import create_routes
 from services.transcripts.attachments.store import Files
+from services.transcripts.canned_answers import CannedAnswers
 from services.transcripts.consumers import Handlers, create_router
 from services.transcripts.download_codes import DownloadCodes
 from services.transcripts.first_response import FirstResponses
@@ -119,8 +120,20 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
     ratings = Ratings(database)
+    canned_answers = CannedAnswers(database, [d.id for d in departments.departments])
     context = Context(
-        store, files, questions, ratings, codes, press, departments, settings, now_ms, erasures, access_log
+        store,
+        files,
+        questions,
+        ratings,
+        codes,
+        press,
+        departments,
+        settings,
+        now_ms,
+        erasures,
+        access_log,
+        canned_answers,
     )
     service.on_close(context.checker.close)
     service.app.include_router(create_routes(context))

@@ -85,6 +85,12 @@ async def _indexes_of_access_log(db: Database) -> None:
     await make_indexes(db, {"access_log": [who, IndexModel([("at", ASCENDING)])]})
 
 
+async def _indexes_of_canned_answers(db: Database) -> None:
+    """Create the index by which a department has each code of a canned answer once."""
+    code = [("departments", ASCENDING), ("code", ASCENDING)]
+    await make_indexes(db, {"canned_answers": [IndexModel(code, name="code", unique=True)]})
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
@@ -92,4 +98,5 @@ STEPS = (
     Step("indexes of download codes", _indexes_of_codes),
     Step("indexes of retention", _indexes_of_retention),
     Step("indexes of the access log", _indexes_of_access_log),
+    Step("codes of canned answers", _indexes_of_canned_answers),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,11 @@ CODE_CREATE = "/internal/download-codes/create"  # CodeWanted → DownloadCode; 
 CODE_USE = "/internal/download-codes/use"  # CodeGiven → CodeFound | 404 unknown_code
 ACCESS_NOTE = "/internal/access-log/note"  # AccessNoted → 204
 ACCESS_LOG = "/internal/access-log"  # AccessQuery → AccessEntries
+CANNED_ANSWERS = "/internal/canned-answers"  # CannedAnswersQuery → CannedAnswers
+CANNED_ANSWER_ADD = "/internal/canned-answers/add"  # NewCannedAnswer → CannedAnswer | 409 code_taken, too_many_answers
+CANNED_ANSWER_CHANGE = "/internal/canned-answers/change"
+# CannedAnswerChange → CannedAnswer | 403 forbidden | 404 no_such_answer | 409 changed, code_taken, too_many_answers
+CANNED_ANSWER_REMOVE = "/internal/canned-answers/remove"  # CannedAnswerRemoval → 204 | 403 forbidden | 409 changed
 PAGE = 500  # entries of one chat in one answer
 
 
@@ -237,3 +242,78 @@ class AccessEntries(Record):
     """Entries of the access log in order, at most 1,000; what is after the last one is asked for next."""
 
     entries: list[dict[str, str | int]]
+
+
+class CannedAnswerContent(Record):
+    """What a supervisor writes of a canned answer.
+
+    Attributes:
+        code: The short word by which agents find it; each department has a code once.
+        title: What it is about, for agents.
+        departments: The departments whose agents have it.
+        texts: The texts by language, with variables such as `{{agent}}`, which the console fills in.
+    """
+
+    code: str = Field(min_length=1, max_length=30)
+    title: str = Field(min_length=1, max_length=100)
+    departments: list[str] = Field(min_length=1)
+    texts: dict[Literal["nl", "fr", "de", "en"], Annotated[str, Field(min_length=1, max_length=4_000)]] = Field(
+        min_length=1
+    )
+
+
+class Editor(Record):
+    """The agent who changed a canned answer last."""
+
+    id: str
+    name: str
+
+
+class CannedAnswer(CannedAnswerContent):
+    """A canned answer. `revision`: 1 when it is added, one more with each change."""
+
+    id: str
+    revision: int
+    changed_at: datetime
+    changed_by: Editor
+
+
+class CannedAnswersQuery(Record):
+    """Request for the canned answers of these departments. `known`: the tag of the answers that the reader has."""
+
+    departments: list[str]
+    known: str | None = None
+
+
+class CannedAnswers(Record):
+    """Canned answers, by their codes. `tag` changes with every change of them; `answers` is None when it is `known`."""
+
+    tag: str
+    answers: list[CannedAnswer] | None
+
+
+class NewCannedAnswer(CannedAnswerContent):
+    """Request to add a canned answer. A repeat with the same id and content changes nothing. `by`: the supervisor."""
+
+    id: str
+    by: Reader
+    name: str
+
+
+class CannedAnswerChange(NewCannedAnswer):
+    """Request to replace a canned answer that has this revision.
+
+    `own`: the departments of the supervisor; an answer that other departments have too is not theirs to change.
+    """
+
+    revision: int = Field(ge=1, le=2**53)
+    own: list[str]
+
+
+class CannedAnswerRemoval(Record):
+    """Request to remove a canned answer that has this revision. A repeat is done too."""
+
+    id: str
+    by: Reader
+    revision: int = Field(ge=1, le=2**53)
+    own: list[str]

@@ -143,6 +143,36 @@ class TranscriptsClient:
         """Log that an agent reads what another service answers."""
         await self._http.ask("transcripts", api.ACCESS_NOTE, noted, Record)
 
+    # ── canned answers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def canned_answers(self, query: api.CannedAnswersQuery) -> api.CannedAnswers:
+        """Return the canned answers of these departments."""
+        return await self._http.read("transcripts", api.CANNED_ANSWERS, query, api.CannedAnswers)
+
+    async def add_canned_answer(self, new: api.NewCannedAnswer) -> api.CannedAnswer:
+        """Add a canned answer and return it.
+
+        Raises:
+            Declined: Another answer has its code, or the department has too many.
+        """
+        return await self._http.ask("transcripts", api.CANNED_ANSWER_ADD, new, api.CannedAnswer)
+
+    async def change_canned_answer(self, change: api.CannedAnswerChange) -> api.CannedAnswer:
+        """Replace the content of a canned answer and return it.
+
+        Raises:
+            Declined: It is gone, was changed meanwhile, or is not the supervisor's; or as for `add_canned_answer`.
+        """
+        return await self._http.ask("transcripts", api.CANNED_ANSWER_CHANGE, change, api.CannedAnswer)
+
+    async def remove_canned_answer(self, removal: api.CannedAnswerRemoval) -> None:
+        """Remove a canned answer.
+
+        Raises:
+            Declined: It was changed meanwhile, or is not the supervisor's.
+        """
+        await self._http.ask("transcripts", api.CANNED_ANSWER_REMOVE, removal, Record)
+
     # ── attachments and transcripts ──────────────────────────────────────────────────────────────────────────────────
 
     async def stream(

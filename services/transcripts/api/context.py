@@ -19,6 +19,7 @@ from services.transcripts.access_log.store import Access, AccessLog
 from services.transcripts.attachments.checker import Checker
 from services.transcripts.attachments.store import Files
 from services.transcripts.attachments.uploads import Uploads
+from services.transcripts.canned_answers import CannedAnswers
 from services.transcripts.concurrency_limits import ConcurrencyLimit, LimitReached
 from services.transcripts.download_codes import DownloadCodes
 from services.transcripts.left_questions import Questions
@@ -70,7 +71,9 @@ class Context:
         clock: Callable[[], datetime],
         erasures: Erasures,
         access_log: AccessLog,
+        canned_answers: CannedAnswers,
     ) -> None:
+        self.canned_answers = canned_answers
         self.erasures, self.access_log = erasures, access_log
         self.store, self.files, self.questions = store, files, questions
         self.ratings, self.codes = ratings, codes

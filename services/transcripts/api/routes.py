@@ -8,6 +8,7 @@ from services.transcripts.api import (
     access_log,
     after_chat,
     attachments,
+    canned_answers,
     downloads,
     erasures,
     history,
@@ -19,6 +20,6 @@ from services.transcripts.api.context import Context
 def create_routes(context: Context) -> APIRouter:
     """Return the routes of `common/internal_api` that transcripts answers, and those of files and downloads."""
     routes = APIRouter()
-    for subject in (history, attachments, downloads, left_questions, after_chat, erasures, access_log):
+    for subject in (history, attachments, downloads, left_questions, after_chat, erasures, access_log, canned_answers):
         routes.include_router(subject.create_routes(context))
     return routes
