@@ -78,6 +78,9 @@ MADE = {
     },
     "gateway/web/console/translations": {
         *under("login", "oidc_acr", "oidc_cancelled", "oidc_expired", "oidc_failed", "oidc_no_role"),
+        *under("answers", "code", "departments", "texts", "title"),
+        *under("answers", "code_wrong", "department_missing", "forbidden", "gone", "invalid", "text_long"),
+        *under("answers", "text_missing", "title_long", "title_missing", "too_many_answers", "variable_unknown"),
         *under("assignments", "agent", "chat", "reason", "time", "waited"),
         *under("attach", "active_content", "chat_closed", "empty", "forbidden", "heic", "infected", "macros"),
         *under("attach", "not_allowed", "old_office", "other", "password", "rate_limited", "too_large", "too_slow"),

@@ -62,6 +62,7 @@ async def test_what_is_refused_says_why_and_what_is_there_and_is_not_logged(api:
         assert (status, forbidden["code"]) == (403, "forbidden")
     unknown = await api.ask(transcripts_api.CANNED_ANSWER_CHANGE, {**change, "id": new_id()})
     assert (unknown[0], unknown[1]["code"]) == (404, "no_such_answer")
+    wrong: dict[str, Any]
     for wrong in ({"texts": {}}, {"texts": {"es": "Hola"}}, {"texts": {"nl": "x" * 4_001}}, {"departments": []}):
         assert (await api.ask(transcripts_api.CANNED_ANSWER_ADD, {**NEW, **wrong}))[0] == 422
     assert [entry["act"] for entry in await entries(api) if entry["act"].startswith("canned")] == [

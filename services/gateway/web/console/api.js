@@ -1,28 +1,34 @@
-/** The console's requests over HTTP. Every answer is `{ok, status, code, body, retryAfter}`; nothing here throws for an unhappy server. */
+/** The console's requests over HTTP. Every answer is `{ok, status, code, body, retryAfter, tag}`; nothing here throws for an unhappy server. */
 import { upload as send } from "../shared/upload.js";
 
 /**
  * `ok`: the server did it; what a sign-in page or a firewall answers in its place, with whatever status, is not. `status` 0: the server could not be
- * reached. `code`: the problem document's, else null. `retryAfter` in whole seconds, else null.
+ * reached. `code`: the problem document's, else null. `retryAfter` in whole seconds, else null. `tag`: the entity
+ * tag of the answer, with which a later request asks whether there is another one (`known`): status 304, not `ok`, when there is not.
  *
  * @param {string} method
  * @param {string} path
  * @param {object} [body]
+ * @param {string | null} [known]
  */
-export async function ask(method, path, body) {
+export async function ask(method, path, body, known) {
   let response;
   try {
     response = await fetch(path, {
       method,
       credentials: "same-origin",
       cache: "no-store",
-      headers: { Accept: "application/json", ...(body ? { "Content-Type": "application/json" } : {}) },
+      headers: {
+        Accept: "application/json",
+        ...(body ? { "Content-Type": "application/json" } : {}),
+        ...(known ? { "If-None-Match": known } : {}),
+      },
       body: body ? JSON.stringify(body) : undefined,
     });
   } catch {
-    return { ok: false, status: 0, code: null, body: null, retryAfter: null };
+    return { ok: false, status: 0, code: null, body: null, retryAfter: null, tag: null };
   }
-  const empty = response.status === 204;
+  const empty = response.status === 204 || response.status === 304;
   const told = empty ? null : await response.json().catch(() => null);
   const answer = typeof told === "object" ? told : null;
   const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
@@ -32,6 +38,7 @@ export async function ask(method, path, body) {
     code: answer?.code ?? null,
     body: answer,
     retryAfter: Number.isFinite(wait) ? wait : null,
+    tag: response.headers.get("ETag"),
   };
 }
 
@@ -59,6 +66,15 @@ export const questionRelease = (chat) => ask("DELETE", questionUrl(chat, "claim"
 export const notes = (chat) => ask("GET", `/api/chats/${encodeURIComponent(chat)}/notes`);
 /** @param {string} department */
 export const assignments = (department) => ask("GET", `/api/assignments?department=${encodeURIComponent(department)}&limit=100`);
+/** @param {string | null} known */
+export const cannedAnswers = (known) => ask("GET", "/api/agent/canned-answers", undefined, known);
+/** @param {object} content */
+export const addCannedAnswer = (content) => ask("POST", "/api/agent/canned-answers", content);
+/** @param {string} id @param {object} content */
+export const changeCannedAnswer = (id, content) => ask("PUT", `/api/agent/canned-answers/${encodeURIComponent(id)}`, content);
+/** @param {string} id @param {number} revision */
+export const removeCannedAnswer = (id, revision) =>
+  ask("DELETE", `/api/agent/canned-answers/${encodeURIComponent(id)}?revision=${revision}`);
 /** @param {string} chat */
 export const transcript = (chat) => ask("GET", transcriptUrl(chat, "json"));
 

@@ -17,6 +17,8 @@ import { known } from "./i18n.js";
 import { chooseTransfer, nameOf as departmentName } from "./transfer-dialog.js";
 import { uploader } from "./uploads.js";
 import { startWork } from "./controller.js";
+import { answersFor, cannedAnswers } from "./canned-answers.js";
+import { answersView } from "./edit-canned-answers.js";
 
 const PRESENT = 30_000; // ms after a press or a key for which a person is there, focus or not
 const ATTENDED = 120_000; // ms after which a page that has the focus may stand before an empty chair
@@ -52,6 +54,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   let rung = -Infinity;
   /** @type {Map<string, string>} */
   let departments = new Map();
+  /** @type {Map<string, Record<string, string>>} */
+  let names = new Map(); // of departments, by language
   const gone = new AbortController();
   const uploads = uploader({
     limits /** @param {string} id @param {Attachment} file */,
@@ -60,6 +64,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   });
   const work = startWork({ agent, onChange: draw, onEffect, look });
   const left = leftQuestions({ onChange: () => draw(work.desk(), ...link), onNews: () => say(t("questions.new")) });
+  const canned = cannedAnswers({ onChange: () => draw(work.desk(), ...link) });
   const acts = {
     ...work,
     /** @param {string} id */
@@ -132,6 +137,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     questions: (more) => questionsView(t, { left, agent, departments: () => departments, say, acts: more }),
     /** @param {{back(): void}} more */
     assignments: (more) => assignmentsView(t, { departments: agent.departments, names: () => departments, acts: more }),
+    /** @param {{back(): void}} more */
+    answers: (more) => answersView(t, { canned, own: agent.departments, names: () => departments, say, acts: more }),
   };
 
   /** @param {string} name */
@@ -163,6 +170,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     view?.toBottom();
     if (focus) view?.focus();
     work.look();
+    canned.look();
   }
 
   /** @param {string} which */
@@ -241,10 +249,34 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       return;
     }
     if (!view) {
-      view = chatView(t, one, { acts, agent: agent.name ?? t("chat.you"), own: agent.id, uploads: uploads.place(one.id) });
+      const { id } = one;
+      view = chatView(t, one, {
+        acts,
+        agent: agent.name ?? t("chat.you"),
+        own: agent.id,
+        uploads: uploads.place(id),
+        answers: () => answersOf(find(work.desk(), id) ?? one),
+        look: canned.look,
+      });
       page.chat.replaceChildren(view.element);
     }
     view.draw(one, departments);
+  }
+
+  /** @param {DeskChat} one @returns {ChatAnswers} */
+  function answersOf({ id, about: { department, locale, name } }) {
+    const list = canned.list();
+    return {
+      answers: list && answersFor(list, department, agent.departments),
+      failed: canned.failed(),
+      locale,
+      values: {
+        agent: agent.name ?? null,
+        citizen: name,
+        department: names.get(department)?.[locale] ?? departments.get(department) ?? null,
+        chat: id,
+      },
+    };
   }
 
   /** @param {Desk} desk @param {ConnectionState} line @param {number} [code] */
@@ -353,6 +385,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     if (!missing) return;
     const answer = await colleagues(missing);
     if (!answer.ok) return;
+    names = new Map((answer.body?.departments ?? []).map((/** @type {any} */ one) => [one.id, one.names ?? {}]));
     departments = new Map(
       (answer.body?.departments ?? []).map((/** @type {{id: string}} */ one) => [one.id, departmentName(one, t.language)]),
     );
@@ -394,6 +427,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       page.news.replaceChildren();
       /** @type {HTMLElement} */ (page.news.parentElement).hidden = true;
       left.stop();
+      canned.stop();
       front?.view.stop();
       page.overview.hidden = true;
       page.overview.replaceChildren();

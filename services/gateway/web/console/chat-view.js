@@ -17,13 +17,13 @@ const WIDE = "(width >= 76rem)";
  *
  * @param {Translator} t
  * @param {DeskChat} one
- * @param {{acts: Acts, agent: string, own: string, uploads: Node}} options
+ * @param {{acts: Acts, agent: string, own: string, uploads: Node, answers(): ChatAnswers, look(): void}} options
  */
-export function chatView(t, one, { acts, agent, own, uploads }) {
+export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
   const id = one.id;
   let name = nameOf(one, t);
   const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
-  const write = composer(t, { chat: id, draft: one.draft, uploads, acts });
+  const write = composer(t, { chat: id, draft: one.draft, uploads, acts, answers, look });
   const there = h("p", { class: "who-there" });
   /** @param {string} key @param {"transfer" | "close" | "download"} symbol @param {string} hook @param {(id: string) => void} act */
   const tool = (key, symbol, hook, act) =>
@@ -79,6 +79,7 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
     const left = bars.querySelector(".left");
     if (left) setText(left, timeLeft(t, now, performance.now()));
     log.draw(now, departments);
+    write.redraw();
     if (held && (!panel.contains(document.activeElement) || !document.activeElement?.getClientRects().length)) heading.focus();
   }
 

@@ -3,19 +3,21 @@ import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/new-message.j
 import { problem } from "../shared/conversation.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
+import { answerPicker } from "./answer-picker.js";
 
 const TYPING_EVERY = 3000; // ms between two words to the citizen that somebody is writing
 const TYPING_OVER = 4000; // ms of stillness
 const NAMES = { message: "write", note: "note" };
 
 /**
- * `{element, focus(), focused(), end(over), stop()}`; `acts`: `post`, `note`, `draft`, `typing`, `upload` with the chat's id first.
+ * `{element, focus(), focused(), end(over), redraw(), stop()}`; `acts`: `post`, `note`, `draft`, `typing`, `upload` with the chat's id first;
+ * `answers()` tells what there is to be found by `/`, `look()` asks for news of it.
  * When the chat is over, what was not sent stays: to be read and copied, in the same element, so that the focus stays and keys have no effect.
  *
  * @param {Translator} t
- * @param {{chat: string, draft: Draft, uploads: Node, acts: Acts}} options
+ * @param {{chat: string, draft: Draft, uploads: Node, acts: Acts, answers(): ChatAnswers, look(): void}} options
  */
-export function composer(t, { chat, draft, uploads, acts }) {
+export function composer(t, { chat, draft, uploads, acts, answers, look }) {
   const areas = {
     message: area(t("write.label"), t("write.placeholder"), "chat-input"),
     note: area(t("note.label"), t("note.placeholder"), "note-input"),
@@ -36,6 +38,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
   });
   const attach = button(t("attach"), { symbol: "attach", hook: "chat-attach", onclick: () => file.click() });
   const kinds = { message: kindOf("message", "write-message"), note: kindOf("note", "write-note") };
+  const picker = answerPicker(t, areas.message, { about: answers, look, onInsert: changed });
   const form = h(
     "form",
     { class: "write", onsubmit: submit },
@@ -45,10 +48,12 @@ export function composer(t, { chat, draft, uploads, acts }) {
     h(
       "div",
       { class: "line" },
-      ...Object.values(areas).map((field, index) => h("div", { class: "text" }, field, Object.values(copies)[index])),
+      ...Object.values(areas).map((field, index) =>
+        h("div", { class: "text" }, index ? null : picker.list, field, Object.values(copies)[index]),
+      ),
       h("div", { class: "buttons" }, send, save),
     ),
-    h("div", { class: "under" }, attach, file, hint, left),
+    h("div", { class: "under" }, attach, file, picker.opener, hint, left, picker.status),
   );
   let kind = draft.kind;
   let over = false;
@@ -115,6 +120,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
     send.hidden = over || which !== "message";
     attach.hidden = over || which !== "message";
     save.hidden = over || which !== "note";
+    picker.enable(!over && which === "message");
     measure();
   }
 
@@ -136,6 +142,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
 
   function changed() {
     measure();
+    picker.update();
     acts.draft(chat, { text: areas.message.value, note: areas.note.value, kind });
     if (over || kind !== "message" || !areas.message.value) return quiet();
     const now = Date.now();
@@ -153,7 +160,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
 
   /** @param {KeyboardEvent} event */
   function key(event) {
-    if (!isSubmitKey(event)) return;
+    if (picker.key(event) || !isSubmitKey(event)) return;
     event.preventDefault();
     form.requestSubmit();
   }
@@ -183,6 +190,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
     focus: () => areas[kind].focus(),
     focused: () => form.contains(document.activeElement),
     end,
+    redraw: picker.redraw,
     stop: quiet,
   };
 }

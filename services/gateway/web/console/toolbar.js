@@ -55,9 +55,10 @@ export function showBar(root, t, { agent, sound, left, acts }) {
       },
       ...words,
     );
-  /** @type {{questions: HTMLElement, assignments?: HTMLElement}} */
+  /** @type {{questions: HTMLElement, assignments?: HTMLElement, answers?: HTMLElement}} */
   const openers = { questions: opener("questions") };
   if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), h("span", { class: "words" }, t("assignments")));
+  if (agent.supervisor) openers.answers = opener("answers", icon("canned"), h("span", { class: "words" }, t("answers")));
   root.replaceChildren(
     link,
     state,

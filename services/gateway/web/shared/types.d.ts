@@ -571,6 +571,8 @@ interface Answer {
   body: any;
   /** Seconds. */
   retryAfter: number | null;
+  /** The entity tag. */
+  tag: string | null;
 }
 
 /** An internal note of a chat. */
@@ -826,4 +828,41 @@ interface StageOptions {
   onLogout(open: number, everywhere?: boolean): void;
   onLanguage(language: string): void;
   onEnd(): void;
+}
+
+/** A canned answer (`GET /api/agent/canned-answers`). */
+interface CannedAnswer {
+  id: string;
+  code: string;
+  title: string;
+  departments: string[];
+  /** By language. */
+  texts: Record<string, string>;
+  /** One more with each change. */
+  revision: number;
+  changed_at: string;
+  changed_by: { id: string; name: string };
+}
+
+/** A canned answer that a supervisor writes, kept until it is stored or given up. `id` null: a new one. */
+interface CannedAnswerDraft {
+  id: string | null;
+  revision: number;
+  code: string;
+  title: string;
+  departments: string[];
+  texts: Record<string, string>;
+  /** What a colleague has stored meanwhile. */
+  conflict: CannedAnswer | null;
+}
+
+/** What the text bar of a chat needs of the canned answers. */
+interface ChatAnswers {
+  /** Those for this chat; null until they are known. */
+  answers: CannedAnswer[] | null;
+  failed: boolean;
+  /** The citizen's language. */
+  locale: string;
+  /** What the variables stand for; null: not known. */
+  values: Record<string, string | null>;
 }
