@@ -7,6 +7,7 @@ export const VARIABLES = ["agent", "citizen", "department", "chat"];
 const VARIABLE = /([^\S\n]*)\{\{\s*(\w+)\s*\}\}/g;
 const ANY_VARIABLE = /\{\{(.*?)\}\}/gs;
 const CODE = /^[a-z0-9][a-z0-9-]{0,29}$/;
+const PROBLEMS = ["changed", "code_taken", "too_many_answers", "forbidden", "invalid"];
 const LONGEST = { title: 100, text: 4000 };
 
 /** @param {string} text */
@@ -196,9 +197,8 @@ export function cannedAnswers({ onChange }) {
 
   /** @param {Answer} answer */
   async function outcome(answer) {
-    if (answer.ok || [404, 409].includes(answer.status)) await refresh();
-    const code = answer.status === 404 ? "gone" : (answer.code ?? "failed");
-    const told = ["changed", "code_taken", "too_many_answers", "forbidden", "gone", "invalid"].includes(code) ? code : "failed";
+    if (answer.ok || answer.status === 404 || answer.status === 409) await refresh();
+    const told = PROBLEMS.find((problem) => problem === answer.code) ?? (answer.code === "no_such_answer" ? "gone" : "failed");
     return { problem: answer.ok ? null : told, current: /** @type {CannedAnswer | null} */ (answer.body?.current ?? null) };
   }
 

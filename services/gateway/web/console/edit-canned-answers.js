@@ -25,7 +25,7 @@ export function answersView(t, { canned, own, names, say, acts }) {
   const rows = h("ul", { class: "questions answers", hook: "answers" });
   const place = h("div", { hook: "answer-form" });
   frame.body.append(h("div", { class: "answers-acts" }, add), place, empty, rows);
-  /** @type {{draw(): void, focus(): void} | null} */
+  /** @type {ReturnType<typeof answerForm> | null} */
   let form = null;
 
   function draw() {
@@ -105,19 +105,22 @@ export function answersView(t, { canned, own, names, say, acts }) {
 
   /** @param {CannedAnswerDraft} draft */
   function open(draft) {
-    const made = answerForm(t, { draft, own, names, onSave: () => save(draft), onCancel: () => cancel(draft), onTake: edit });
-    form = made;
-    place.replaceChildren(made.element);
+    form = answerForm(t, { draft, own, names, onSave: () => save(draft), onCancel: () => cancel(draft), onTake: edit });
+    place.replaceChildren(form.element);
     draw();
+  }
 
-    async function save(/** @type {CannedAnswerDraft} */ one) {
-      const { problem, current } = await canned.save(one);
-      if (form !== made) return; // the page shows something else by now
-      if (problem === null) {
-        shut(one.code);
-        say(t("answers.said_saved"));
-      } else made.refused(problem, current);
-    }
+  /** @param {CannedAnswerDraft} draft */
+  async function save(draft) {
+    const made = form;
+    const { problem, current } = await canned.save(draft);
+    if (problem === null && canned.draft() === draft) canned.keep(null);
+    if (problem === "changed") draft.conflict = current;
+    if (problem === "gone") Object.assign(draft, { id: null, revision: 0, conflict: null });
+    if (problem === null) say(t("answers.said_saved"));
+    if (form !== made) return problem && say(t("answers.failed_save"), "loud"); // the page shows something else by now
+    if (problem === null) shut(draft.code.trim());
+    else made?.refused(problem, current);
   }
 
   /** @param {CannedAnswerDraft} draft */
@@ -177,7 +180,7 @@ const changedWords = (t, one) => t("answers.changed", { name: one.changed_by.nam
  * another draft.
  *
  * @param {Translator} t
- * @param {{draft: CannedAnswerDraft, own: string[], names(): Map<string, string>, onSave(): Promise<void>, onCancel(): void, onTake(draft: CannedAnswerDraft): void}} options
+ * @param {{draft: CannedAnswerDraft, own: string[], names(): Map<string, string>, onSave(): Promise<unknown>, onCancel(): void, onTake(draft: CannedAnswerDraft): void}} options
  */
 function answerForm(t, { draft, own, names, onSave, onCancel, onTake }) {
   const heading = h("h3", { tabindex: "-1" }, t(draft.id ? "answers.edit_title" : "answers.add_title"));
@@ -295,13 +298,8 @@ function answerForm(t, { draft, own, names, onSave, onCancel, onTake }) {
   /** @param {string} problem @param {CannedAnswer | null} current */
   function refused(problem, current) {
     if (problem === "code_taken") return void tell({ code: t("answers.code_taken", { title: current?.title ?? "" }) });
-    if (problem === "changed" && current) {
-      draft.conflict = current;
-      drawConflict();
-      return /** @type {HTMLElement | null} */ (conflict.querySelector("h4"))?.focus();
-    }
-    if (problem === "gone") [draft.id, draft.revision, draft.conflict] = [null, 0, null];
     drawConflict();
+    if (draft.conflict) return /** @type {HTMLElement | null} */ (conflict.querySelector("h4"))?.focus();
     setText(alert, t(FAILED.includes(problem) ? `answers.${problem}` : "answers.failed_save"));
   }
 
