@@ -39,6 +39,7 @@ PARTS = {
     "numbers": ["number-warning.js"],
     "privacy": ["privacy-notice.js"],
     "name": ["name-card.js"],
+    "settings": ["settings.js"],
     "waiting": ["queue-info.js", "leave-question.js"],
 }
 """The modules of the widget that load texts of their own, beside those of the panel (`load-part.js`)."""
@@ -141,6 +142,7 @@ MADE = {
         *("startBlocked", "startBlue", "startBusy", "startFailed", "startInvalid", "startNetwork", "startRefused"),
         "startStrange",
     },
+    f"{WIDGET}/settings": {"agentNews", "closingNews", "endedNews", "messageNews", "notify", "sound"},
     f"{WIDGET}/waiting": {"contact", "contactEmpty", "contactWrong", "hour", "minute", "minutes", "textEmpty"},
 }
 

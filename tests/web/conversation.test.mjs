@@ -197,9 +197,18 @@ test("one hello at a time", () => {
   assert.equal(rules.receive(hear(heard.chat, { type: "welcome", last_seq: 3 }), agentSays(3)).ask, "hello");
 });
 
-test("unread counts what others said after what was shown", () => {
+test("unread counts what the agent said after what was shown", () => {
   const chat = hear(welcomed(), agentSays(1), receipt(2, "x"), agentSays(3), agentSays(4));
   assert.equal(rules.unread(chat, 1), 2);
+});
+
+test("of the system's lines, that an agent has come and the end are unread", () => {
+  const lines = ["opened", "assigned", "agent_left", "transferred", "closed", undefined];
+  const chat = hear(welcomed(), ...lines.map((event, n) => ({ ...agentSays(n + 1), from: "system", event })));
+  assert.deepEqual(
+    lines.map((_, n) => rules.unread(chat, n)),
+    [2, 2, 1, 1, 1, 0],
+  );
 });
 
 test("a text is 1 to 4,000 code points", () => {

@@ -3,6 +3,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { setTimeout as pass } from "node:timers/promises";
 import { aside, partsOf } from "../../services/gateway/web/widget/lazy-panels.js";
+// What it loads in these tests is there before, because the last one waits for failures and not for modules.
+import "../../services/gateway/web/widget/privacy-notice.js";
+import "../../services/gateway/web/widget/queue-info.js";
 
 const names = (chat, record = {}) => partsOf({ position: null, inactive: null, closed: null, ...chat }, record).map(({ name }) => name);
 
@@ -11,6 +14,12 @@ test("an open chat has the privacy notice, and one that needs a name asks for it
   assert.deepEqual(names({ frames: ["details"] }), ["privacy", "name"]);
   assert.deepEqual(names({ frames: ["details"] }, { named: true }), ["privacy"]);
   assert.deepEqual(names({ frames: ["details"], name: "An" }), ["privacy"]);
+});
+
+test("what the citizen may set comes with the first welcome, when the white bar is there already", () => {
+  assert.deepEqual(names({ welcomed: false }), ["privacy"]);
+  assert.deepEqual(names({ welcomed: true }), ["privacy", "settings"]);
+  assert.deepEqual(names({ welcomed: true, closed: "agent" }), ["after"]);
 });
 
 test("the queue, a warning, a chat without an agent and a left question each need what shows them", () => {

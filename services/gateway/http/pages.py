@@ -49,6 +49,7 @@ CATALOGUES = {
     "loket-chat/text/numbers": "widget/translations/numbers",
     "loket-chat/text/privacy": "widget/translations/privacy",
     "loket-chat/text/name": "widget/translations/name",
+    "loket-chat/text/settings": "widget/translations/settings",
     "loket-chat/text/waiting": "widget/translations/waiting",
 }
 """The catalogues below `/static/`: the folder of the URL, and that in `web`. `nl.json` is served as module `nl.js`."""

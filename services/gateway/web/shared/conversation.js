@@ -278,12 +278,19 @@ export function dot(chat, link) {
 }
 
 /**
- * Others' messages after the seq that was shown.
+ * Whether an entry is news to a citizen: a message of the agent, that an agent has come, or the end.
+ *
+ * @param {MessageFrame} entry
+ */
+export const isNews = ({ from, event }) => from === "agent" || event === "assigned" || event === "closed";
+
+/**
+ * How much news there is for the citizen after the seq that was shown.
  *
  * @param {Conversation} chat
  * @param {number} shown
  */
-export const unread = (chat, shown) => chat.messages.filter((one) => one.seq > shown && one.from !== chat.me).length;
+export const unread = (chat, shown) => chat.messages.filter((one) => one.seq > shown && isNews(one)).length;
 
 /**
  * Why a text cannot be sent: "empty", "too_long" or null.

@@ -1,29 +1,33 @@
-// What comes beside the conversation: the privacy notice, the question for a name, the queue with its estimate, the warning to who is
-// silent, and what follows the end.
+// What comes beside the conversation: the privacy notice, the settings with what notifies of an answer, the question for a name, the queue
+// with its estimate, the warning to who is silent, and what follows the end.
 import { nameless } from "./nameless.js";
 
+/** @type {{name: string, load(): Promise<any>, needed(chat: Conversation, record: ChatRecord): unknown}[]} */
 const PARTS = [
   {
     name: "waiting",
     load: () => import("./queue-info.js"),
-    /** @param {Conversation} chat @param {ChatRecord} record */
     needed: (chat, record) => chat.position || record.left || chat.closed === "no_agent",
   },
   {
     name: "inactive",
-    load: () => import("./inactivity-warning.js") /** @param {Conversation} chat */,
-    needed: (/** @type {Conversation} */ chat) => chat.inactive,
+    load: () => import("./inactivity-warning.js"),
+    needed: (chat) => chat.inactive,
   },
   {
     name: "privacy",
     load: () => import("./privacy-notice.js"),
-    needed: (/** @type {Conversation} */ chat) => !chat.closed,
+    needed: (chat) => !chat.closed,
+  },
+  {
+    name: "settings",
+    load: () => import("./settings.js"),
+    needed: (chat) => chat.welcomed && !chat.closed,
   },
   {
     name: "after",
     load: () => import("./after-chat.js"),
-    needed: (/** @type {Conversation} */ chat, /** @type {ChatRecord} */ record) =>
-      chat.closed && !record.untold && chat.closed !== "unreached",
+    needed: (chat, record) => chat.closed && !record.untold && chat.closed !== "unreached",
   },
   { name: "name", load: () => import("./name-card.js"), needed: nameless },
 ];

@@ -1,12 +1,14 @@
 // What the browser keeps of a chat.
 import { isFile } from "../shared/conversation.js";
 
+const OF_A_CHAT = /^(chat|draft|press|start|p:.*)$/; // the rest is of the browser: its id and what the citizen has set
+
 /** @param {any} item */
 const isPending = ({ id, text, attachment, file }) =>
   typeof id === "string" && (typeof text === "string" || (typeof attachment === "string" && isFile(file)));
 
 /**
- * Named JSON values in localStorage, or in memory; `null` takes one away. `clear` leaves the id of the browser.
+ * Named JSON values in localStorage, or in memory; `null` takes one away. `clear` takes away what is of a chat.
  *
  * @param {string} prefix
  */
@@ -52,7 +54,7 @@ export function createStore(prefix) {
     waiting,
     clear: () =>
       names()
-        .filter((name) => name !== "browser")
+        .filter((name) => OF_A_CHAT.test(name))
         .forEach((name) => write(name, null)),
   };
 }
