@@ -48,6 +48,16 @@ def has_faketime() -> bool:
     return any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
+def has_webkit() -> bool:
+    """Return whether WebKitGTK is installed with its driver."""
+    return shutil.which("WebKitWebDriver") is not None and minibrowser() is not None
+
+
+def minibrowser() -> Path | None:
+    """Return the browser that comes with WebKitGTK, or None where that is not installed."""
+    return next(Path("/usr/lib").glob("*/webkit*gtk-*/MiniBrowser"), None)
+
+
 def has_node() -> bool:
     """Return whether a node is installed that can run the tests."""
     node = shutil.which("node")

@@ -127,7 +127,7 @@ def run() -> None:
 def test() -> None:
     """Run every test. Each suite runs to its end, and the exit status is that of the first failure."""
     prepare_tests()
-    browser()
+    browsers()
     package("prometheus", shutil.which("promtool") is not None, "the alert rules are played with its promtool")
     package("nodejs", apt.has_node(), "the tests of the browser's code need node 18 or later")
     manifests_tools()
@@ -363,10 +363,11 @@ def broker(why: str) -> None:
     os.environ["RABBITMQ_SBIN"] = str(folder / "sbin")
 
 
-def browser() -> None:
-    """Install the browser of the tests when it is missing.
+def browsers() -> None:
+    """Install the browsers of the tests that are missing.
 
     The headless shell draws the same pages with half the processor time. Where it cannot be had, Chromium does.
+    WebKitGTK comes with its driver, and draws on a display in memory (Xvfb).
     """
     present = shutil.which("chromium") is not None
     if shutil.which("chromium-headless-shell") is None:
@@ -374,6 +375,9 @@ def browser() -> None:
         problem = apt.install("chromium-headless-shell")
         if problem and not present:
             refuse(f"chromium-headless-shell is missing and {problem}: install it (the browser tests need it)")
+    package("firefox-esr", shutil.which("firefox-esr") is not None, "the tests run in Firefox too")
+    package("webkit2gtk-driver", apt.has_webkit(), "the tests run in WebKitGTK too")
+    package("xvfb", shutil.which("Xvfb") is not None, "WebKitGTK draws on its display in memory")
 
 
 def python() -> str:

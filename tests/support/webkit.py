@@ -1,0 +1,134 @@
+"""Debian's WebKitGTK in its MiniBrowser, over WebDriver, on a display of its own that nobody sees (Xvfb)."""
+
+import base64
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.webkitgtk.options import Options
+from selenium.webdriver.webkitgtk.service import Service
+from selenium.webdriver.webkitgtk.webdriver import WebDriver
+
+from deploy.local.apt import minibrowser
+from tests.support.engines import WAIT
+
+SCREEN = "1400x1000x24"  # wider and higher than a window of the tests
+THEME = "* { min-width: 0; min-height: 0; margin: 0; padding: 0; border-width: 0; }"
+"""The toolbar as narrow as it goes: else no window is as narrow as a phone."""
+SETTINGS = "[Settings]\ngtk-enable-animations=0\n"
+"""Pages see it as `prefers-reduced-motion: reduce`."""
+EMPTY = "/static/demo/icon.svg"
+"""A page of the system without a script: nothing of it writes into the storage while that is emptied."""
+
+
+class WebKit:
+    """A running MiniBrowser with one window."""
+
+    def __init__(self, driver: WebDriver, downloads: Path) -> None:
+        self.downloads = downloads
+        self._driver = driver
+        self._window = driver.current_window_handle
+        driver.set_script_timeout(WAIT)
+        driver.set_page_load_timeout(WAIT)
+
+    def open(self, address: str) -> None:
+        self._driver.get(address)
+
+    def run(self, body: str, *arguments: object) -> Any:
+        return self._driver.execute_script(body, *arguments)
+
+    def click(self, x: int, y: int) -> None:
+        chain = ActionChains(self._driver, duration=0)
+        mouse = chain.w3c_actions.pointer_action
+        mouse.move_to_location(x, y)  # type: ignore[no-untyped-call]  # it has no types
+        mouse.click()
+        chain.perform()
+
+    def type(self, text: str) -> None:
+        ActionChains(self._driver, duration=0).send_keys(text).perform()
+
+    def choose(self, body: str, *arguments: object, file: Path) -> None:
+        self.run(body, *arguments).send_keys(str(file))
+
+    def size(self, width: int, height: int) -> None:
+        """The window is higher than the page by its toolbar."""
+        self._driver.set_window_size(width, height)
+        self._driver.set_window_size(width, 2 * height - self.run("return innerHeight;"))
+
+    def picture(self) -> bytes:
+        return base64.b64decode(self._driver.get_screenshot_as_base64())
+
+    def forced_colours(self, on: bool) -> bool:
+        return False  # WebKit has none
+
+    def addresses(self) -> list[str]:
+        found = []
+        for window in self._driver.window_handles:
+            self._driver.switch_to.window(window)
+            found.append(self._driver.current_url)
+        self._driver.switch_to.window(self._window)
+        return found
+
+    def fresh(self, base: str) -> None:
+        for window in self._driver.window_handles:
+            if window != self._window:
+                self._driver.switch_to.window(window)
+                self._driver.close()
+        self._driver.switch_to.window(self._window)
+        self._driver.get(base + EMPTY)
+        self._driver.delete_all_cookies()
+        self.run("localStorage.clear(); sessionStorage.clear();")
+
+
+@contextlib.contextmanager
+def running_webkit(home: Path) -> Iterator[WebKit]:
+    """Run a MiniBrowser while the context is open, with its settings and its downloads in this folder."""
+    browser, downloads = minibrowser(), home / "downloads"
+    assert browser is not None, "webkit2gtk-driver is not installed: `make test` sees to it"
+    downloads.mkdir()
+    (home / "config").mkdir()
+    (home / "config" / "user-dirs.dirs").write_text(f'XDG_DOWNLOAD_DIR="{downloads}"\n', "utf-8")
+    for toolkit in ("gtk-3.0", "gtk-4.0"):
+        (home / "config" / toolkit).mkdir()
+        (home / "config" / toolkit / "settings.ini").write_text(SETTINGS, "utf-8")
+        (home / "config" / toolkit / "gtk.css").write_text(THEME, "utf-8")
+    folders = {f"XDG_{name.upper()}_HOME": str(home / name) for name in ("config", "cache", "data")}
+    with _display() as display:
+        environment = {**os.environ, **folders, "HOME": str(home), "DISPLAY": display, "GDK_BACKEND": "x11"}
+        service = Service(
+            env=environment | {"LANG": "C.UTF-8", "LIBGL_ALWAYS_SOFTWARE": "1", "NO_AT_BRIDGE": "1"},
+            log_output=str(home / "webkit.log"),
+            popen_kw={"start_new_session": True},
+        )
+        options = Options()
+        options.binary_location = str(browser)
+        options.add_argument("--automation")
+        driver = WebDriver(options=options, service=service)
+        try:
+            yield WebKit(driver, downloads)
+        finally:
+            group = service.process.pid
+            with contextlib.suppress(Exception):  # it may be gone
+                driver.quit()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _display() -> Iterator[str]:
+    """The name of a display that runs while the context is open."""
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", SCREEN, "-nolisten", "tcp"]
+    process = subprocess.Popen(command, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as told:
+            yield f":{told.readline().strip()}"  # it picks a free one, and tells it when it can be used
+    finally:
+        process.terminate()
+        process.wait()
