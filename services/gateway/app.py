@@ -35,6 +35,7 @@ from services.gateway.http import (
     left_questions,
     oidc,
     pages,
+    reports,
     reservations,
 )
 from services.gateway.http import agents as agent_routes
@@ -142,6 +143,7 @@ def create_app(settings: Settings) -> FastAPI:
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     asked_questions.install(app, presence, transcripts, service.keys, departments, settings)
     assignments.install(app, presence, routing, transcripts, departments, settings)
+    reports.install(app, presence, transcripts, departments, settings)
     files.install(app, presence, transcripts, service.keys, departments, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)
     departments_api.install(app, departments)

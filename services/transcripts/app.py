@@ -39,6 +39,8 @@ from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.retention.job import RetentionJob
 from services.transcripts.retention.store import Erasures
 from services.transcripts.settings import Settings
+from services.transcripts.statistics.job import StatisticsJob
+from services.transcripts.statistics.store import Statistics
 
 log = structlog.get_logger()
 
@@ -61,7 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
     questions, limits = Questions(database, claim_life, former), limits_of(settings.silence_limit)
     codes = DownloadCodes(database, timedelta(seconds=settings.download_code_life))
     writer = Writer(store, settings.max_messages, max_text=settings.max_text)
-    erasures = Erasures(database)
+    statistics = Statistics(database, settings.agent_figures == "on")
+    erasures = Erasures(database, statistics)
     access_log = AccessLog(database, now_ms, settings.unusual_reading)
     retention = RetentionJob(erasures, Leases(database), departments, now_ms, access_log)
     answers = FirstResponses(store, [d.id for d in departments.departments])
@@ -105,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("backlog", lambda: backlog.run(publisher.link.up))
     service.background("clock", lambda: follow_time(database))
     service.background("retention", lambda: retention.run(upgraded.wait))
+    service.background("statistics", lambda: StatisticsJob(statistics, Leases(database), now_ms).run(upgraded.wait))
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
     if limits:
         service.background("silences", InactivityTimers(store, publisher, limits, now_ms, well).run)
@@ -119,7 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
-    ratings = Ratings(database)
+    ratings = Ratings(database, statistics)
     canned_answers = CannedAnswers(database, [d.id for d in departments.departments])
     context = Context(
         store,
@@ -134,6 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
         erasures,
         access_log,
         canned_answers,
+        statistics,
     )
     service.on_close(context.checker.close)
     service.app.include_router(create_routes(context))

@@ -63,6 +63,7 @@ class Questions:
             RuntimeError: Other questions have all the numbers that were tried.
         """
         kept = {"_id": question.chat_id, **question.model_dump(), "done_at": None, "expires_at": now + KEPT}
+        kept["counted"] = False  # until `statistics/` has its row
         if isinstance(question, AskedQuestion):
             kept["bytes"] = 0
         for attempt in range(NUMBERS):

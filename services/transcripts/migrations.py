@@ -7,6 +7,8 @@ from pymongo import ASCENDING, IndexModel
 from services.common.mongo.client import Database
 from services.common.mongo.migrations import Step, make_indexes
 
+_AT_A_TIME = 1_000  # documents
+
 
 async def _first_indexes(db: Database) -> None:
     to_do = [("done_at", ASCENDING), ("department", ASCENDING), ("at", ASCENDING)]
@@ -91,6 +93,33 @@ async def _indexes_of_canned_answers(db: Database) -> None:
     await make_indexes(db, {"canned_answers": [IndexModel(code, name="code", unique=True)]})
 
 
+async def _statistics(db: Database) -> None:
+    """Create the indexes of statistics, and let what is stored already be counted by the job of statistics."""
+    counted = IndexModel([("counted", ASCENDING)], name="counted", sparse=True)
+    await make_indexes(
+        db,
+        {
+            "chats": [counted],
+            "questions": [counted],
+            "chat_statistics": [
+                IndexModel([("department", ASCENDING), ("opened_at", ASCENDING)], name="report"),
+                IndexModel([("opened_at", ASCENDING)], name="age"),
+                IndexModel([("agent_id", ASCENDING)], name="agent", sparse=True),
+            ],
+            "question_statistics": [
+                IndexModel([("department", ASCENDING), ("at", ASCENDING)], name="report"),
+                IndexModel([("at", ASCENDING)], name="age"),
+            ],
+        },
+    )
+    for name, such in (("chats", {"closed_at": {"$ne": None}}), ("questions", {})):
+        new = {**such, "counted": {"$exists": False}, "erasing": None}
+        last = ""
+        while some := await db[name].find({"_id": {"$gt": last}}, {"_id": True}).sort("_id", 1).to_list(_AT_A_TIME):
+            ids, last = [one["_id"] for one in some], some[-1]["_id"]
+            await db[name].update_many({"_id": {"$in": ids}, **new}, {"$set": {"counted": False}})
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
@@ -99,4 +128,5 @@ STEPS = (
     Step("indexes of retention", _indexes_of_retention),
     Step("indexes of the access log", _indexes_of_access_log),
     Step("codes of canned answers", _indexes_of_canned_answers),
+    Step("statistics", _statistics),
 )

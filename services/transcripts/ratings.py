@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.common.internal_api.transcripts import Rating
 from services.common.mongo.client import Database
+from services.transcripts.statistics.store import Statistics
 
 
 class Ratings:
@@ -14,8 +15,8 @@ class Ratings:
     `rate` may be repeated. It raises `PyMongoError` when the database does not answer.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._ratings = database["ratings"]
+    def __init__(self, database: Database, statistics: Statistics) -> None:
+        self._ratings, self._statistics = database["ratings"], statistics
 
     async def rate(self, rating: Rating, department: str, now: datetime) -> bool:
         """Store the rating of a chat. It replaces one that was given before.
@@ -30,4 +31,5 @@ class Ratings:
         """
         given = {"department": department, "helped": rating.helped, "score": rating.score, "at": now}
         done = await self._ratings.replace_one({"_id": rating.chat_id}, given, upsert=True)
+        await self._statistics.rated(rating.chat_id, given)
         return done.upserted_id is not None

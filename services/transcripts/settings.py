@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -53,6 +54,11 @@ class Settings(Shared):
         50,
         ge=0,
         description="an agent who reads more chats within an hour is reported (`unusual_reading`); 0: none is",
+    )
+    agent_figures: Literal["on", "off"] = Field(
+        "off",
+        description="`on`: reports have figures of each agent, and statistics have the agent's id until the "
+        "conversation is erased; agree on it with the employees first. `off`: no figures, and stored ids are removed",
     )
     clamd_url: str = Field(
         "",

@@ -11,6 +11,7 @@ from services.common.events.types import Record
 from services.common.http.tokens import Actor
 from services.common.internal_api import queries
 from services.common.internal_api import transcripts as api
+from services.common.internal_api.reports import REPORT, FiguresQuery, FiguresReport
 from services.gateway.clients.http_client import Gathering, HttpClient
 
 MOST_PAGES = 25  # pages of logs in one shared answer, which is held in memory as a whole
@@ -172,6 +173,16 @@ class TranscriptsClient:
             Declined: It was changed meanwhile, or is not the supervisor's.
         """
         await self._http.ask("transcripts", api.CANNED_ANSWER_REMOVE, removal, Record)
+
+    # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def report(self, query: FiguresQuery) -> FiguresReport:
+        """Return the figures of a report.
+
+        Raises:
+            Declined: It takes too long, or too many reports are being made.
+        """
+        return await self._http.ask("transcripts", REPORT, query, FiguresReport)
 
     # ── attachments and transcripts ──────────────────────────────────────────────────────────────────────────────────
 

@@ -28,8 +28,10 @@ from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.retention.store import Erasures
 from services.transcripts.settings import Settings
+from services.transcripts.statistics.store import Statistics
 
 DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a free slot
+REPORT_PATIENCE = 0.5  # with the time of a report, less than a gateway waits for an answer
 HISTORY_PATIENCE = 4.0  # less than a gateway waits for an answer
 
 
@@ -72,9 +74,10 @@ class Context:
         erasures: Erasures,
         access_log: AccessLog,
         canned_answers: CannedAnswers,
+        statistics: Statistics,
     ) -> None:
         self.canned_answers = canned_answers
-        self.erasures, self.access_log = erasures, access_log
+        self.erasures, self.access_log, self.statistics = erasures, access_log, statistics
         self.store, self.files, self.questions = store, files, questions
         self.ratings, self.codes = ratings, codes
         self.press, self.departments = press, departments
@@ -84,6 +87,7 @@ class Context:
         self.uploads = Uploads(store, files, settings, clock, self.checker, questions)
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
+        self.reports = ConcurrencyLimit(each=1, total=2, waiting=1, patience=REPORT_PATIENCE)
         # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.
         self.histories = ConcurrencyLimit(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
 

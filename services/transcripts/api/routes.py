@@ -13,6 +13,7 @@ from services.transcripts.api import (
     erasures,
     history,
     left_questions,
+    reports,
 )
 from services.transcripts.api.context import Context
 
@@ -20,6 +21,17 @@ from services.transcripts.api.context import Context
 def create_routes(context: Context) -> APIRouter:
     """Return the routes of `common/internal_api` that transcripts answers, and those of files and downloads."""
     routes = APIRouter()
-    for subject in (history, attachments, downloads, left_questions, after_chat, erasures, access_log, canned_answers):
+    subjects = (
+        history,
+        attachments,
+        downloads,
+        left_questions,
+        after_chat,
+        erasures,
+        access_log,
+        canned_answers,
+        reports,
+    )
+    for subject in subjects:
         routes.include_router(subject.create_routes(context))
     return routes

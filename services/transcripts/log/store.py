@@ -3,7 +3,8 @@
 Writes use majority and journal, reads use the primary with majority (`services/common/mongo/client.py`). Collections:
 
 - chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
-  silence_at, silence, stayed_at, unanswered, departments, holder, left}; `participation.py` explains the last two.
+  silence_at, silence, stayed_at, unanswered, departments, holder, left, counted}; `participation.py` explains `holder`
+  and `left`, `statistics/store.py` explains `counted`.
 - entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and the optional members of an entry, with
   (chat_id, seq) unique.
 - notes
@@ -209,9 +210,11 @@ class Store:
         await self._bulk([UpdateOne({"_id": s.chat_id}, participation_update(s)) for s in states])
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
-        """Record when each chat was sealed, and end its checks for inactivity."""
+        """Record when each chat was sealed, end its checks for inactivity, and let it be counted (`statistics/`)."""
+        ended = list(seals)
         await self._bulk(
-            [UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}, "$unset": _UNWATCHED}) for s in seals]
+            [UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}, "$unset": _UNWATCHED}) for s in ended]
+            + [UpdateOne({"_id": s.chat_id, "counted": None}, {"$set": {"counted": False}}) for s in ended]
         )
 
     async def answered(self, chat_id: str) -> bool:

@@ -39,10 +39,12 @@ from services.transcripts.retention.rules import (
     obstacle,
     obstacle_of_question,
 )
+from services.transcripts.statistics.store import Statistics
 
 By = Literal["period", "operator"]
 Document = dict[str, Any]
 _STATE = {"department": True, "closed_at": True, "hold": True, "erasing": True}
+_LEFT = {"hold": True, "department": True, "at": True, "source": True, "counted": True}
 _JOB = {"_id": "job"}
 
 
@@ -52,8 +54,10 @@ class Erasures:
     All methods raise `PyMongoError` when the database does not answer.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, statistics: Statistics | None = None) -> None:
+        """Use the collections of this database. `statistics`: counts what is erased before it is erased."""
         self._database = database
+        self._statistics = statistics or Statistics(database)
         self._chats, self._questions = database["chats"], database[QUESTIONS]
         self._erased, self._deletions, self._receipts = database["erased"], database["deletions"], database["receipts"]
         self._runs = database["retention"]
@@ -125,6 +129,8 @@ class Erasures:
             while (found := await collection.find_one({"_id": chat_id}, _STATE)) is not None:
                 if (why_not := judge(found, now)) is not None:
                     return why_not
+                if not found.get("erasing"):
+                    await self._statistics.count_before_erasure(chat_id)
                 # what is claimed is the state that was judged: a hold that came in between is judged in the next turn
                 seen = {"_id": chat_id, "erasing": None, "hold": found.get("hold")}
                 claim = {"$set": {"erasing": {"at": now, "by": by}}}
@@ -154,6 +160,7 @@ class Erasures:
         change = {"$setOnInsert": first, "$set": {"again_at": now + AGAIN_AFTER}}
         await self._erased.update_one({"_id": chat_id}, change, upsert=True)
         whole = "operator" if "operator" in (by, erasing["by"]) else "period"
+        await self._statistics.without_agent(chat_id)
         await self._delete_all(chat_id, department, whole, now)
         await self._chats.delete_one({"_id": chat_id})
 
@@ -212,9 +219,10 @@ class Erasures:
         deleted = 0
         for member, before in (("at", left_before), ("done_at", done_before)):
             such = {"department": department, member: {"$lt": before}}
-            async for question in self._questions.find(such, {"hold": True}):
+            async for question in self._questions.find(such, _LEFT):
                 if is_held(question, now):
                     continue
+                await self._statistics.count_question(question)
                 await self._record(QUESTIONS, question["_id"], department, "period", now, 1)
                 seen = {"_id": question["_id"], "hold": question.get("hold")}
                 deleted += (await self._questions.delete_one(seen)).deleted_count
@@ -310,10 +318,11 @@ class Erasures:
         return sorted(rows, key=lambda r: (r.month, r.department, r.category, r.by))
 
     async def forget(self, before: datetime) -> int:
-        """Delete counts, receipts and numbers of erased chats from before this time. Return their number."""
+        """Delete statistics, counts, receipts and numbers of erased chats from before this time. Return how many."""
         such = {"at": {"$lt": before}}
         collections: Iterable[Any] = (self._deletions, self._receipts, self._erased)
-        return sum([(await c.delete_many(such)).deleted_count for c in collections])
+        deleted = sum([int((await c.delete_many(such)).deleted_count) for c in collections])
+        return deleted + await self._statistics.forget(before)
 
     async def ran(self, now: datetime) -> None:
         """Record that the job has done a round."""
