@@ -28,6 +28,8 @@ DETAILS = {
     Cause.AGENT_LEFT: [Detail.NOT_ACCEPTED],
     Cause.TRANSFERRED: [Detail.REFUSED, Detail.UNANSWERED, Detail.OVERFLOW],
 }
+TIMES = ("wait", "first_answer", "duration")
+FIGURES = ("offered", "served", "abandoned", *TIMES, "transferred", "left_questions", "helped", "score")
 WIDGET = Path("gateway/web/widget/translations")
 PARTS = {
     "blue": ["blue-panel.js"],
@@ -83,6 +85,10 @@ MADE = {
         *under("answers", "code_wrong", "department_missing", "forbidden", "gone", "invalid", "text_long"),
         *under("answers", "text_missing", "title_long", "title_missing", "too_many_answers", "variable_unknown"),
         *under("assignments", "agent", "chat", "reason", "time", "waited"),
+        *(f"reports.{figure}{definition}" for figure in FIGURES for definition in ("", ".is")),
+        *under("reports", "by", "day", "department", "from", "per_day", "per_week", "until", "week"),
+        *under("reports.problem", "invalid", "invalid_period", "other", "period_too_long", "rate_limited"),
+        "reports.problem.report_too_large",
         *under("attach", "active_content", "chat_closed", "empty", "forbidden", "heic", "infected", "macros"),
         *under("attach", "not_allowed", "old_office", "other", "password", "rate_limited", "too_large", "too_slow"),
         *under("attach", "type_not_allowed", "unavailable"),

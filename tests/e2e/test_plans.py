@@ -139,8 +139,9 @@ async def nobody_there(base: str) -> None:
         async with agent(base, "sofie") as sofie:  # a supervisor
             await waiting.expect("status", dot="green")
             await too_late(base)
-            for path in ("me", "agents", "assignments", f"assignments?chat_id={patient.chat_id}", "questions"):
-                path = f"agent/{path}" if path == "me" else path
+            reports = "agent/reports?from=2026-01-01&until=2026-12-31"
+            assignments = ("assignments", f"assignments?chat_id={patient.chat_id}")
+            for path in ("agent/me", "agents", *assignments, "questions", reports):
                 assert (await sofie.http.get(f"{base}/api/{path}")).status == 200
             done = f"{base}/api/questions/{left_alone.chat_id}/done"
             assert (await sofie.http.post(done, headers={"Origin": base})).status == 204

@@ -46,6 +46,12 @@ MATRIX: list[tuple[str, str, list[int]]] = [
     ("GET", "/api/assignments?department=premies", [401, 401, 401, 403, 403, 403, 403, 200]),
     ("GET", "/api/assignments?chat_id={A}", [401, 401, 401, 403, 403, 403, 200, 403]),
     ("GET", "/api/assignments?chat_id={B}", [401, 401, 401, 403, 403, 403, 403, 200]),
+    ("GET", "/api/agent/reports?from=2026-11-01&until=2026-11-30", [401, 401, 401, 403, 403, 403, 200, 200]),
+    (
+        "GET",
+        "/api/agent/reports?from=2026-11-01&until=2026-11-30&department=premies&format=csv",
+        [401, 401, 401, 403, 403, 403, 403, 200],
+    ),
     ("GET", "/api/agents?department=algemeen", [401, 401, 401, 200, 200, 200, 200, 200]),
     ("GET", "/api/agent/me", [401, 401, 401, 200, 200, 200, 200, 200]),
     # last, since they change something: of another department, then of the own one

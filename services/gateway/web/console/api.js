@@ -75,6 +75,18 @@ export const changeCannedAnswer = (id, content) => ask("PUT", `/api/agent/canned
 /** @param {string} id @param {number} revision */
 export const removeCannedAnswer = (id, revision) =>
   ask("DELETE", `/api/agent/canned-answers/${encodeURIComponent(id)}?revision=${revision}`);
+/** @typedef {{from: string, until: string, by: string, department: string, format?: string}} ReportWish */
+/** @param {ReportWish} wish */
+export const report = (wish) => ask("GET", reportUrl(wish));
+
+/**
+ * Where a report can be read; an empty department is all of the supervisor's.
+ *
+ * @param {ReportWish} wish
+ */
+export const reportUrl = ({ department, ...wish }) =>
+  `/api/agent/reports?${new URLSearchParams({ ...wish, ...(department ? { department } : {}) })}`;
+
 /** @param {string} chat */
 export const transcript = (chat) => ask("GET", transcriptUrl(chat, "json"));
 

@@ -1,6 +1,7 @@
 /** The page while an agent is logged in: draws the desk and turns presses into acts. */
 import { colleagues } from "./api.js";
 import { assignmentsView } from "./assignments.js";
+import { reportsView } from "./reports.js";
 import { showBar } from "./toolbar.js";
 import { chooseBlock } from "./block-dialog.js";
 import { drawList, nameOf } from "./chat-list.js";
@@ -139,6 +140,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     assignments: (more) => assignmentsView(t, { departments: agent.departments, names: () => departments, acts: more }),
     /** @param {{back(): void}} more */
     answers: (more) => answersView(t, { canned, own: agent.departments, names: () => departments, say, acts: more }),
+    /** @param {{back(): void}} more */
+    reports: (more) => reportsView(t, { departments: agent.departments, names: () => departments, acts: more }),
   };
 
   /** @param {string} name */

@@ -22,6 +22,7 @@ const ICONS = {
   copy: "M8 2h12v15H8Zm2.2 2.2v10.6h7.6V4.2ZM4 7h2v13h10v2H4Z",
   table: "M3 4h18v16H3Zm2 4.5V11h4V8.5Zm6 0V11h8V8.5ZM5 13v5h4v-5Zm6 0v5h8v-5Z",
   canned: "M4 3h16v13H10l-6 5Zm2.2 2.2v11.4l2.9-2.8h8.7V5.2Zm2.3 2h7v2h-7Zm0 3.4h5v2h-5Z",
+  chart: "M3 3h2v16h16v2H3ZM7 11h3v7H7Zm5-5h3v12h-3Zm5 8h3v4h-3Z",
   send: "M3 4l18 8-18 8 3-8Zm3.4 3.4L8 11h6v2H8l-1.6 3.6L17 12Z",
 };
 

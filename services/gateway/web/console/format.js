@@ -81,3 +81,29 @@ export function size(bytes, language) {
     maximumFractionDigits: 1,
   }).format(value);
 }
+
+/**
+ * The day in the service's time zone, as `2026-11-30`.
+ *
+ * @param {Date} now
+ */
+export const today = (now) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone }).format(now);
+
+/**
+ * `ma 30 nov 2026` for the day `2026-11-30`.
+ *
+ * @param {string} iso
+ * @param {string} language
+ */
+export const day = (iso, language) =>
+  format(language, { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }).format(
+    new Date(`${iso}T00:00:00Z`),
+  );
+
+/**
+ * `1.234` or `4,25`: a number with two decimals at most.
+ *
+ * @param {number} value
+ * @param {string} language
+ */
+export const number = (value, language) => new Intl.NumberFormat(LOCALES[language] ?? language, { maximumFractionDigits: 2 }).format(value);

@@ -55,10 +55,11 @@ export function showBar(root, t, { agent, sound, left, acts }) {
       },
       ...words,
     );
-  /** @type {{questions: HTMLElement, assignments?: HTMLElement, answers?: HTMLElement}} */
+  /** @type {{questions: HTMLElement, assignments?: HTMLElement, answers?: HTMLElement, reports?: HTMLElement}} */
   const openers = { questions: opener("questions") };
   if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), h("span", { class: "words" }, t("assignments")));
   if (agent.supervisor) openers.answers = opener("answers", icon("canned"), h("span", { class: "words" }, t("answers")));
+  if (agent.supervisor) openers.reports = opener("reports", icon("chart"), h("span", { class: "words" }, t("reports")));
   root.replaceChildren(
     link,
     state,

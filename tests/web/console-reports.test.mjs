@@ -1,0 +1,89 @@
+// Mirrors services/gateway/web/console/reports.js: its RULES, and the days and numbers of format.js.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { FIGURES, FIGURES_OF_AGENTS, bars, figure, periodName } from "../../services/gateway/web/console/reports.js";
+import { reportUrl } from "../../services/gateway/web/console/api.js";
+import { day, number, today, useZone } from "../../services/gateway/web/console/format.js";
+import { consoleTexts } from "./texts.mjs";
+
+const ALL = {
+  offered: 1234,
+  served: 9,
+  abandoned: 2,
+  wait_p50: 20,
+  wait_p90: 100,
+  first_answer_p50: null,
+  first_answer_p90: null,
+  duration_p50: 200,
+  duration_p90: 3725,
+  transferred: 1,
+  left_questions: 0,
+  helped_yes: 3,
+  helped_partly: 1,
+  helped_no: 0,
+  scores: 4,
+  score_mean: 4.25,
+};
+
+test("each figure reads in the language of the agent", () => {
+  const t = consoleTexts("nl");
+  assert.deepEqual(
+    FIGURES.map((name) => figure(t, name, ALL)),
+    ["1.234", "9", "2", "20 sec / 1 min 40 sec", "–", "3 min 20 sec / 1 uur 2 min", "1", "0", "3 / 1 / 0", "4,25 (4)"],
+  );
+  assert.equal(figure(consoleTexts("en"), "score", ALL), "4.25 (4)");
+  assert.equal(figure(t, "score", { scores: 0, score_mean: null }), "–");
+});
+
+test("a time of no seconds is a time, and none is none", () => {
+  const t = consoleTexts("en");
+  assert.equal(figure(t, "wait", { wait_p50: 0, wait_p90: 0 }), "0 secs / 0 secs");
+  assert.equal(figure(t, "wait", { wait_p50: null, wait_p90: null }), "–");
+});
+
+test("of an agent nothing is told that a department decides", () => {
+  for (const name of ["offered", "abandoned", "wait", "left_questions"]) assert.ok(!FIGURES_OF_AGENTS.includes(name), name);
+  for (const name of FIGURES_OF_AGENTS) assert.ok(FIGURES.includes(name), name);
+});
+
+test("days and weeks are named with their days", () => {
+  const t = consoleTexts("en");
+  const one = { period: "2026-10-25", from: "2026-10-25", until: "2026-10-25" };
+  assert.match(periodName(t, one), /Sun.*25 Oct 2026/);
+  const week = { period: "2027-W01", from: "2027-01-04", until: "2027-01-10" };
+  assert.match(periodName(t, week), /^Week 1: .*4 Jan 2027 to .*10 Jan 2027$/);
+});
+
+test("the highest bar fills the chart, and without anything there are no bars", () => {
+  assert.deepEqual(
+    bars([
+      [1, 2],
+      [2, 4],
+      [0, 0],
+    ]),
+    [
+      { part: 25, whole: 50 },
+      { part: 50, whole: 100 },
+      { part: 0, whole: 0 },
+    ],
+  );
+  assert.deepEqual(bars([[0, 0]]), [{ part: 0, whole: 0 }]);
+});
+
+test("today is the day of the service, wherever the computer is", () => {
+  useZone("Europe/Brussels");
+  assert.equal(today(new Date("2026-10-24T21:59:59Z")), "2026-10-24");
+  assert.equal(today(new Date("2026-10-24T22:00:00Z")), "2026-10-25");
+  assert.equal(today(new Date("2026-10-25T22:59:59Z")), "2026-10-25");
+  assert.match(day("2026-10-25", "nl"), /^zo/);
+  assert.equal(number(1234.567, "de"), "1.234,57");
+});
+
+test("all departments are asked for by naming none", () => {
+  const wish = { from: "2026-10-01", until: "2026-10-31", by: "day", department: "" };
+  assert.equal(reportUrl(wish), "/api/agent/reports?from=2026-10-01&until=2026-10-31&by=day");
+  assert.equal(
+    reportUrl({ ...wish, department: "a&b", format: "csv" }),
+    "/api/agent/reports?from=2026-10-01&until=2026-10-31&by=day&format=csv&department=a%26b",
+  );
+});
