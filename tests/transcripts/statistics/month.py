@@ -10,7 +10,7 @@ Scores: 5 3 4 5, of which the mean is 4.25.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,9 +25,9 @@ BRUSSELS = ZoneInfo("Europe/Brussels")
 
 
 def local(day: int, time: str, month: int = 10, fold: int = 0) -> datetime:
-    """A time in Brussels. `fold` 1: the second time that the clocks show it."""
+    """A time in Brussels, as UTC. `fold` 1: the second time that the clocks show it."""
     hours, minutes, seconds = map(int, time.split(":"))
-    return datetime(2026, month, day, hours, minutes, seconds, tzinfo=BRUSSELS, fold=fold)
+    return datetime(2026, month, day, hours, minutes, seconds, tzinfo=BRUSSELS, fold=fold).astimezone(UTC)
 
 
 @dataclass(frozen=True)
