@@ -52,7 +52,7 @@ def test_an_answer_that_took_long_is_not_used() -> None:
     assert near(clock.now(), NOON)
 
 
-def test_what_is_told_counts_by_the_least_delayed() -> None:
+def test_what_is_reported_counts_by_the_least_delayed() -> None:
     machine = Machine()
     clock = machine.clock()
     truth = timedelta(hours=1)
@@ -73,7 +73,7 @@ def test_it_goes_back_once_the_window_holds_only_earlier_times() -> None:
     assert near(clock.now(), NOON - timedelta(hours=1) + timedelta(seconds=30))
 
 
-def test_small_differences_of_what_is_told_change_nothing() -> None:
+def test_small_differences_of_what_is_reported_change_nothing() -> None:
     machine = Machine()
     clock = machine.clock()
     assert clock.set_by(NOON + timedelta(seconds=0.4)) == 0.0

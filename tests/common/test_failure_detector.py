@@ -32,21 +32,21 @@ def live() -> FailureDetector:
     return live
 
 
-def test_nobody_is_judged_before_the_first_echo() -> None:
+def test_no_participant_is_judged_before_the_first_echo() -> None:
     live = FailureDetector(GRACE)
     live.record("g", 1, {"an": 300.0}, 0)
     assert live.absent(PEOPLE, 1_000) == []
     assert not live.receives(1_000)
 
 
-def test_one_who_is_never_heard_is_gone_after_the_grace(live: FailureDetector) -> None:
+def test_a_participant_without_a_heartbeat_is_absent_after_the_grace_period(live: FailureDetector) -> None:
     echoing(live, 100, 109.9)
     assert live.absent(["an"], 109.9) == []
     live.echo(110)
     assert live.absent(["an"], 110) == ["an"]
 
 
-def test_one_in_a_fresh_list_is_present_and_never_gone(live: FailureDetector) -> None:
+def test_a_participant_in_a_fresh_list_is_present_and_never_absent(live: FailureDetector) -> None:
     for counter in range(1, 60):
         now = 100.0 + 2 * counter
         live.echo(now)
@@ -65,7 +65,7 @@ def test_the_grace_counts_from_the_last_sign_of_life(live: FailureDetector) -> N
     assert live.absent(["an"], 126) == ["an"], "he was last heard at 116"
 
 
-def test_a_gateway_that_is_not_heard_has_no_connections(live: FailureDetector) -> None:
+def test_a_gateway_without_a_heartbeat_has_no_connections(live: FailureDetector) -> None:
     live.record("g", 1, names("an"), 100)
     echoing(live, 100, 107)
     assert live.present(107) == {"an"}
@@ -118,7 +118,7 @@ def test_nothing_from_before_a_restart_counts() -> None:
     assert live.absent(["an"], 1_010) == ["an"]
 
 
-def test_memory_is_forgotten_and_forgetting_changes_nobody_present(live: FailureDetector) -> None:
+def test_memory_is_forgotten_and_forgetting_changes_no_present_participant(live: FailureDetector) -> None:
     live.record("old", 1, names(*(f"p{i}" for i in range(1_000))), 100)
     echoing(live, 100, 4_000)
     live.record("new", 1, names("an"), 4_000)
@@ -179,7 +179,7 @@ def test_present_is_the_union_over_the_gateways(lists: dict[str, set[str]]) -> N
 
 
 @given(lists=lists, gaps=gaps)
-def test_nobody_is_present_and_gone_at_once(lists: Lists, gaps: list[float]) -> None:
+def test_no_participant_is_present_and_absent_at_once(lists: Lists, gaps: list[float]) -> None:
     live, now = FailureDetector(GRACE), 0.0
     for (gateway, counter, silent, leaving), gap in zip(lists, gaps, strict=False):
         now += gap

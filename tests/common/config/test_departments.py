@@ -164,7 +164,7 @@ def test_a_whole_department(tmp_path: Path) -> None:
         (GOOD + '[[departments.contacts]]\nkind = "fax"\nvalue = "1"\n', "departments.0.contacts.0.kind"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_with_its_place(tmp_path: Path, text: str | bytes, told: str) -> None:
+def test_a_mistake_is_reported_on_one_line_with_its_position(tmp_path: Path, text: str | bytes, told: str) -> None:
     path = file(tmp_path, text)
     with pytest.raises(ConfigurationError) as caught:
         load_departments(path)
@@ -174,7 +174,7 @@ def test_a_mistake_is_told_in_one_line_with_its_place(tmp_path: Path, text: str 
     assert "\n" not in line
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"DEPARTMENTS_FILE .*cannot be read \(No such file"):
         load_departments(tmp_path / "none.toml")
 
@@ -210,7 +210,7 @@ def test_a_department_offers_nothing_more_while_blue_unless_it_says_so(tmp_path:
         ('busy = "queue"\nqueue = { longest = 0 }', "needs a queue.longest above 0"),
     ],
 )
-def test_an_offer_that_cannot_be_kept_is_refused_in_a_line(tmp_path: Path, more: str, words: str) -> None:
+def test_an_offer_that_cannot_be_kept_is_refused_on_one_line(tmp_path: Path, more: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words) as refused:
         load_departments(file(tmp_path, GOOD + more))
     assert "\n" not in str(refused.value)

@@ -105,7 +105,7 @@ def test_whole_numbers_beyond_64_bits_are_refused(type_: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-1", "1e999"])
-def test_silence_is_a_finite_time(number: str) -> None:
+def test_the_time_since_a_sign_of_life_is_finite(number: str) -> None:
     body = golden("gateway.connections").replace(b"0.25", number.encode())
     with pytest.raises(ValidationError):
         decode(body)

@@ -20,7 +20,7 @@ def test_only_the_closed_event_is_the_seal() -> None:
     assert [event for event in (None, *Cause) if entry(event).is_seal] == [Cause.CLOSED]
 
 
-def test_derived_ids_are_stable_and_tell_parts_apart() -> None:
+def test_derived_ids_are_stable_and_differ_for_other_parts() -> None:
     assert derived_id("chat", 1, "opened") == "13366996-e5b0-5a17-826c-7096da01ccd3"
     assert derived_id("chat", 1, "opened") != derived_id("chat", 2, "opened")
     assert is_id(derived_id("chat", 1))

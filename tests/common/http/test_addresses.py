@@ -78,12 +78,12 @@ def test_an_ipv4_address_has_one_key_in_all_its_forms(address: IPv4Address, port
         ([",".join(["10.0.0.9"] * 3_000)], "10.0.0.1"),
     ],
 )
-def test_a_trusted_proxy_tells_the_client(lines: list[str], key: str) -> None:
+def test_a_trusted_proxy_names_the_client(lines: list[str], key: str) -> None:
     assert client_key("10.0.0.1", lines, PROXIES) == key
     assert client_key("::ffff:10.0.0.1", lines, PROXIES) == key
 
 
-def test_nobody_else_tells_another_address() -> None:
+def test_no_other_peer_names_another_address() -> None:
     assert client_key("203.0.113.5", ["1.1.1.1"], PROXIES) == "203.0.113.5"
     assert client_key("203.0.113.5", ["1.1.1.1"], "") == "203.0.113.5"
     assert client_key("2001:db8::5", ["1.1.1.1"], PROXIES) == "2001:db8::/64"

@@ -82,7 +82,7 @@ async def test_a_problem_has_its_code_its_headers_and_its_own_members(client: ai
         (rb'{"name": "\ud800"}', "body.name"),
     ],
 )
-async def test_an_invalid_request_is_told_where_and_never_what(
+async def test_an_invalid_request_is_answered_with_the_place_and_never_the_value(
     client: aiohttp.ClientSession, body: bytes, place: str
 ) -> None:
     answer = await client.post("/body", data=body, headers={"Content-Type": "application/json"})
@@ -114,7 +114,7 @@ async def test_headers_of_an_error_are_kept(client: aiohttp.ClientSession) -> No
     assert (await client.delete("/body")).headers["Allow"] == "POST"
 
 
-async def test_the_unexpected_tells_nothing_of_its_cause(client: aiohttp.ClientSession) -> None:
+async def test_an_unexpected_error_reveals_nothing_of_its_cause(client: aiohttp.ClientSession) -> None:
     answer = await client.get("/broken")
     await document(answer, 500, "unexpected")
     assert "Peeters" not in await answer.text()

@@ -162,7 +162,7 @@ async def test_a_link_comes_back_after_the_broker_closed_it(account: Account, mo
 
 
 @pytest.mark.parametrize("wrong", ["port", "password", "vhost", "rights"])
-async def test_who_never_reached_the_broker_is_told_from_who_was_refused(
+async def test_a_broker_that_was_never_reached_differs_from_one_that_refused(
     wrong: str, vhost_url: str, attempts: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A replica that starts in an outage is ready without its broker; one with wrong settings is not."""
@@ -212,7 +212,7 @@ async def test_a_link_that_cannot_be_prepared_is_tried_again(vhost_url: str) -> 
 
 
 @pytest.mark.parametrize("url", ["amqp://127.0.0.1:9/", "amqp://eloket:wrong@127.0.0.1:{port}/"])
-async def test_a_link_to_nobody_or_with_a_wrong_password_goes_on_trying(
+async def test_a_link_without_a_broker_or_with_a_wrong_password_goes_on_trying(
     broker: Broker, attempts: list[float], url: str
 ) -> None:
     prepared: list[AbstractChannel] = []
@@ -227,7 +227,7 @@ async def test_a_link_to_nobody_or_with_a_wrong_password_goes_on_trying(
     assert not prepared, "there is no channel"
 
 
-async def test_without_a_connection_telling_fails_at_once_and_mentioning_never_does() -> None:
+async def test_without_a_connection_publishing_fails_at_once_and_best_effort_never_does() -> None:
     publisher = Publisher("amqp://127.0.0.1:9/", "test")
     with pytest.raises(Unconfirmed, match="no connection"):
         publisher.publish(EVENT).send(None)  # nothing is waited for
@@ -249,7 +249,7 @@ async def test_a_publisher_works_again_after_its_connection_was_closed(account: 
         await closing
 
 
-async def test_events_told_while_the_broker_is_killed_are_confirmed_and_there_or_unconfirmed(node: Node) -> None:
+async def test_events_published_while_the_broker_is_killed_are_confirmed_and_there_or_unconfirmed(node: Node) -> None:
     publisher = Publisher(node.url, "killed")
     confirmed: set[str] = set()
     failures: set[str] = set()
@@ -331,7 +331,7 @@ async def test_a_link_is_made_when_the_broker_comes_late(node: Node, attempts: l
         await told(publisher)
 
 
-async def test_a_confirmed_event_survives_and_a_transient_one_need_not_be_heard(vhost_url: str) -> None:
+async def test_a_confirmed_event_survives_and_a_transient_one_need_not_be_consumed(vhost_url: str) -> None:
     publisher = Publisher(vhost_url, "transient")
     async with kept(publisher.run):
         await told(publisher)

@@ -14,7 +14,7 @@ from tests.support.event_samples import golden
 from tests.support.queue_bench import HURTING, QUEUE, bench, consumed, counted, events, quicken, seq, until
 
 
-async def test_poison_is_set_aside_alone_and_at_once(vhost_url: str) -> None:
+async def test_poison_is_dead_lettered_alone_and_at_once(vhost_url: str) -> None:
     seen: list[int] = []
 
     async def handler(event: Event) -> None:
@@ -41,7 +41,7 @@ async def test_poison_is_set_aside_alone_and_at_once(vhost_url: str) -> None:
         assert await made.left() == []
 
 
-async def test_what_hurts_is_given_back_later_each_time_and_set_aside_at_the_limit(
+async def test_what_fails_is_requeued_later_each_time_and_dead_lettered_at_the_limit(
     vhost_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quicken(monkeypatch)

@@ -88,7 +88,7 @@ async def test_a_link_that_loses_its_connection_goes_on(vhost_url: str, logged: 
     assert not [line for line in logged if line["event"] == "unknown_error"]
 
 
-async def test_a_publisher_with_a_fault_tells_its_callers_to_try_again_and_ends(
+async def test_a_publisher_with_a_fault_raises_unconfirmed_to_its_callers_and_ends(
     vhost_url: str, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = Publisher(vhost_url, "faulty")

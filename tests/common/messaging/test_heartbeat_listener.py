@@ -84,7 +84,7 @@ def test_it_receives_only_by_its_own_echo() -> None:
     assert not one.listener.receives
 
 
-def test_deaf_it_judges_nobody_and_the_time_does_not_count() -> None:
+def test_without_heartbeats_of_its_own_it_judges_no_process_and_the_time_does_not_count() -> None:
     one = Listened()
     one.echo()
     one.list("an", chats=["c"])
@@ -106,7 +106,7 @@ def test_all_read_digests_once_everyone_had_the_time_to_say_otherwise() -> None:
     assert one.listener.all_read_digests()
 
 
-def test_one_former_process_is_enough_and_it_is_forgotten_when_it_is_gone() -> None:
+def test_one_former_process_is_enough_and_it_is_forgotten_when_it_has_ended() -> None:
     one = Listened()
     one.echo()
     one.later(KNOWN)

@@ -129,7 +129,7 @@ async def test_it_grows_while_a_handler_holds_a_message_and_is_nothing_when_all_
 
 
 @pytest.mark.usefixtures("often")
-async def test_it_grows_while_nobody_takes_anything_and_letters_are_counted(vhost_url: str) -> None:
+async def test_it_grows_while_nothing_is_consumed_and_dead_letters_are_counted(vhost_url: str) -> None:
     async with bench(vhost_url) as made, looking(vhost_url, made.consumers(nobody)):
         await made.put(*events(1))
         await until(lambda: shown("eloket_queue_messages", queue=QUEUE.name) == 1, "one that waits")

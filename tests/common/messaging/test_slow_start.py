@@ -28,7 +28,7 @@ async def past(one: SlowStart) -> None:
         await one.past()
 
 
-async def test_a_queue_in_which_nothing_waits_holds_nobody_up(one: SlowStart) -> None:
+async def test_a_queue_in_which_nothing_waits_delays_no_other(one: SlowStart) -> None:
     waiting = asyncio.create_task(past(one))
     await asyncio.sleep(5 * SHORT)
     assert not waiting.done(), "it was not begun yet"
@@ -57,9 +57,7 @@ async def test_what_a_dead_process_had_in_hand_is_done_first(one: SlowStart) -> 
     await waiting
 
 
-async def test_what_takes_long_does_not_hold_the_others_up_for_ever(
-    one: SlowStart, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_queue_does_not_delay_the_others_for_ever(one: SlowStart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow_start, "LONGEST", 0.2)
     one.begun()
     one.took()

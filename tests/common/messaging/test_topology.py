@@ -66,7 +66,7 @@ async def taken(queue: AbstractQueue) -> list[aio_pika.abc.AbstractIncomingMessa
     return messages
 
 
-async def test_each_event_lands_in_the_queues_of_those_who_hear_it_and_nowhere_else(vhost_url: str) -> None:
+async def test_each_event_lands_in_the_queues_of_its_consumers_and_in_no_other(vhost_url: str) -> None:
     async with publishing(vhost_url) as publisher, channel_at(vhost_url) as channel:
         queues = {q.name: await channel.get_queue(q.name) for q in topology.QUEUES}
         queues["gateway"] = await own_queue(channel, topology.GATEWAY_KEYS, topology.GATEWAY_QUEUE_ARGUMENTS)
@@ -108,7 +108,7 @@ async def test_a_message_says_what_it_is(vhost_url: str) -> None:
             assert "CC" not in message.headers or type_ in ("chat.state", "messages.stored")
 
 
-async def test_an_event_without_a_queue_is_unconfirmed_unless_nobody_need_hear_it(vhost_url: str) -> None:
+async def test_an_event_without_a_queue_is_unconfirmed_unless_it_needs_no_consumer(vhost_url: str) -> None:
     unconfirmed: set[str] = set()
     async with publishing(vhost_url) as publisher, channel_at(vhost_url) as channel:
         for queue in topology.QUEUES:

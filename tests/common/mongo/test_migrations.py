@@ -67,7 +67,7 @@ async def test_five_replicas_at_once_bring_an_empty_database_to_the_present_form
         assert made == [await five[0][name].index_information() for name in await five[0].list_collection_names()]
 
 
-async def test_a_replica_that_ends_within_a_step_leaves_it_to_whoever_begins_it_again(db: Database) -> None:
+async def test_a_replica_that_ends_within_a_step_leaves_it_to_the_next_one(db: Database) -> None:
     half = asyncio.Event()
 
     async def apply(db: Database) -> None:
@@ -162,7 +162,7 @@ async def test_versions_that_start_at_once_agree(db: Database) -> None:
         (IndexModel("at", name="x"), IndexModel("at", name="x", sparse=True)),
     ],
 )
-async def test_an_index_with_other_options_gives_way_whoever_is_first(
+async def test_an_index_with_other_options_gives_way_in_either_order(
     db: Database, old: IndexModel, new: IndexModel
 ) -> None:
     await db["things"].create_indexes([old, IndexModel("kept", name="kept")])

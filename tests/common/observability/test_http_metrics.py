@@ -103,7 +103,7 @@ async def test_probes_and_scrapes_are_not_counted(client: aiohttp.ClientSession,
     assert all_counted() == before
 
 
-async def test_a_stream_is_counted_at_its_head_and_not_held_up(service: Service) -> None:
+async def test_a_stream_is_counted_at_its_head_and_not_delayed(service: Service) -> None:
     """What is sent arrives while the answer goes on, and how long it stays open adds nothing to its seconds."""
     more, opened = asyncio.Event(), asyncio.Event()
 

@@ -42,7 +42,7 @@ def lines(level: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
-def test_each_line_is_a_event_with_its_values() -> None:
+def test_each_line_is_an_event_with_its_values() -> None:
     told = lines("info")
     assert [line["event"] for line in told] == [
         "chat_assigned",
@@ -68,5 +68,5 @@ def test_an_error_names_its_types_and_places_from_the_last_to_the_first() -> Non
 
 
 @pytest.mark.parametrize(("level", "number"), [("debug", 7), ("info", 6), ("warning", 5)])
-def test_the_level_decides_what_is_told(level: str, number: int) -> None:
+def test_the_level_decides_what_is_logged(level: str, number: int) -> None:
     assert len(lines(level)) == number

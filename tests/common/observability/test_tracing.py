@@ -108,7 +108,7 @@ def test_what_is_not_to_be_kept_is_not(kept: Kept, header: str) -> None:
     assert not kept.spans
 
 
-def test_nobody_outside_decides_which_spans_are_kept() -> None:
+def test_no_outside_request_decides_which_spans_are_kept() -> None:
     tracer = Kept()
     keep_spans(tracer, share=0.0)
     try:

@@ -79,7 +79,7 @@ def test_every_line_is_json_with_the_service_and_the_trace(start: Start) -> None
     assert process.err.read_text() == ""
 
 
-def test_an_error_is_logged_with_its_place_and_never_with_its_words(start: Start) -> None:
+def test_an_error_is_logged_with_its_place_and_never_with_its_text(start: Start) -> None:
     process = start()
     process.wait_until_it_lives()
     status, body = process.get("/fails")
@@ -178,7 +178,7 @@ async def test_a_check_that_fails_or_hangs_is_not_ready(service: Service, monkey
     assert await service.readiness() == {"hangs": "TimeoutError", "fails": "ConnectionError"}
 
 
-async def test_a_lost_dependency_is_told_and_counted_and_takes_no_replica_away(service: Service) -> None:
+async def test_a_lost_dependency_is_reported_and_counted_and_keeps_the_replica_ready(service: Service) -> None:
     there, absent = asyncio.Event(), asyncio.Event()
     service.depend("database", there.is_set, absent.is_set)
     async with served(service.app) as client:
@@ -277,7 +277,7 @@ async def test_only_a_service_token_opens_what_is_for_services(service: Service)
         assert await answer.json() == {"id": "an"}
 
 
-async def test_a_body_is_bounded_before_anybody_is_asked_who_sends_it(service: Service) -> None:
+async def test_a_body_is_bounded_before_its_sender_is_authenticated(service: Service) -> None:
     @service.app.post("/internal/echo")
     async def echo(request: Request, sent: dict[str, str]) -> dict[str, str]:
         caller(request)

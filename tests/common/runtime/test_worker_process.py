@@ -96,7 +96,7 @@ async def test_a_child_that_dies_is_said_so(workers: Workers) -> None:
     assert await pid_of(workers) != idle
 
 
-async def test_a_child_that_dies_while_it_is_told_its_job_leaves_no_error_of_nobody() -> None:
+async def test_a_child_that_dies_while_it_gets_its_job_leaves_no_unhandled_error() -> None:
     told: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     workers = Workers(JOBS, memory=200 * MIB, seconds=60, size=1)
@@ -116,7 +116,7 @@ async def test_a_child_that_dies_while_it_is_told_its_job_leaves_no_error_of_nob
     assert not told
 
 
-async def test_an_exception_tells_its_type_alone(workers: Workers) -> None:
+async def test_an_exception_is_passed_on_as_its_type_alone(workers: Workers) -> None:
     with pytest.raises(JobFailed) as failed:
         await workers.run(b"raise ValueError('An Peeters wrote')")
     assert str(failed.value) == "ValueError"
@@ -171,7 +171,7 @@ async def test_so_many_wait_and_no_more(workers: Workers) -> None:
     assert await workers.run(b"answer = b'again'") == b"again"
 
 
-async def test_heavy_jobs_leave_a_child_and_places_to_the_others(workers: Workers, tmp_path: Path) -> None:
+async def test_heavy_jobs_leave_a_child_and_waiting_room_to_the_others(workers: Workers, tmp_path: Path) -> None:
     go_on = tmp_path / "go on"
     wait = f"while not os.path.exists({str(go_on)!r}): time.sleep(0.02)".encode()
     heavy = [asyncio.create_task(workers.run(wait, heavy=True)) for _ in range(3)]
@@ -254,7 +254,7 @@ def test_no_child_outlives_its_service(number: signal.Signals, job: bytes, tmp_p
         wait_for(lambda: not psutil.pid_exists(child), "the child to end")
 
 
-async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_ever() -> None:
+async def test_nothing_is_begun_after_the_end_and_no_caller_waits_for_ever() -> None:
     """Jobs that wait for a child, and one whose child is just being made, fail when the service closes."""
     workers = Workers(JOBS, memory=128 * MIB, seconds=30.0, size=1)
     jobs = [asyncio.create_task(workers.run(b"time.sleep(3600)")) for _ in range(4)]
