@@ -124,7 +124,7 @@ def test_a_restore_is_rehearsed_beside_the_databases_in_use(desk: Desk) -> None:
     assert desk.everything(f"{desk.prefix}again_") == before == desk.everything()
 
 
-def test_databases_in_use_are_not_touched_unless_told_to(desk: Desk) -> None:
+def test_databases_in_use_are_not_touched_unless_asked_to(desk: Desk) -> None:
     desk.backup()
     then = desk.everything()
     desk.client[f"{desk.prefix}routing"]["chats"].insert_one({"_id": "later"})
@@ -176,7 +176,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_deleted(desk: Desk, harm
     assert desk.everything() == before
 
 
-def test_what_the_database_refuses_is_told_without_what_people_wrote(desk: Desk) -> None:
+def test_what_the_database_refuses_is_reported_without_what_participants_wrote(desk: Desk) -> None:
     """An index that the documents contradict: the server's own words quote one of them."""
     desk.backup()
     path = f"{desk.prefix}transcripts/entries.metadata.json"

@@ -142,9 +142,7 @@ def test_a_large_backup_is_in_several_parts(
 
 
 @pytest.mark.parametrize("name", ["../outside.bson", "/outside.bson", "a/b/c.bson", "manifest.sh", "link.bson"])
-def test_an_archive_that_somebody_else_made_writes_nothing_beside_the_folder(
-    keys: Path, tmp_path: Path, name: str
-) -> None:
+def test_an_archive_of_another_origin_writes_nothing_beside_the_folder(keys: Path, tmp_path: Path, name: str) -> None:
     """The certificate is public, so anyone who can write into the volume can make a part."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:

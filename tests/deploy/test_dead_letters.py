@@ -93,7 +93,7 @@ async def desk(vhost_url: str) -> AsyncIterator[Desk]:
         yield Desk(vhost_url, channel)
 
 
-async def test_what_is_only_looked_at_stays_in_its_order_and_tells_nothing_that_a_person_wrote(desk: Desk) -> None:
+async def test_what_is_only_shown_stays_in_its_order_and_reveals_no_text_of_a_participant(desk: Desk) -> None:
     poison = [b"not json", b'{"type": "chat.renamed", "chat_id": "c-1", "words": "' + SECRET_WORDS.encode() + b'"}']
     bodies = [*poison, *(encode(posted(n)) for n in range(4))]
     await desk.bury(*bodies)

@@ -13,7 +13,7 @@ LATER = {"queue": "transcripts.messages", "reason": "delivery_limit", "count": 2
 FIRST = {"queue": "transcripts.messages", "reason": "rejected", "count": 1, "time": AT}
 
 
-def test_it_tells_where_it_came_from_why_and_since_when() -> None:
+def test_it_shows_the_origin_the_reason_and_the_time() -> None:
     letter = read_letter(golden("message.posted"), {**DIED, "x-death": [LATER, FIRST]}, None)
     assert (letter.type, letter.queue, letter.reason) == ("message.posted", "transcripts.messages", "rejected")
     assert (letter.since, letter.count, letter.problem) == (AT, 3, None)
@@ -32,7 +32,7 @@ def test_whatever_it_is_it_can_be_shown_and_chosen_again(body: bytes) -> None:
     assert with_content(body).isprintable()
 
 
-def test_what_a_person_wrote_is_its_length() -> None:
+def test_a_text_of_a_participant_is_shown_as_its_length() -> None:
     shown = without_content(
         b'{"type": "later.type", "chat_id": "c-1", "seq": 7, "said": ["geheim", {"reason": "mijn reden", "nr": null}],'
         b' "mijn naam": 1, "text": "\\ud800", "state": "waiting"}'

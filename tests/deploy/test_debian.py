@@ -46,7 +46,7 @@ def test_the_machines_own_policy_stays(apt: Path, tmp_path: Path) -> None:
     assert (tmp_path / "policy-rc.d").read_text() == "exit 7\n"
 
 
-def test_a_failure_tells_aptgets_reason_and_leaves_nothing(
+def test_a_failure_has_the_reason_of_apt_get_and_leaves_nothing(
     apt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("APT_FAILS", "1")

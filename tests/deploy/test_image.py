@@ -77,7 +77,7 @@ def test_an_image_holds_one_service_and_what_all_share(service: str) -> None:
     assert not [p for p in places if "/tests/" in p or "pycache" in p or p.endswith("docgen/openapi.py")]
 
 
-def test_it_runs_as_nobody_in_particular_and_ends_by_sigterm() -> None:
+def test_it_runs_as_an_unprivileged_user_and_ends_by_sigterm() -> None:
     words = dict(instructions("gateway"))
     assert words["USER"] == f"{USER}:{USER}"
     assert words["STOPSIGNAL"] == "SIGTERM"

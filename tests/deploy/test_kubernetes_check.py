@@ -109,7 +109,7 @@ def test_an_address_without_a_write_concern(routing: str) -> None:
     assert set(of_database(routing.replace("&w=majority&journal=true", ""))) == {"database: write concern"}
 
 
-def test_a_database_in_which_nobody_logs_in(mongodb_url: str, mongodb_prefix: str) -> None:
+def test_a_database_without_logins(mongodb_url: str, mongodb_prefix: str) -> None:
     found = wrong(list(database.results(mongodb_url, "routing", mongodb_prefix)))
     assert found == {"database: rights": "nobody has to log in"}
 
@@ -214,7 +214,7 @@ def test_the_command(mongodb_url: str) -> None:
     assert "word" not in done.stdout.replace("password", ""), "no password is shown"
 
 
-def test_retention_periods_that_nobody_has_confirmed(tmp_path: Path) -> None:
+def test_retention_periods_that_are_not_confirmed(tmp_path: Path) -> None:
     path = tmp_path / "departments.toml"
     given = (ROOT / "deploy" / "departments.toml").read_text()
     path.write_text(given)

@@ -58,7 +58,7 @@ def refused(home: Path, **variables: str) -> tuple[int, str]:
     return status, system.log().splitlines()[-1]
 
 
-def test_it_tells_where_everything_is(dummies: System) -> None:
+def test_it_prints_where_everything_is(dummies: System) -> None:
     at = f"http://localhost:{dummies.ports['gateway']}"
     addresses = [f"{at}{path}" for path in ("/", "/agent", "/infofiche/algemeen")]
     shows(dummies, *addresses, "an / demo  or  bert / demo", "dummy_started hours=always demo=on")

@@ -294,7 +294,9 @@ PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 
 
 @pytest.mark.parametrize(("plant", "told"), PLANTED.values(), ids=PLANTED)
-def test_a_planted_fault_is_told(production: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
+def test_a_planted_fault_is_reported(
+    production: list[Object], plant: Callable[[list[Object]], None], told: str
+) -> None:
     objects = copy.deepcopy(production)
     plant(objects)
     assert [line for line in problems(objects) if told in line]
@@ -475,7 +477,7 @@ UNENCRYPTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 
 
 @pytest.mark.parametrize(("plant", "told"), UNENCRYPTED.values(), ids=UNENCRYPTED)
-def test_a_fault_in_tls_is_told(encrypted: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
+def test_a_fault_in_tls_is_reported(encrypted: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
     objects = copy.deepcopy(encrypted)
     plant(objects)
     assert [line for line in problems(objects) if told in line]
@@ -523,7 +525,7 @@ PLANTED_IN_BACKUP: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 
 
 @pytest.mark.parametrize(("plant", "told"), PLANTED_IN_BACKUP.values(), ids=PLANTED_IN_BACKUP)
-def test_a_planted_fault_of_the_backup_is_told(
+def test_a_planted_fault_of_the_backup_is_reported(
     with_backup: list[Object], plant: Callable[[list[Object]], None], told: str
 ) -> None:
     objects = copy.deepcopy(with_backup)

@@ -71,7 +71,7 @@ async def test_lines_whole_long_and_unfinished() -> None:
     assert "".join(lines[3:-1]) == "x" * size
 
 
-def test_output_goes_to_the_log_and_a_big_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_goes_to_the_log_and_a_big_log_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "LARGEST_LOG", 10)
     log = tmp_path / "log" / "it.log"
     for _ in range(3):
@@ -128,7 +128,7 @@ def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     process.stdout.close()
 
 
-def test_somebody_elses_process_with_a_remembered_id_is_left_alone(
+def test_a_foreign_process_with_a_remembered_id_is_left_alone(
     tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
     file = tmp_path / "processes.json"

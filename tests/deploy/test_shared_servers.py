@@ -120,7 +120,7 @@ def a_stranger(servers: Build, _: Build) -> None:
         (a_stranger, "MongoDBCommunity mongodb: the user x of admin belongs to no city"),
     ],
 )
-def test_a_planted_fault_between_cities_is_told(builds: dict[str, Build], plant: Plant, line: str) -> None:
+def test_a_planted_fault_between_cities_is_reported(builds: dict[str, Build], plant: Plant, line: str) -> None:
     changed = copy.deepcopy(builds)
     plant(changed["servers"], changed["gent"])
     assert line in told(changed)
@@ -147,7 +147,7 @@ def open_to_all(objects: Build) -> None:
         ("servers", open_to_all, "allowed, but not in the design: a stranger elsewhere -> rabbitmq:5672"),
     ],
 )
-def test_a_planted_fault_of_the_network_is_told(
+def test_a_planted_fault_of_the_network_is_reported(
     builds: dict[str, Build], build: str, plant: Callable[[Build], None], line: str
 ) -> None:
     changed = copy.deepcopy(builds[build])

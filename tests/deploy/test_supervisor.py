@@ -187,7 +187,7 @@ async def test_a_command_that_does_not_exist_ends_the_run(screen: Screen, tmp_pa
     await supervisor.stop()
 
 
-async def test_ready_when_all_are_and_what_is_waited_for_is_told(screen: Screen, tmp_path: Path) -> None:
+async def test_ready_when_all_are_and_what_is_waited_for_is_printed(screen: Screen, tmp_path: Path) -> None:
     answers = iter(["503 no broker"] * 5)
 
     async def slowly() -> str | None:
@@ -202,7 +202,7 @@ async def test_ready_when_all_are_and_what_is_waited_for_is_told(screen: Screen,
     await supervisor.stop()
 
 
-async def test_one_that_answers_nobody_is_killed_and_started_again(
+async def test_a_process_that_does_not_answer_is_killed_and_started_again(
     screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor_module, "LOOK_EVERY", 0.01)

@@ -33,7 +33,7 @@ def test_colour_on_a_terminal_only_and_not_against_the_users_wish() -> None:
     assert not Terminal(io.StringIO(), {}).colour
 
 
-def test_a_pipe_that_nobody_reads_stops_nothing_and_the_loss_is_told() -> None:
+def test_a_pipe_that_is_not_read_stops_nothing_and_the_loss_is_reported() -> None:
     readable, writable = os.pipe()
     with os.fdopen(writable, "w") as stream, os.fdopen(readable) as reader:
         terminal = Terminal(stream, {})

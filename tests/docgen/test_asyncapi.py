@@ -50,7 +50,7 @@ def test_the_asyncapi_document_has_the_structure_of_version_3(events: Document) 
         assert schema["type"] == "object"
 
 
-def test_every_event_has_a_channel_one_who_tells_it_and_one_who_hears_it(events: Document) -> None:
+def test_every_event_has_a_channel_a_publisher_and_a_consumer(events: Document) -> None:
     assert events["channels"].keys() == EVENTS.keys() == TELLERS.keys()
     for action in ("send", "receive"):
         touched = {
@@ -77,7 +77,7 @@ def test_a_event_has_exactly_the_members_of_its_schema(events: Document, type_: 
     assert decode(encode(EVENTS[type_])) == EVENTS[type_]
 
 
-def test_who_hears_what_is_what_the_queues_are_bound_to(events: Document) -> None:
+def test_the_consumers_are_those_to_which_the_queues_are_bound(events: Document) -> None:
     for queue in topology.QUEUES:
         told = {n.split(".hears.")[1] for n in events["operations"] if n.startswith(f"{queue.name}.hears.")}
         assert told == set(heard(queue.keys)) != set()

@@ -76,7 +76,7 @@ def test_the_environment_changes_nothing(made: dict[str, Document], monkeypatch:
     assert documents() == made
 
 
-def test_check_tells_of_every_change_and_writes_nothing(
+def test_check_reports_every_change_and_writes_nothing(
     made: dict[str, Document], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openapi, "documents", lambda: made)
@@ -122,7 +122,7 @@ def test_every_error_is_a_problem_document(made: dict[str, Document], service: s
     assert "HTTPValidationError" not in json.dumps(document)
 
 
-def test_whoever_asks_must_show_what_the_protocol_says(made: dict[str, Document]) -> None:
+def test_every_request_needs_the_credentials_that_the_protocol_names(made: dict[str, Document]) -> None:
     for (method, path), operation in operations(made["openapi.json"]).items():
         needed = {name for choice in operation.get("security", []) for name in choice}
         if path.endswith(("/question", "/stream", "/frames")):

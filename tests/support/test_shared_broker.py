@@ -41,7 +41,7 @@ def test_it_starts_once_when_the_first_worker_asks_and_stops_with_the_run(tmp_pa
     assert not first.node.home.exists()
 
 
-def test_a_start_that_fails_is_told_to_who_asked_and_tried_again_for_the_next() -> None:
+def test_a_start_that_fails_is_raised_to_its_caller_and_tried_again_for_the_next() -> None:
     shared = SharedBroker(Starts(failures=1))
     with pytest.raises(AssertionError, match="no port"):
         ask(shared.address)
