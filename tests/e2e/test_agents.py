@@ -292,7 +292,7 @@ async def test_transfers_that_cannot_be_made_are_refused_and_the_chat_stays(syst
         assert not [f for f in ours.frames if f["type"] == "note"]
 
 
-async def test_a_chat_that_nobody_accepts_goes_to_the_next_agent_and_the_first_is_paused(hasty: System) -> None:
+async def test_a_chat_that_is_not_accepted_goes_to_the_next_agent_and_the_first_is_paused(hasty: System) -> None:
     base = hasty.base_url
     async with agent(base, accepts=False) as an, citizen(base) as visitor:
         await begin(visitor)
@@ -320,7 +320,7 @@ async def overdue(base: str) -> None:
         await sofie.socket.expect("unassigned", chat_id=another.chat_id)
 
 
-async def test_nobody_is_connected_until_a_person_has_accepted(system: System) -> None:
+async def test_no_citizen_is_connected_until_an_agent_has_accepted(system: System) -> None:
     base = system.base_url
     async with agent(base, accepts=False) as an, citizen(base) as visitor:
         await begin(visitor)
@@ -389,7 +389,7 @@ async def test_a_colleague_who_refuses_a_transferred_chat_was_never_connected(sy
         assert "Bert" not in str(theirs.frames)
 
 
-async def test_agents_are_told_what_a_system_message_is_about(system: System) -> None:
+async def test_agents_see_what_a_system_message_is_about(system: System) -> None:
     base = system.base_url
     async with agent(base) as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an)
@@ -403,7 +403,7 @@ async def test_agents_are_told_what_a_system_message_is_about(system: System) ->
         assert not [f for f in theirs.frames if "about" in f]
 
 
-async def test_a_chat_whose_citizen_says_no_hello_is_closed_and_its_place_is_free(hasty: System) -> None:
+async def test_a_chat_whose_citizen_sends_no_hello_is_closed_and_its_slot_is_free(hasty: System) -> None:
     base = hasty.base_url
     async with agent(base) as an, citizen(base) as visitor:
         await begin(visitor)

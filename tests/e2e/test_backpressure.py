@@ -21,7 +21,7 @@ def memory(system: System) -> dict[str, int]:
     return {name: psutil.Process(system.pids()[name]).memory_info().rss for name in SERVICES}
 
 
-async def test_while_the_broker_blocks_publishers_senders_are_told_and_afterwards_all_flows(frail: System) -> None:
+async def test_while_the_broker_blocks_publishers_senders_get_refusals_and_afterwards_all_flows(frail: System) -> None:
     base, alarm = frail.base_url, alarms.faults(alarms.of_the_own_broker(frail))[0]
     async with agent(base) as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an)

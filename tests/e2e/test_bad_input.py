@@ -171,7 +171,7 @@ async def test_wrong_credentials(system: System) -> None:
         assert answer.status == 403
 
 
-async def test_nobody_disturbs_another_chat(system: System) -> None:
+async def test_no_bad_input_disturbs_another_chat(system: System) -> None:
     base = system.base_url
     async with agent(base) as an, agent(base, "bert") as bert, citizen(base) as one, citizen(base) as two:
         await begin(one)

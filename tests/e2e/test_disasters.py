@@ -83,7 +83,7 @@ async def test_a_broker_that_lost_everything_costs_no_message(place: Place, own_
         await talk.check()
 
 
-async def test_an_end_that_was_lost_with_it_is_told_again(place: Place, own_system: System) -> None:
+async def test_an_end_that_was_lost_with_it_is_published_again(place: Place, own_system: System) -> None:
     base = own_system.base_url
     async with agent(base) as an, citizen(base) as first:
         await begin(first)

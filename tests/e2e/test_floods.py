@@ -60,7 +60,7 @@ def host_of(system: System) -> tuple[str, int]:
     return host, int(port)
 
 
-async def test_headers_of_100_mb_half_heads_and_silence_stop_nobody(limited: System) -> None:
+async def test_headers_of_100_mb_half_heads_and_idle_connections_stop_no_user(limited: System) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     host, port = host_of(limited)

@@ -45,7 +45,7 @@ async def _flood(visitor: Citizen, count: int) -> None:
     visitor.sockets.remove(socket)
 
 
-async def test_reconnecting_does_not_let_anybody_say_more(guarded: System) -> None:
+async def test_reconnecting_allows_no_more_messages(guarded: System) -> None:
     async with agent(guarded.base_url) as an, citizen(guarded.base_url) as visitor:
         began = time.monotonic()
         _, ours = await pair(visitor, an)

@@ -146,7 +146,7 @@ async def test_a_failed_login_says_why(
         assert (await session.get(f"{base}/api/agent/me")).status == 401
 
 
-async def test_a_person_with_two_organisations_chooses(base: str, issuer: MockIssuer) -> None:
+async def test_a_user_with_two_organisations_chooses(base: str, issuer: MockIssuer) -> None:
     issuer.claims["eloket_rol_3d"] = ["medewerker:OVO000001", "leiding:OVO000002"]
     async with browser() as session:
         assert await log_in(session, base) == "choose"

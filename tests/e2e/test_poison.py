@@ -207,7 +207,7 @@ async def until_waiting(ear: Ear, counts: dict[str, int]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_a_event_of_a_later_version_is_set_aside_and_replayed_after_the_upgrade(
+async def test_an_event_of_a_later_version_is_dead_lettered_and_replayed_after_the_upgrade(
     ear: Ear, vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
 ) -> None:
     renamed = encode(note(new_id())).replace(b"note.posted", b"note.renamed")
@@ -222,7 +222,7 @@ async def test_a_event_of_a_later_version_is_set_aside_and_replayed_after_the_up
         await until_waiting(ear, {NOTES: 0, LETTERS: 0})
 
 
-async def test_a_broker_that_dies_while_it_sets_letters_aside_loses_none(
+async def test_a_broker_that_dies_while_it_dead_letters_loses_none(
     mongodb_url: str, mongodb_prefix: str, tmp_path: Path
 ) -> None:
     sbin = rabbitmq.find_sbin()

@@ -146,7 +146,7 @@ async def test_links_are_made_again_with_the_same_rights(confined: System, right
 
 
 @pytest.mark.parametrize("user", [*SERVICES, "operator"])
-async def test_nobody_may_do_more(rights: Rights, user: str) -> None:
+async def test_no_user_of_the_broker_may_do_more(rights: Rights, user: str) -> None:
     others = [f"{name}.chats" for name in ("presence", "routing") if name != user]
     others += [] if user == "transcripts" else ["transcripts.messages"]
     async with await aio_pika.connect(rights.url(user)) as connection:
