@@ -23,7 +23,7 @@ async def test_work_that_fails_is_logged_and_forgotten() -> None:
     assert tasks.idle
 
 
-async def test_settling_waits_and_then_cancels_what_is_left() -> None:
+async def test_settle_waits_and_then_cancels_what_is_left() -> None:
     tasks, done = Tasks(), list[str]()
 
     async def work() -> None:

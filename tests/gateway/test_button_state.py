@@ -61,7 +61,7 @@ def test_a_press_counts_as_one_on_green_for_a_moment_after_that_revision() -> No
     assert not button.was_green(10, 5.0), "that was blue"
 
 
-def test_it_shows_what_presence_told_and_drops_older_revisions() -> None:
+def test_it_shows_what_presence_published_and_drops_older_revisions() -> None:
     button = Button("algemeen", lambda: WALL)
     button.handle(told(9, green=False, opens_at=NOW), 0.0)
     button.refresh(0.0, broker_up=True)
@@ -89,7 +89,7 @@ def test_a_digest_is_the_state_of_each_department_in_it() -> None:
 
 
 @pytest.mark.parametrize(("now", "up"), [(SILENCE + 0.1, True), (1.0, False)])
-def test_silence_or_no_broker_is_unknown_with_a_higher_revision_and_so_is_the_return(now: float, up: bool) -> None:
+def test_no_event_or_no_broker_is_unknown_with_a_higher_revision_and_so_is_the_return(now: float, up: bool) -> None:
     button = Button("algemeen", lambda: 0.001)
     button.handle(told(50), 0.0)
     button.refresh(0.0, broker_up=True)
@@ -105,7 +105,7 @@ def test_silence_or_no_broker_is_unknown_with_a_higher_revision_and_so_is_the_re
     assert len({green.etag, unknown.etag, button.shown.etag}) == 3
 
 
-def test_a_repetition_changes_nothing_and_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repetition_changes_nothing_and_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     button = Button("algemeen", lambda: WALL)
     told_of: list[int] = []
     monkeypatch.setattr(button.listeners, "changed", lambda: told_of.append(button.revision))
@@ -160,7 +160,7 @@ async def test_departments_do_not_touch_each_other_and_unknown_ones_are_ignored(
     assert not buttons.of["premies"].shown.green
 
 
-async def test_settled_once_heard_or_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_settled_after_the_first_event_or_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert button_state.FIRST_WAIT == 3.0
     monkeypatch.setattr(button_state, "FIRST_WAIT", PATIENCE)
     buttons = Buttons(DEPARTMENTS, lambda: True)
@@ -194,7 +194,7 @@ def waiting_button(**more: Any) -> Button:
     return button
 
 
-def test_only_a_department_that_offers_more_tells_more() -> None:
+def test_only_a_department_that_offers_more_shows_more() -> None:
     button = Button("algemeen", lambda: WALL)
     button.note_queue(1, 2, 60.0)
     button.handle(told(9, **BUSY), 0.0)
@@ -213,7 +213,7 @@ def test_an_opening_time_comes_with_its_time_zone() -> None:
     assert body(button)["timezone"] == "Europe/London"
 
 
-def test_it_tells_the_next_place_and_its_wait_while_there_is_room() -> None:
+def test_it_shows_the_next_position_and_its_wait_while_there_is_room() -> None:
     button, now = waiting_button(), 0.0
     seen: list[object] = []
     for revision, waiting, pace in ((1, 0, None), (2, 2, 90.4), (1, 0, 5.0), (3, 3, 90.4), (4, 1, None)):
@@ -232,7 +232,7 @@ def test_it_tells_the_next_place_and_its_wait_while_there_is_room() -> None:
 
 
 @pytest.mark.parametrize("reason", [ButtonReason.CLOSED, ButtonReason.NO_AGENTS, ButtonReason.AVAILABLE])
-def test_nobody_waits_but_for_busy_agents(reason: ButtonReason) -> None:
+def test_waiting_is_offered_only_for_busy_agents(reason: ButtonReason) -> None:
     button = Button("algemeen", lambda: WALL, (), Blue(longest=3))
     button.note_queue(1, 0, 60.0)
     button.handle(told(9, green=reason is ButtonReason.AVAILABLE, reason=reason), 0.0)
@@ -240,7 +240,7 @@ def test_nobody_waits_but_for_busy_agents(reason: ButtonReason) -> None:
     assert body(button)["queue"] is None
 
 
-def test_open_pages_hear_of_the_queue_at_most_so_often() -> None:
+def test_open_pages_get_the_queue_at_most_so_often() -> None:
     button = waiting_button()
     button.note_queue(1, 0, 60.0)
     button.refresh(0.0, broker_up=True)

@@ -9,7 +9,7 @@ from services.gateway.settings import Settings
 SECRET = "a secret of the tests alone"
 
 
-def test_nobody_is_a_proxy_unless_named() -> None:
+def test_no_address_is_a_proxy_unless_named() -> None:
     settings = Settings(token_secret=SECRET)
     assert not settings.is_trusted_proxy("127.0.0.1")
     assert not settings.is_trusted_proxy("")

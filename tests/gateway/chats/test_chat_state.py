@@ -30,7 +30,7 @@ def test_who_has_a_chat_and_has_not_accepted_it_is_not_shown() -> None:
     assert (former.connected, former.offered) == (True, False)
 
 
-def test_of_the_same_version_what_is_told_of_acceptance_is_learnt_and_never_taken_back() -> None:
+def test_of_the_same_version_an_acceptance_is_learnt_and_never_taken_back() -> None:
     for known, told, news in (
         (None, None, False),
         (None, False, True),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from services.gateway.chats.chat_state import FORGET_AFTER, Attendance
 
 
-def test_the_citizen_is_online_while_any_gateway_has_him() -> None:
+def test_the_citizen_is_online_while_any_gateway_has_them() -> None:
     one = Attendance()
     assert one.note("a", True, 0.0)
     assert not one.note("b", True, 1.0)
@@ -16,7 +16,7 @@ def test_the_citizen_is_online_while_any_gateway_has_him() -> None:
     assert not one.online
 
 
-def test_a_gateway_that_is_not_heard_any_more_is_forgotten_and_the_own_one_never() -> None:
+def test_a_gateway_without_heartbeats_is_forgotten_and_the_own_one_never() -> None:
     one = Attendance()
     one.note("dead", True, 0.0)
     one.note("alive", True, 0.0)

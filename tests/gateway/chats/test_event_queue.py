@@ -85,7 +85,7 @@ async def test_what_is_followed_comes_in_in_order_and_nothing_else(world: World,
         assert ear.seqs() == list(range(1, 51))
 
 
-async def test_an_agent_hears_of_his_chat_before_his_gateway_follows_it(world: World, ear: Ear) -> None:
+async def test_an_agent_gets_events_of_their_chat_before_their_gateway_follows_it(world: World, ear: Ear) -> None:
     async with kept(ear.queue.run()):
         await ear.bindings.follow(AN)
         await world.publisher.publish(state(2, ChatStatus.ASSIGNED, AN))
@@ -144,7 +144,7 @@ async def test_who_comes_back_while_another_one_is_unbound_stays_bound(
         assert begun == [topology.binding_of(CHAT)]
 
 
-async def test_however_quickly_people_come_and_go_those_who_are_here_hear(
+async def test_however_quickly_participants_come_and_go_those_who_are_connected_get_events(
     world: World, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "UNBIND_LATE", 0.0)
@@ -213,7 +213,7 @@ async def test_without_a_broker_following_fails_in_time_and_leaves_nothing(monke
     assert ear.bindings.idle
 
 
-async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobody_and_reads_them_again(
+async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_no_other_and_reads_them_again(
     world: World, parts: Parts, ear: Ear
 ) -> None:
     """Its queue has room for 5 here; whoever publishes gets every confirm."""
@@ -236,7 +236,7 @@ async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobod
     assert [f["seq"] for f in sent(session) if f["type"] == "message"] == list(range(1, 62))
 
 
-async def test_a_event_that_is_not_understood_harms_nobody(world: World, ear: Ear) -> None:
+async def test_an_event_that_is_not_understood_has_no_effect(world: World, ear: Ear) -> None:
     async with kept(ear.queue.run()):
         await ear.bindings.follow(CHAT)
         before = ear.queue.name

@@ -195,7 +195,7 @@ def test_the_dot_follows_the_newest_state_and_older_ones_are_dropped(stage: Stag
     assert sent(one) == [], "nothing that the citizen sees has changed"
 
 
-def test_the_dot_is_grey_until_a_person_has_accepted(stage: Stage) -> None:
+def test_the_dot_is_grey_until_an_agent_has_accepted(stage: Stage) -> None:
     one = stage.join(citizen())
     stage.receive(state(1, WAITING), state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN))
     first, offered = sent(one)
@@ -213,7 +213,7 @@ def test_the_dot_is_grey_until_a_person_has_accepted(stage: Stage) -> None:
     assert (connected["dot"], connected["agent"], "assigned" in connected) == ("green", {"name": "An"}, False)
 
 
-def test_what_is_accepted_is_learnt_from_what_is_told_of_the_same_version_too(stage: Stage) -> None:
+def test_an_acceptance_is_learnt_from_a_state_of_the_same_version_too(stage: Stage) -> None:
     one = stage.join(citizen())
     stage.receive(state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN, accepted=True))
     stage.receive(state(2, ASSIGNED, AN, accepted=False))
@@ -230,7 +230,7 @@ def test_the_dot_is_green_before_it_is_read_that_one_is_connected(stage: Stage) 
     assert stage.chat.introduced == 1
 
 
-def test_agents_are_told_what_a_system_message_is_about(stage: Stage) -> None:
+def test_agents_see_what_a_system_message_is_about(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     about = About(turn=1, agent_id=AN, agent="An", department="algemeen")
     stage.receive(stored(entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.AGENT_LEFT, about=about)))
@@ -242,7 +242,7 @@ def test_agents_are_told_what_a_system_message_is_about(stage: Stage) -> None:
     assert not [f for f in sent(one) if "about" in f]
 
 
-def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
+def test_an_agent_who_lost_the_chat_gets_the_reason(stage: Stage) -> None:
     an, bert = stage.join(agent(AN)), stage.join(agent(BERT))
     stage.chats.of_agents[BERT] = set()
     stage.receive(state(2, ASSIGNED, AN))
@@ -267,7 +267,7 @@ def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
         (Cause.TRANSFERRED, Detail.OVERFLOW, "transferred"),
     ],
 )
-def test_an_agent_is_told_what_stands_behind_the_loss(stage: Stage, cause: Cause, detail: Detail, reason: str) -> None:
+def test_an_agent_gets_the_detail_of_the_loss(stage: Stage, cause: Cause, detail: Detail, reason: str) -> None:
     an = stage.join(agent(AN))
     stage.receive(state(2, ASSIGNED, AN), state(3, WAITING, cause=cause, detail=detail, former_agent_id=AN))
     assert sent(an) == [{"type": "unassigned", "chat_id": CHAT, "reason": reason}]
@@ -280,7 +280,7 @@ def test_a_closed_state_takes_nothing_back_before_the_seal_was_shown(stage: Stag
     assert stage.chats.of_agents == {AN: {CHAT}}
 
 
-def test_a_citizen_is_shown_everything_before_his_socket_closes(stage: Stage) -> None:
+def test_a_citizen_is_shown_everything_before_their_socket_closes(stage: Stage) -> None:
     """Routing has closed the chat; what was stored before the seal is still on its way."""
     one = stage.join(citizen())
     stage.receive(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.AGENT))
@@ -303,7 +303,7 @@ def test_a_chat_comes_to_an_agent_who_is_connected_here_once(stage: Stage) -> No
     assert len(stage.asked) == 1
 
 
-def test_positions_are_told_to_those_who_wait(stage: Stage) -> None:
+def test_positions_are_sent_to_those_who_wait(stage: Stage) -> None:
     one = stage.join(citizen())
     stage.receive(state(1, WAITING))
     sent(one)
@@ -319,7 +319,7 @@ def test_positions_are_told_to_those_who_wait(stage: Stage) -> None:
     assert [f["position"] for f in sent(one)] == [2], "what was told of the queue before is known"
 
 
-def test_the_wait_is_told_with_the_position_and_again_when_its_minutes_change(stage: Stage) -> None:
+def test_the_wait_is_sent_with_the_position_and_again_when_its_minutes_change(stage: Stage) -> None:
     one = stage.join(citizen())
     stage.receive(QueueChanged(department="algemeen", revision=5, order=[OTHER, CHAT], pace=61.0))
     stage.receive(state(1, WAITING))
@@ -354,7 +354,7 @@ def test_a_note_is_never_for_the_citizen(stage: Stage) -> None:
     assert outcomes == [Receipt(None)]
 
 
-def test_the_citizen_is_online_while_any_gateway_has_him(stage: Stage) -> None:
+def test_the_citizen_is_online_while_any_gateway_has_them(stage: Stage) -> None:
     console = stage.join(agent())
 
     def told(gateway: str, online: bool) -> list[dict[str, Any]]:
@@ -381,7 +381,7 @@ def test_a_session_that_ended_closes_its_own_connections(stage: Stage) -> None:
     assert other.connection.closing is None
 
 
-def test_an_agents_state_goes_to_all_his_connections_once(stage: Stage) -> None:
+def test_an_agents_state_goes_to_all_their_connections_once(stage: Stage) -> None:
     one, two = stage.join(agent()), stage.join(agent())
     for v in (3, 2, 3):
         stage.receive(AgentChanged(agent_id=AN, v=v, online=True, state=AgentState.PAUSED, cause="request"))
@@ -407,7 +407,7 @@ def test_a_receipt_comes_once_and_a_repeat_says_so(stage: Stage) -> None:
     assert not stage.chats.receipts
 
 
-def test_a_repeated_id_is_shown_to_nobody_by_itself(stage: Stage) -> None:
+def test_a_repeated_id_is_shown_to_no_participant_by_itself(stage: Stage) -> None:
     one, two = stage.join(citizen()), stage.join(citizen())
     stage.receive(stored(entry(1)))
     assert seqs(one) == seqs(two) == [1]

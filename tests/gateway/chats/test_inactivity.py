@@ -35,7 +35,7 @@ def warnings(frames: list[dict[str, Any]]) -> list[int]:
     return [f["warning"] for f in frames if f["type"] == "inactive"]
 
 
-def test_a_warning_reaches_the_citizen_and_his_agent_once(stage: Stage) -> None:
+def test_a_warning_reaches_the_citizen_and_their_agent_once(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     stage.receive(silent(), silent(), silent())
     warned = {"type": "inactive", "warning": 1, "closes_at": "2026-11-23T08:15:00.123Z", "seconds": 300}
@@ -45,7 +45,7 @@ def test_a_warning_reaches_the_citizen_and_his_agent_once(stage: Stage) -> None:
     assert warnings(sent(one)) == warnings(sent(console)) == [2]
 
 
-def test_who_comes_while_it_holds_is_warned_too_with_the_seconds_that_are_left(stage: Stage) -> None:
+def test_a_connection_made_during_the_warning_is_warned_too_with_the_seconds_that_are_left(stage: Stage) -> None:
     stage.receive(silent())
     stage.now += 40.4
     tab, console = stage.join(citizen()), stage.join(agent())
@@ -64,9 +64,7 @@ ENDS: list[tuple[str, Callable[[Stage], None]]] = [
 
 
 @pytest.mark.parametrize("end", [e for _, e in ENDS], ids=[n for n, _ in ENDS])
-def test_it_is_over_for_both_and_what_was_told_before_comes_too_late(
-    stage: Stage, end: Callable[[Stage], None]
-) -> None:
+def test_it_is_over_for_both_and_an_earlier_warning_comes_too_late(stage: Stage, end: Callable[[Stage], None]) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     stage.receive(silent())
     sent(one), sent(console)
@@ -77,7 +75,7 @@ def test_it_is_over_for_both_and_what_was_told_before_comes_too_late(
     assert warnings(sent(one)) == warnings(sent(console)) == []
 
 
-def test_the_next_silence_is_warned_of_again(stage: Stage) -> None:
+def test_the_next_inactivity_is_warned_of_again(stage: Stage) -> None:
     one = stage.join(citizen())
     stage.receive(silent(), CitizenStayed(chat_id=CHAT), silent(after=700))
     stage.receive(stored(entry(1, at=NOW + timedelta(seconds=1_400))), silent(after=1_399), silent(after=1_400))
@@ -106,7 +104,7 @@ def test_who_has_no_agent_is_not_warned_and_the_end_is_no_end_of_a_warning(stage
     other.receive(silent(chat_id=OTHER), CitizenStayed(chat_id=OTHER))
 
 
-def test_a_warning_that_is_not_told_again_is_over(stage: Stage) -> None:
+def test_a_warning_that_is_not_repeated_is_over(stage: Stage) -> None:
     one = stage.join(citizen())
     stage.receive(silent())
     for _ in range(3):

@@ -32,7 +32,7 @@ def test_nothing_passes_before_the_log_was_read() -> None:
     assert cursor.last == 5
 
 
-def test_a_full_hold_still_lets_the_missing_one_pass() -> None:
+def test_full_buffers_still_let_the_missing_entry_pass() -> None:
     cursor = LogCursor(last=0)
     for seq in range(2, MOST_HELD + 12):
         assert cursor.take(entry(seq)) == []

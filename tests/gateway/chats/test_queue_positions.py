@@ -11,14 +11,14 @@ def told(revision: int, *order: str, pace: float | None = None, department: str 
     return QueueChanged(department=department, revision=revision, order=list(order), pace=pace)
 
 
-def test_each_chat_stands_somewhere_and_waits_so_many_places_long() -> None:
+def test_each_chat_has_a_position_and_a_wait_that_depends_on_it() -> None:
     lines = DepartmentQueues()
     assert list(lines.take(told(5, OTHER, CHAT, pace=40.1))) == [(OTHER, (1, 41)), (CHAT, (2, 81))]
     assert lines.place("algemeen", CHAT) == (2, 81)
     assert lines.place("premies", CHAT) == lines.place("algemeen", "nobody") == NOWHERE
 
 
-def test_an_older_line_is_dropped_and_departments_do_not_touch_each_other() -> None:
+def test_an_older_queue_is_dropped_and_departments_do_not_touch_each_other() -> None:
     lines = DepartmentQueues()
     lines.take(told(5, OTHER, CHAT))
     for revision in (4, 5):
@@ -49,5 +49,5 @@ def test_a_wait_is_rounded_up_to_seconds(position: int, pace: float | None, wait
         (NOWHERE, (1, None), True),
     ],
 )
-def test_a_citizen_is_told_of_another_position_or_another_minute(before: Place, after: Place, news: bool) -> None:
+def test_a_citizen_is_sent_another_position_or_another_minute(before: Place, after: Place, news: bool) -> None:
     assert is_news(before, after) is news

@@ -16,7 +16,7 @@ from tests.gateway.standing import Parts, World, until
 from tests.support.servers import PATIENCE
 
 
-async def test_the_live_chat_is_there_as_long_as_somebody_uses_it(world: World, parts: Parts) -> None:
+async def test_the_live_chat_is_there_as_long_as_a_session_uses_it(world: World, parts: Parts) -> None:
     one, two = await parts.chats.open(CHAT), await parts.chats.open(CHAT)
     assert one is two
     parts.chats.close(one)
@@ -54,7 +54,7 @@ async def test_a_chat_that_was_just_opened_is_waited_for(world: World, parts: Pa
     assert [e.seq for e in page.entries] == [1]
 
 
-async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
+async def test_a_chat_is_requested_again_as_soon_as_an_event_of_it_arrives(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KNOWN_WAIT", (10 * PATIENCE,))
@@ -68,7 +68,7 @@ async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
     assert (view.state, page.last_seq) == (ChatStatus.WAITING, 1)
 
 
-async def test_a_chat_that_nobody_knows_is_none(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_chat_is_none(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KNOWN_WAIT", (0.01,))
     chat = await parts.chats.open(CHAT)
     with pytest.raises(NoSuchChat):
@@ -170,7 +170,7 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
     assert [f["seq"] for f in sent(session)] == [2, 3]
 
 
-async def test_who_heard_of_more_says_so_when_it_asks(world: World, parts: Parts) -> None:
+async def test_a_request_names_the_latest_entry_that_is_known(world: World, parts: Parts) -> None:
     """A reading from a replica that is behind is not taken for the whole: transcripts waits for what was heard of."""
     world.others.open(CHAT)
     session, chat = citizen(), await parts.chats.open(CHAT)

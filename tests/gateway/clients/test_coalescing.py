@@ -65,7 +65,7 @@ async def test_an_answer_is_never_older_than_the_asking() -> None:
     assert oracle.asked == [["a"], ["a"]]
 
 
-async def test_a_failure_is_told_to_all_who_shared_it_and_to_no_other() -> None:
+async def test_a_failure_reaches_all_who_shared_the_request_and_no_other() -> None:
     oracle = Oracle()
     gather = Gathering(oracle.question, 10)
     together = [asyncio.create_task(gather.ask(id_)) for id_ in ("bad", "good")]

@@ -174,7 +174,7 @@ async def waited_for(*asked: asyncio.Task[Any]) -> AsyncIterator[None]:
         await asyncio.gather(*asked, return_exceptions=True)
 
 
-async def test_a_service_that_is_slow_for_everybody_is_not_asked_much_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_service_that_is_slow_for_all_gets_few_more_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     looked, most = Patience(then=0.02), 10 + 2 * (module.TRIES - 1)
     monkeypatch.setattr(module, "patience", looked)
     monkeypatch.setattr(module, "MOST_SLOW", 2)

@@ -56,7 +56,7 @@ async def test_the_work_of_the_other_service_belongs_to_the_span_of_the_request(
     assert seen == [asked.place.traceparent]
 
 
-async def test_nobody_there_is_unavailable() -> None:
+async def test_a_service_that_is_not_there_is_unavailable() -> None:
     async with asking(None) as clients:
         with pytest.raises(Unavailable, match="routing"):
             await clients.routing.chats([CHAT])

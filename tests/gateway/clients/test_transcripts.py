@@ -32,7 +32,7 @@ async def test_many_chats_are_asked_in_parts_and_none_in_no_question() -> None:
     assert sizes == [200, 200, 50]
 
 
-async def test_many_who_want_a_page_share_a_question_and_each_gets_his_own() -> None:
+async def test_many_who_want_a_page_share_a_request_and_each_gets_their_own_answer() -> None:
     app, asked = FastAPI(), list[list[tuple[str, int]]]()
     waited = transcripts_api.HistoryWanted(chat_id=CHAT, after=1, at_least=2)
 

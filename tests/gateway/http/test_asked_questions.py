@@ -124,7 +124,7 @@ async def test_pages_of_other_sites_leave_no_question(world: World, client: Clie
     assert len(stored(world)) == 2
 
 
-async def test_transcripts_that_is_away_is_told(world: World, client: Client) -> None:
+async def test_unavailable_transcripts_is_answered_with_a_problem(world: World, client: Client) -> None:
     world.others.away.add(transcripts_api.QUESTION_ASK)
     status, problem, headers = await client.ask("POST", PATH, GIVEN)
     assert (status, problem["code"], headers["Retry-After"]) == (503, "unavailable", "5")

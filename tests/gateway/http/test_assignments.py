@@ -77,7 +77,7 @@ async def test_a_read_is_noted_for_the_access_log_first_and_is_refused_when_it_c
     assert len([p for p, _ in world.others.asked if p == routing_api.ASSIGNMENTS]) == 1
 
 
-async def test_nobody_else_may_and_what_is_wrong_is_said(world: World, client: Client, supervisor: str) -> None:
+async def test_no_other_agent_may_and_the_problem_is_named(world: World, client: Client, supervisor: str) -> None:
     path = "/api/assignments"
     assert (await client.ask("GET", path))[1]["code"] == "unauthenticated"
     cookie = f"eloket-agent={world.others.log_in(BERT)}"

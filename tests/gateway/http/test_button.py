@@ -53,7 +53,7 @@ async def next_button(stream: aiohttp.ClientResponse) -> tuple[int, str]:
                 return revision, str(json.loads(event.split(b"data: ")[1])["reason"])
 
 
-async def test_an_open_page_hears_of_each_change(world: World, client: Client) -> None:
+async def test_an_open_page_gets_each_change(world: World, client: Client) -> None:
     await show(world, client)
     async with client.session.get("/api/button/events") as stream:
         assert stream.content_type == "text/event-stream"
@@ -62,7 +62,7 @@ async def test_an_open_page_hears_of_each_change(world: World, client: Client) -
         assert await next_button(stream) == (10**15, "closed")
 
 
-async def test_without_the_broker_every_open_page_hears_at_once_that_nothing_is_known(
+async def test_without_the_broker_every_open_page_gets_unknown_at_once(
     world: World, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And of the return: each time under a higher revision, whatever presence said before."""
@@ -84,7 +84,7 @@ async def test_without_the_broker_every_open_page_hears_at_once_that_nothing_is_
     assert first < second < third
 
 
-async def test_a_gateway_begins_with_the_colours_that_presence_tells_when_asked(
+async def test_a_gateway_begins_with_the_colours_that_presence_answers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(button_state, "FIRST_WAIT", 1_000.0)

@@ -76,7 +76,7 @@ async def test_a_body_over_64_kib_is_too_large_however_it_comes() -> None:
     assert (caught.value.status, caught.value.code) == (413, "too_large")
 
 
-def test_the_address_is_the_peers_unless_a_proxy_of_ours_tells_another() -> None:
+def test_the_address_is_the_peers_unless_a_proxy_of_ours_names_another() -> None:
     def address(peer: str | None, forwarded: str | None = None) -> str:
         headers = {"x_forwarded_for": forwarded} if forwarded is not None else {}
         return address_of(request(peer=peer, **headers), SETTINGS)

@@ -70,7 +70,7 @@ async def heard(reader: asyncio.StreamReader) -> bytes:
         return (await reader.readexactly(size + 2))[:-2]
 
 
-async def test_each_page_hears_the_present_at_once_and_then_each_change(
+async def test_each_page_gets_the_present_state_at_once_and_then_each_change(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SLICE", 2)
@@ -91,7 +91,7 @@ async def test_each_page_hears_the_present_at_once_and_then_each_change(
     await until(lambda: len(told.listeners) == 0, "the pages to be forgotten")
 
 
-async def test_a_change_while_the_pages_are_told_reaches_them_all(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_change_during_a_broadcast_reaches_all_pages(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SLICE", 1)
     pages = [await told.page() for _ in range(4)]
     for reader, _ in pages:
@@ -107,7 +107,7 @@ async def test_a_change_while_the_pages_are_told_reaches_them_all(told: Told, mo
         writer.close()
 
 
-async def test_a_page_that_does_not_read_holds_up_nobody_and_gets_only_the_last_state(told: Told) -> None:
+async def test_a_page_that_does_not_read_delays_no_other_and_gets_only_the_last_state(told: Told) -> None:
     slow, slow_writer = await told.page()
     quick, quick_writer = await told.page()
     assert await heard(quick) == b"event 1\n\n"

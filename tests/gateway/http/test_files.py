@@ -112,7 +112,7 @@ async def test_what_is_no_whole_form_with_a_file_is_invalid(
     assert await ask(client, "POST", f"{PATH}/attachments", data=chunked(body), headers=headers) == (422, "invalid")
 
 
-async def test_a_file_that_does_not_tell_its_length_is_bounded_too(world: World, client: aiohttp.ClientSession) -> None:
+async def test_a_file_of_undeclared_length_is_bounded_too(world: World, client: aiohttp.ClientSession) -> None:
     headers = {**CITIZEN, "Content-Type": "multipart/form-data; boundary=grens"}
     body = HEAD + b"x" * (MOST + 1) + b"\r\n--grens--\r\n"
     assert await ask(client, "POST", f"{PATH}/attachments", data=chunked(body), headers=headers) == (413, "too_large")
@@ -186,7 +186,7 @@ async def test_too_many_uploads_to_one_chat_are_429(world: World, monkeypatch: p
         assert answers[3] == (429, "rate_limited")
 
 
-async def test_a_browser_that_goes_in_the_middle_disturbs_nobody(
+async def test_a_browser_that_disconnects_in_the_middle_disturbs_no_other(
     world: World, gateway: Gateway, client: aiohttp.ClientSession
 ) -> None:
     host, port = gateway.address.split(":")

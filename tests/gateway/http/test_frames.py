@@ -182,7 +182,7 @@ async def test_a_stream_ends_by_itself_and_the_next_one_keeps_the_citizen_online
     await until(lambda: [p.online for p in world.heard(CitizenPresence)] == [True, False], "the end of the presence")
 
 
-async def test_an_answer_of_the_same_session_takes_the_place_of_the_one_before(world: World, visitor: Visitor) -> None:
+async def test_an_answer_of_the_same_session_replaces_the_one_before(world: World, visitor: Visitor) -> None:
     async with visitor.stream(session="a") as first, visitor.stream(session="b") as other:
         await first.frame("message")
         await other.frame("message")
@@ -193,7 +193,7 @@ async def test_an_answer_of_the_same_session_takes_the_place_of_the_one_before(w
             assert (await second.frame("message"))["seq"] == (await other.frame("message"))["seq"] == 2
 
 
-async def test_the_citizen_is_in_the_list_of_connections_until_the_client_has_gone(
+async def test_the_citizen_is_in_the_list_of_connections_until_the_client_has_disconnected(
     world: World, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frames, "LINGER", 0.2)

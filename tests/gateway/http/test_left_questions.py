@@ -138,7 +138,7 @@ async def test_a_service_that_is_away_ends_nothing(world: World, client: Client,
     assert world.heard(CloseRequested) == []
 
 
-async def test_a_chat_that_nobody_knows_has_no_question(world: World, client: Client) -> None:
+async def test_an_unknown_chat_has_no_question(world: World, client: Client) -> None:
     assert (await leave(client))[1]["code"] == "no_such_chat"
     world.others.open(CHAT)
     world.others.refused[transcripts_api.QUESTION_LEAVE] = Problem(404, "no_such_chat", "no such chat")

@@ -6,7 +6,7 @@ from tests.gateway.asking import Client
 from tests.gateway.standing import World, gateway_of
 
 
-async def test_pages_are_told_the_limits_and_the_time_zone_of_this_installation(world: World, client: Client) -> None:
+async def test_pages_get_the_limits_and_the_time_zone_of_this_installation(world: World, client: Client) -> None:
     status, told, headers = await client.ask("GET", "/api/settings")
     assert (status, headers["Cache-Control"]) == (200, "public, max-age=60")
     assert told == {
@@ -18,7 +18,7 @@ async def test_pages_are_told_the_limits_and_the_time_zone_of_this_installation(
     }
 
 
-async def test_what_the_environment_says_is_what_pages_are_told(world: World) -> None:
+async def test_pages_get_what_the_environment_says(world: World) -> None:
     change = {"timezone": "Atlantic/Azores", "attachment_bytes": 1_000_000, "attachment_count": 3}
     settings = world.settings.model_copy(update=change)
     async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:

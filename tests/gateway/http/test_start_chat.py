@@ -34,7 +34,7 @@ HERE = Source("2001:db8::/64")
 HTML = "<b>An</b> \u202e\u200b"
 
 
-async def test_a_press_opens_a_chat_with_all_that_was_told(world: World, client: Client) -> None:
+async def test_a_press_opens_a_chat_with_all_that_was_given(world: World, client: Client) -> None:
     await show(world, client)
     form = {"id": "aanvraag-42", "title": HTML, "url": "https://loket.be/premie?stap=2"}
     form |= {"step": "Stap 2", "field": HTML, "error": "IBAN-07"}
@@ -66,7 +66,7 @@ def test_a_repeat_without_a_place_in_the_form_is_the_request_of_the_version_befo
 
 
 @pytest.mark.parametrize("locale", [None, "es", "NL", "", "nl-BE"])
-async def test_nothing_need_be_told_and_another_language_is_dutch(
+async def test_nothing_need_be_given_and_another_language_is_dutch(
     world: World, client: Client, locale: str | None
 ) -> None:
     await show(world, client)
@@ -89,7 +89,7 @@ def holds(world: World) -> list[presence_api.HoldQuery]:
     return [presence_api.HoldQuery.model_validate_json(b) for p, b in world.others.asked if p == presence_api.HOLD]
 
 
-async def test_an_agent_holds_a_place_before_the_chat_is_opened(world: World, client: Client) -> None:
+async def test_a_slot_is_reserved_before_the_chat_is_opened(world: World, client: Client) -> None:
     await show(world, client)
     world.others.held = presence_api.Held(hold=HOLD)
     status, started, _ = await client.press("sleutel", locale="fr")
@@ -98,7 +98,7 @@ async def test_an_agent_holds_a_place_before_the_chat_is_opened(world: World, cl
     assert [(h.chat_id, h.department, h.locale) for h in holds(world)] == [(started["chat_id"], "algemeen", "fr")]
 
 
-async def test_a_press_that_was_a_moment_too_late_waits_in_the_line_or_is_blue(world: World, client: Client) -> None:
+async def test_a_press_that_was_a_moment_too_late_waits_in_the_queue_or_is_blue(world: World, client: Client) -> None:
     await show(world, client)
     world.others.held = presence_api.Held(may_wait=True, reason=ButtonReason.BUSY)
     assert (await client.press())[0] == 201
@@ -163,7 +163,9 @@ async def test_a_full_queue_and_a_queue_that_is_not_known_are_refused(world: Wor
         assert world.heard(ChatOpened) == []
 
 
-async def test_nobody_waits_for_a_closed_office_nor_for_nobody(world: World, client: Client, tmp_path: Path) -> None:
+async def test_no_press_waits_for_a_closed_office_or_without_an_agent(
+    world: World, client: Client, tmp_path: Path
+) -> None:
     async with queueing(world, tmp_path) as other:
         for revision, reason in enumerate((ButtonReason.CLOSED, ButtonReason.NO_AGENTS), 9):
             await shown(world, other, reason.value, revision=revision, green=False, reason=reason)
@@ -174,7 +176,7 @@ async def test_nobody_waits_for_a_closed_office_nor_for_nobody(world: World, cli
     assert holds(world) == []
 
 
-async def test_a_block_holds_for_who_chooses_to_wait(world: World, tmp_path: Path) -> None:
+async def test_a_block_applies_to_who_chooses_to_wait(world: World, tmp_path: Path) -> None:
     world.others.admitted = routing_api.Admitted(blocked_for=60)
     async with queueing(world, tmp_path) as client:
         await shown(world, client, "busy", revision=9, **BUSY)
@@ -193,14 +195,14 @@ async def test_a_key_of_version_one_stays_the_same(world: World) -> None:
     assert len({members_of(StartChat.model_validate(given | more)) for more in ({}, *later)}) == 3
 
 
-async def test_a_blue_button_asks_for_no_place(world: World, client: Client) -> None:
+async def test_a_blue_button_requests_no_slot(world: World, client: Client) -> None:
     await show(world, client, green=False)
     assert (await client.press())[0] == 409
     assert holds(world) == []
 
 
 @pytest.mark.parametrize("fault", ["away", "declined", "slow"])
-async def test_a_chat_is_opened_without_a_place_when_presence_cannot_say(
+async def test_a_chat_is_opened_without_a_slot_when_presence_is_unavailable(
     world: World, client: Client, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await show(world, client)
@@ -265,7 +267,7 @@ def started_by(world: World, parts: Parts) -> Starting:
     )
 
 
-async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:
+async def test_a_gateway_gets_the_events_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:
     parts.buttons.handle(told(9))
     started = await started_by(world, parts).start(StartChat(), None, HERE)
     await until(lambda: started.chat_id in parts.bindings.late, "the binding, which goes later")
@@ -273,7 +275,7 @@ async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: Worl
     assert parts.idle, "a citizen who never comes leaves nothing"
 
 
-async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blue(world: World, parts: Parts) -> None:
+async def test_a_citizen_with_a_slot_is_not_refused_because_it_made_the_button_blue(world: World, parts: Parts) -> None:
     one = started_by(world, parts)
     parts.buttons.handle(told(9))
     world.others.held = presence_api.Held(hold=HOLD)
@@ -551,7 +553,7 @@ def wishes(world: World) -> list[routing_api.AdmitQuery]:
         (routing_api.Admitted(full_for=30), 429, "rate_limited", "30"),
     ],
 )
-async def test_who_is_blocked_or_has_enough_chats_gets_no_place(
+async def test_who_is_blocked_or_has_enough_chats_gets_no_slot(
     world: World, client: Client, key: str | None, answer: routing_api.Admitted, status: int, code: str, wait: str
 ) -> None:
     await show(world, client)
@@ -567,7 +569,7 @@ async def test_who_is_blocked_or_has_enough_chats_gets_no_place(
     assert (await client.press(key))[0] == 201
 
 
-async def test_routing_is_told_digests_that_are_the_same_for_one_browser(world: World, client: Client) -> None:
+async def test_routing_gets_digests_that_are_the_same_for_one_browser(world: World, client: Client) -> None:
     await show(world, client)
     for browser in ("a" * 22, "a" * 22, "b" * 64, None):
         assert (await client.press("sleutel" if browser else None, browser=browser))[0] in (201, 422)

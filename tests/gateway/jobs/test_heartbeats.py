@@ -45,7 +45,7 @@ async def test_the_list_says_who_used_their_console_lately(
     assert active[AN] >= 2
 
 
-async def test_the_list_is_told_at_each_change_and_a_last_time(
+async def test_the_list_is_published_at_each_change_and_a_last_time(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topology, "HEARTBEAT_INTERVAL", 10 * PATIENCE)

@@ -44,7 +44,7 @@ async def test_a_gateway_that_died_does_not_leave_its_citizen_online(
     assert sent(an) == [{"type": "citizen", "chat_id": CHAT, "online": False}]
 
 
-async def test_who_could_not_be_heard_is_not_forgotten(
+async def test_a_citizen_who_could_not_be_published_is_not_forgotten(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000.0]

@@ -9,7 +9,7 @@ from tests.gateway.making import AN, BERT, CHAT, fresh_agent, fresh_citizen, kin
 from tests.gateway.standing import Parts, World, kept, until
 
 
-async def test_every_client_hears_how_far_the_log_goes(
+async def test_every_client_gets_how_far_the_log_goes(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SYNC_INTERVAL", 0.05)

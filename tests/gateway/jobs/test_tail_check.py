@@ -33,7 +33,7 @@ def tails_asked(world: World) -> list[transcripts_api.TailsQuery]:
     return [transcripts_api.TailsQuery.model_validate_json(body) for body in asked]
 
 
-async def test_only_chats_in_which_nothing_was_heard_are_asked_about(
+async def test_only_chats_without_events_are_asked_about(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000.0]

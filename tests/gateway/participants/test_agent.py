@@ -104,7 +104,7 @@ async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(
     assert kinds(sent(session)) == ["sync"]
 
 
-async def test_an_agent_is_welcomed_with_his_chats_and_their_logs(world: World, parts: Parts) -> None:
+async def test_an_agent_is_welcomed_with_their_chats_and_the_logs(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     world.others.open(OTHER, ASSIGNED, BERT)
     await world.append(entry(2), entry(3), tell=False)
@@ -141,7 +141,9 @@ async def test_a_chat_comes_and_goes(world: World, parts: Parts) -> None:
     assert parts.idle
 
 
-async def test_all_his_tabs_are_shown_it_and_a_later_one_is_welcomed_with_it(world: World, parts: Parts) -> None:
+async def test_all_tabs_of_the_agent_are_shown_it_and_a_later_one_is_welcomed_with_it(
+    world: World, parts: Parts
+) -> None:
     one, two = await greeted(world, parts), await greeted(world, parts)
     world.others.open(CHAT)
     await assign(world)
@@ -166,7 +168,7 @@ async def test_a_tab_is_shown_what_the_hello_of_another_one_learnt_first(world: 
     assert sent(two) == []
 
 
-async def test_a_state_that_comes_while_a_long_log_is_shown_is_told(
+async def test_a_state_that_comes_while_a_long_log_is_shown_is_sent(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
@@ -185,7 +187,7 @@ async def test_a_state_that_comes_while_a_long_log_is_shown_is_told(
     assert (frames[-1]["state"], frames[-1]["reason"]) == ("paused", "accept_overdue")
 
 
-async def test_the_same_agents_next_turn_is_accepted_anew(world: World, parts: Parts) -> None:
+async def test_the_same_agents_next_attempt_is_accepted_anew(world: World, parts: Parts) -> None:
     """What was between the turns may not have been heard here: the queue was lost, or a later event came first."""
     world.others.open(CHAT)
     session = await greeted(world, parts)
@@ -272,7 +274,7 @@ async def test_an_agent_who_leaves_while_a_chat_is_coming_leaves_nothing_behind(
     await until(lambda: parts.idle, "everything to be given back")
 
 
-async def test_a_chat_that_ended_is_over_for_him(world: World, parts: Parts) -> None:
+async def test_a_chat_that_ended_is_over_for_the_agent(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     session = await greeted(world, parts)
     sent(session)
@@ -359,7 +361,7 @@ async def test_an_agents_frames_become_events_and_the_first_accepts(world: World
     assert [f["code"] for f in sent(session)] == ["invalid"]
 
 
-async def test_another_agents_chat_is_not_his(world: World, parts: Parts) -> None:
+async def test_another_agents_chat_is_not_theirs(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, BERT)
     bert, an = await greeted(world, parts, BERT), await greeted(world, parts)
     sent(an), sent(bert)
@@ -410,7 +412,7 @@ async def test_what_was_not_transferred_or_is_accepted_cannot_be_refused(
     assert world.heard(TransferRefused) == []
 
 
-async def test_an_agent_who_was_too_late_is_told_so(world: World, parts: Parts) -> None:
+async def test_an_agent_who_was_too_late_gets_an_error(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     session = await greeted(world, parts)
     sent(session)

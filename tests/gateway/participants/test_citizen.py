@@ -102,7 +102,7 @@ async def test_a_chat_that_has_ended_is_shown_and_closed(world: World, parts: Pa
     assert parts.idle
 
 
-async def test_who_says_hello_has_arrived_though_nobody_can_answer_him_yet(world: World, parts: Parts) -> None:
+async def test_who_sends_hello_has_arrived_though_no_agent_can_answer_yet(world: World, parts: Parts) -> None:
     """Else a loaded system would close the chats of those who are there as of those who never came."""
     world.others.open(CHAT)
     world.others.away.add(routing_api.CHATS)
@@ -122,7 +122,7 @@ async def test_a_token_ends_48_hours_after_its_chat(world: World, parts: Parts) 
     assert parts.idle
 
 
-async def test_a_chat_that_nobody_knows_is_4404(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_chat_is_4404(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriptions, "KNOWN_WAIT", (0.01,))
     session = await greeted(parts)
     assert session.connection.closing == (4404, "no such chat")
@@ -170,7 +170,7 @@ async def test_two_tabs_are_one_citizen(world: World, parts: Parts) -> None:
     assert parts.idle
 
 
-async def test_what_became_of_the_state_during_the_hello_is_told(world: World, parts: Parts) -> None:
+async def test_a_change_of_state_during_the_hello_is_sent(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
 
     async def assign() -> None:
@@ -202,7 +202,7 @@ async def test_a_citizens_frames_become_events(world: World, parts: Parts) -> No
     await until(lambda: parts.idle, "the line to end")
 
 
-async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_told(
+async def test_a_citizen_who_stays_is_published_once_and_again_after_a_failure(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000.0]
@@ -226,7 +226,7 @@ async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_t
     assert sent(session) == []
 
 
-async def test_a_silent_citizen_is_warned_and_it_is_over_when_he_stays(world: World, parts: Parts) -> None:
+async def test_an_inactive_citizen_is_warned_and_it_is_over_when_they_stay(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ChatStatus.ASSIGNED, AN)
     session = await greeted(parts)
     sent(session)

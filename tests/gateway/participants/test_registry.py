@@ -4,7 +4,7 @@ from services.gateway.participants.sessions import PER_PARTICIPANT, Registry
 from tests.gateway.making import AN, BERT, agent, citizen
 
 
-def test_the_first_and_the_last_of_a_participant_are_told() -> None:
+def test_the_first_and_the_last_connection_of_a_participant_are_reported() -> None:
     agents = Registry().agents
     one, two = agent(AN), agent(AN)
     assert agents.join(one)
@@ -34,7 +34,7 @@ def test_the_oldest_of_six_gives_way() -> None:
     assert [s.connection.closing is not None for s in (*six, seventh)] == [True, True, *[False] * 5]
 
 
-def test_citizens_and_agents_are_told_apart() -> None:
+def test_citizens_and_agents_are_distinguished() -> None:
     registry, one, two = Registry(), citizen(), agent()
     registry.citizens.join(one)
     registry.agents.join(two)

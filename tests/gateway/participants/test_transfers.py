@@ -26,7 +26,7 @@ def asked(world: World) -> list[routing_api.Transfer]:
     return [routing_api.Transfer.model_validate_json(b) for p, b in world.others.asked if p == routing_api.TRANSFER]
 
 
-async def test_a_transfer_is_asked_of_routing_after_its_note_was_told(
+async def test_a_transfer_is_requested_of_routing_after_its_note_was_published(
     world: World, parts: Parts, an: AgentSession
 ) -> None:
     await parts.transfers.transfer(an, TransferChat(CHAT, Target(agent=BERT), "dringend"))
@@ -96,7 +96,7 @@ async def test_a_chat_that_came_by_a_transfer_is_given_back(world: World, parts:
 
 
 @pytest.mark.parametrize("whose", [None, BERT])
-async def test_what_is_not_his_to_refuse_is_unavailable(
+async def test_a_refusal_of_another_agents_transfer_is_unavailable(
     world: World, parts: Parts, an: AgentSession, whose: str | None
 ) -> None:
     await parts.transfers.refuse(an, LiveChat(CHAT, refusable_by=whose))
@@ -104,7 +104,7 @@ async def test_what_is_not_his_to_refuse_is_unavailable(
     assert world.heard(TransferRefused) == []
 
 
-async def test_a_refusal_that_cannot_be_told_is_unavailable(world: World, parts: Parts, an: AgentSession) -> None:
+async def test_a_refusal_that_cannot_be_published_is_unavailable(world: World, parts: Parts, an: AgentSession) -> None:
     parts.publisher.broken = True
     await parts.transfers.refuse(an, LiveChat(CHAT, refusable_by=AN))
     assert [f["code"] for f in sent(an)] == ["unavailable"]

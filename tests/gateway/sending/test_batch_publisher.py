@@ -54,7 +54,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_first_one_waits_for_nobody_and_company_forms_while_the_broker_confirms(
+async def test_the_first_event_does_not_wait_and_a_batch_forms_while_the_broker_confirms(
     together: BatchPublisher, link: Standing
 ) -> None:
     traces = []
@@ -81,7 +81,7 @@ async def test_a_first_one_waits_for_nobody_and_company_forms_while_the_broker_c
     await asyncio.gather(*waiting)
 
 
-async def test_what_comes_in_one_turn_goes_together(together: BatchPublisher, link: Standing) -> None:
+async def test_events_of_one_turn_of_the_loop_go_together(together: BatchPublisher, link: Standing) -> None:
     waiting = [asyncio.create_task(together.publish(event(n))) for n in range(1, 7)]
     await turns()
     ((several, _),) = link.told
@@ -109,7 +109,7 @@ async def test_a_message_holds_a_bounded_number(together: BatchPublisher, link: 
     assert max(sizes) == topology.MOST_TOGETHER
 
 
-async def test_without_a_confirm_each_of_them_hears_so_and_the_next_goes_on(
+async def test_without_a_confirm_each_of_them_fails_and_the_next_goes_on(
     together: BatchPublisher, link: Standing
 ) -> None:
     waiting = [asyncio.create_task(together.publish(event(n))) for n in range(1, 5)]

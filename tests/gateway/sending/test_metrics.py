@@ -40,7 +40,7 @@ def test_a_message_counts_once_when_the_other_party_is_shown_it(by: Party, to: P
     assert counted(by.value) == own
 
 
-def test_what_nobody_of_the_other_party_is_shown_here_does_not_count() -> None:
+def test_what_the_other_party_is_not_shown_here_does_not_count() -> None:
     stage = Stage()
     stage.join(citizen())
     before = counted("agent")
@@ -79,7 +79,7 @@ def item(number: int, seconds_ago: float) -> Item:
     return Item(id_of(number), CloseRequested(chat_id=CHAT, by=CloseReason.CITIZEN, occurred_at=at))
 
 
-def test_all_frames_of_all_lines_count_and_the_oldest_head_is_the_oldest() -> None:
+def test_all_frames_of_all_send_queues_count_and_the_oldest_head_is_the_oldest() -> None:
     pending, one, other, here = Pending(), SendQueue(), SendQueue(), citizen()
     assert shown() == (0, 0)
     for queue, ages in ((one, (5.0, 2.0)), (other, (40.0, 1.0, 0.0))):
@@ -99,7 +99,7 @@ def test_all_frames_of_all_lines_count_and_the_oldest_head_is_the_oldest() -> No
     assert shown() == (0, 0)
 
 
-def test_what_a_browser_left_behind_is_waited_for_by_nobody() -> None:
+def test_what_a_browser_left_behind_counts_as_waited_for_no_more() -> None:
     pending, queue, left = Pending(), SendQueue(), citizen()
     queue.offer(item(1, 5.0))
     pending.begin(queue, left)

@@ -4,7 +4,7 @@ from services.gateway.sending.send_queue import Outcome, Receipt, Receipts, Refu
 from tests.gateway.making import AN, CHAT, OTHER, entry, id_of
 
 
-def test_a_refusal_settles_and_a_forgotten_waiter_is_not_called() -> None:
+def test_a_refusal_ends_the_wait_and_a_forgotten_waiter_is_not_called() -> None:
     receipts = Receipts()
     kept: list[Outcome] = []
     forgotten: list[Outcome] = []

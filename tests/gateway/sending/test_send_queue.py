@@ -21,7 +21,7 @@ def full() -> SendQueue:
     return queue
 
 
-def test_a_line_keeps_the_order_and_lets_the_first_go_first() -> None:
+def test_a_queue_keeps_the_order_and_sends_the_first_one_first() -> None:
     queue = full()
     for n in range(CAPACITY):
         assert queue.head is not None
@@ -31,7 +31,7 @@ def test_a_line_keeps_the_order_and_lets_the_first_go_first() -> None:
     assert not queue.settle(id_of(0))
 
 
-def test_a_full_line_refuses_until_the_refused_id_comes_again() -> None:
+def test_a_full_queue_refuses_until_the_refused_id_comes_again() -> None:
     queue = full()
     assert queue.offer(item(40)) == "unavailable"
     queue.settle(id_of(0))
@@ -42,7 +42,7 @@ def test_a_full_line_refuses_until_the_refused_id_comes_again() -> None:
     assert queue.offer(item(41)) is None
 
 
-def test_a_hello_mends_a_broken_line() -> None:
+def test_a_hello_repairs_a_broken_queue() -> None:
     queue = full()
     assert queue.offer(item(40)) == "unavailable"
     queue.settle(id_of(0))
@@ -50,7 +50,7 @@ def test_a_hello_mends_a_broken_line() -> None:
     assert queue.offer(item(41)) is None
 
 
-def test_what_stands_in_the_line_is_taken_once() -> None:
+def test_what_is_in_the_queue_is_taken_once() -> None:
     queue = SendQueue()
     for number in (1, 1, None, None):
         assert queue.offer(item(number)) is None

@@ -48,7 +48,7 @@ async def test_messages_are_stored_in_the_order_in_which_they_were_said(
     assert not parts.chats.receipts
 
 
-async def test_nothing_is_kept_of_a_line_that_was_worked_off(
+async def test_nothing_is_kept_of_a_queue_that_was_worked_off(
     world: World, parts: Parts, sender: CitizenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts.message_sender.post(sender, CHAT, post(10))
@@ -66,7 +66,7 @@ async def test_nothing_is_kept_of_a_line_that_was_worked_off(
     assert sender.send_queues[CHAT].broken, "what it refuses it has to know"
 
 
-async def test_only_the_first_is_under_way_and_a_full_line_refuses(
+async def test_only_the_first_is_under_way_and_a_full_queue_refuses(
     world: World, parts: Parts, sender: CitizenSession
 ) -> None:
     world.storing = False
@@ -188,7 +188,7 @@ async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, se
     await world.receive(CloseRequested)
 
 
-async def test_what_was_taken_is_published_though_the_browser_is_gone(
+async def test_what_was_taken_is_published_though_the_browser_has_disconnected(
     world: World, parts: Parts, sender: CitizenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", PATIENCE)
@@ -218,7 +218,9 @@ async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
     await world.publisher.publish(stored(world.others.logs[CHAT][2]))
 
 
-async def test_a_receipt_frees_its_place_at_once(world: World, parts: Parts, sender: CitizenSession) -> None:
+async def test_a_receipt_frees_its_room_in_the_queue_at_once(
+    world: World, parts: Parts, sender: CitizenSession
+) -> None:
     world.storing = False
     for number in range(10, 10 + send_queue.CAPACITY):
         parts.message_sender.post(sender, CHAT, post(number))

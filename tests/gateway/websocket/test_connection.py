@@ -126,7 +126,7 @@ async def test_a_long_log_waits_for_its_reader_and_is_never_too_slow() -> None:
 
 
 @pytest.mark.parametrize("over", [lambda c: c.close(Close.RESTART), lambda c: c.end()])
-async def test_nobody_waits_for_room_in_a_connection_that_is_over(over: Callable[[Connection], None]) -> None:
+async def test_no_sender_waits_for_room_in_a_connection_that_is_over(over: Callable[[Connection], None]) -> None:
     connection = answered()
     connection.send(b"x" * (MOST_BYTES // 2 + 1))
     waiting = asyncio.create_task(connection.room())
@@ -136,7 +136,7 @@ async def test_nobody_waits_for_room_in_a_connection_that_is_over(over: Callable
     await asyncio.wait_for(waiting, PATIENCE)
 
 
-def test_a_connection_that_is_gone_gets_nothing() -> None:
+def test_a_connection_that_is_closed_gets_nothing() -> None:
     connection = answered()
     connection.end()
     connection.send(b"{}")
@@ -159,7 +159,7 @@ def test_nothing_goes_out_before_or_within_the_answer_to_a_hello() -> None:
         assert written(connection) == [b"live"]
 
 
-def test_who_is_never_answered_costs_little_and_hears_only_why() -> None:
+def test_a_client_that_is_never_answered_costs_little_and_gets_only_the_reason() -> None:
     flooded = Connection(Party.CITIZEN, Paper())
     for _ in range(MOST_FRAMES + 1):
         flooded.send(b"x")

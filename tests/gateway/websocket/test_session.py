@@ -137,7 +137,7 @@ async def test_what_is_sent_right_behind_the_hello_is_taken_in_order(world: Worl
     assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 30)]
 
 
-async def test_what_a_hello_shows_takes_no_room_in_the_line_when_it_is_said_again(
+async def test_what_a_hello_shows_takes_no_room_in_the_queue_when_it_is_sent_again(
     world: World, gateway: Gateway
 ) -> None:
     token, told, new = world.others.open(CHAT), range(10, 42), range(42, 47)
@@ -190,7 +190,7 @@ async def test_a_wrong_value_is_an_error_and_the_connection_stays(world: World, 
         assert (await receive(one, "message"))["text"] == "‮<b>kan nog\u200b</b>"
 
 
-async def test_what_is_no_frame_is_4400_then_too_and_nobody_else_notices(world: World, gateway: Gateway) -> None:
+async def test_what_is_no_frame_is_4400_then_too_and_affects_no_other(world: World, gateway: Gateway) -> None:
     token = world.others.open(CHAT)
     async with browser(gateway) as other:
         await say(other, "hello", token=token)

@@ -52,7 +52,7 @@ async def test_a_long_log_is_no_slow_reader(world: World, gateway: Gateway) -> N
         assert [(await receive(one, "message"))["seq"] for _ in range(201)] == list(range(1, 202))
 
 
-async def test_a_reader_that_stands_still_is_4430_and_nobody_else_notices(world: World, gateway: Gateway) -> None:
+async def test_a_reader_that_stands_still_is_4430_and_affects_no_other(world: World, gateway: Gateway) -> None:
     token = world.others.open(CHAT)
     slow = await Raw.open(gateway)
     slow.say("hello", token=token)
@@ -129,7 +129,7 @@ async def test_a_peer_that_reads_nothing_is_let_go_after_the_close(world: World,
     raw.drop()
 
 
-async def test_a_browser_that_just_goes_is_gone_at_once(world: World, gateway: Gateway) -> None:
+async def test_a_browser_that_disconnects_without_a_close_is_removed_at_once(world: World, gateway: Gateway) -> None:
     raw = await Raw.open(gateway)
     raw.say("hello", token=world.others.open(CHAT))
     await world.receive(CitizenPresence)
@@ -137,7 +137,9 @@ async def test_a_browser_that_just_goes_is_gone_at_once(world: World, gateway: G
     assert [p.online for p in await world.receive(CitizenPresence, 2)] == [True, False], "long before a ping"
 
 
-async def test_what_came_before_anybody_hears_is_heard_first_and_in_order(world: World, gateway: Gateway) -> None:
+async def test_frames_that_came_before_the_first_read_are_read_first_and_in_order(
+    world: World, gateway: Gateway
+) -> None:
     """Messages are kept by uvicorn: here until it is known whose cookie it is."""
     own = {"Origin": f"http://{gateway.address}", "Cookie": f"eloket-agent={world.others.log_in(AN)}"}
     world.others.open(CHAT, ChatStatus.ASSIGNED, AN)

@@ -133,7 +133,7 @@ def test_always_open_needs_neither_table_nor_holidays() -> None:
     assert "24 december" not in text(page)
 
 
-def test_closing_days_to_come_are_told_and_past_ones_not() -> None:
+def test_coming_closing_days_are_shown_and_past_ones_are_not() -> None:
     days = (date(2026, 12, 24), date(2026, 11, 22), date(2026, 11, 21))
     shown = text(render(department(closed_on=days), button(), "nl", SUNDAY))
     assert "Ook gesloten op:zondag 22 november 2026donderdag 24 december 2026" in shown

@@ -223,7 +223,7 @@ def test_a_wrong_value_is_refused_and_never_taken(
         ({"agent": AN}, "a\0b"),
     ],
 )
-def test_a_transfer_goes_to_one_place(to: dict[str, Any], note: Any) -> None:
+def test_a_transfer_goes_to_one_recipient(to: dict[str, Any], note: Any) -> None:
     assert read("agent", type="transfer", chat_id=CHAT, to=to, note=note) == Refused("invalid", None, CHAT)
 
 
@@ -336,7 +336,7 @@ def test_every_frame_has_a_value_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("kind", SAID)
-def test_nobody_changes_what_was_understood_and_nothing_unknown_travels_on(kind: str) -> None:
+def test_a_frame_is_immutable_and_nothing_unknown_is_kept(kind: str) -> None:
     told = {"type": kind, "chat_id": CHAT, **SAID[kind]}
     value, more = parse(json.dumps(told), "agent"), parse(json.dumps({**told, "unknown": 1}), "agent")
     assert not isinstance(value, Refused)

@@ -62,7 +62,7 @@ def test_the_dot_with_its_position_or_agent() -> None:
     assert closed == {"type": "status", "dot": "red", "position": None, "wait": None, "agent": None}
 
 
-def test_a_warning_of_silence_and_its_end() -> None:
+def test_a_warning_of_inactivity_and_its_end() -> None:
     warned = json.loads(server.inactive(1, NOW, 300))
     assert warned == {"type": "inactive", "warning": 1, "closes_at": "2026-11-23T08:00:00.123Z", "seconds": 300}
     over = json.loads(server.inactive(0, None, None, CHAT))
