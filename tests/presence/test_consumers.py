@@ -61,7 +61,7 @@ def chat() -> str:
     return str(uuid.uuid4())
 
 
-async def test_a_wish_is_granted_and_told_again_when_repeated(context: Context, ear: Ear, chat: str) -> None:
+async def test_a_request_is_granted_and_published_again_when_repeated(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN, BERT)
     woken: list[list[str]] = []
     handler = handlers_of(
@@ -77,7 +77,9 @@ async def test_a_wish_is_granted_and_told_again_when_repeated(context: Context, 
     assert woken == [["algemeen"]]
 
 
-async def test_after_a_crash_before_telling_the_same_agent_is_told(context: Context, ear: Ear, chat: str) -> None:
+async def test_after_a_crash_before_publishing_the_same_agent_is_published(
+    context: Context, ear: Ear, chat: str
+) -> None:
     await there(context.stores, AN, BERT)
     mute = Context(context.stores, Publisher("amqp://127.0.0.1:1/", "presence"), lambda departments: None)
     with pytest.raises(Unconfirmed):
@@ -87,7 +89,7 @@ async def test_after_a_crash_before_telling_the_same_agent_is_told(context: Cont
     assert [c.agent_id for c in await ear.hear(PlaceClaimed)] == [holder.id]
 
 
-async def test_a_turn_that_was_overtaken_gets_nobody(context: Context, ear: Ear, chat: str) -> None:
+async def test_an_attempt_that_was_overtaken_gets_no_agent(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN, BERT)
     await handlers_of(context).place_wanted(wanted(chat, turn=2))
     await handlers_of(context).place_wanted(wanted(chat, turn=1))
@@ -120,7 +122,7 @@ async def test_fewest_chats_first_then_idle_longest(context: Context, db: Databa
     assert order == [BERT.id, AN.id, WIDE.id, WIDE.id]  # and the last two wait
 
 
-async def test_two_replicas_give_each_place_once(context: Context, ear: Ear) -> None:
+async def test_two_replicas_give_each_slot_once(context: Context, ear: Ear) -> None:
     """Thirty chats, each asking both replicas, for ten places."""
     agents = [account(f"agent{n}") for n in range(7)] + [WIDE]
     await there(context.stores, *agents)
@@ -139,7 +141,7 @@ async def test_two_replicas_give_each_place_once(context: Context, ear: Ear) -> 
     assert {(c.chat_id, c.agent_id) for c in ear.heard(PlaceClaimed)} == slots
 
 
-async def test_of_two_agents_for_one_turn_the_loser_is_free_again(context: Context, chat: str) -> None:
+async def test_of_two_agents_for_one_attempt_the_loser_is_free_again(context: Context, chat: str) -> None:
     """Two replicas that could not see each other gave the same turn to two agents: routing has chosen one."""
     await there(context.stores, AN, BERT)
     await context.stores.agents.reserve(AN.id, chat, 1, utcnow())
@@ -159,7 +161,7 @@ async def test_of_two_agents_for_one_turn_the_loser_is_free_again(context: Conte
         (ChatStatus.WAITING, 1, True),
     ],
 )
-async def test_a_seat_goes_when_it_is_over(
+async def test_a_slot_is_freed_when_it_is_over(
     context: Context, chat: str, status: ChatStatus, turn: int, stays: bool
 ) -> None:
     await there(context.stores, AN)
@@ -170,7 +172,7 @@ async def test_a_seat_goes_when_it_is_over(
 
 
 @pytest.mark.parametrize(("age", "mended"), [(60, 1), (1, 0)])
-async def test_a_seat_that_only_a_repetition_frees_is_a_repair(
+async def test_a_slot_that_only_a_repetition_frees_is_a_repair(
     context: Context, chat: str, age: float, mended: int
 ) -> None:
     """The chat was over long before: the state that said so was lost, and a reminder had it told again."""
@@ -186,7 +188,7 @@ async def test_a_seat_that_only_a_repetition_frees_is_a_repair(
     assert await free(context.stores, AN.id) == 1
 
 
-async def test_a_hold_is_confirmed_by_the_state_of_its_chat(context: Context, ear: Ear, chat: str) -> None:
+async def test_a_reservation_is_confirmed_by_the_state_of_its_chat(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN)
     await context.stores.agents.reserve(AN.id, chat, 1, utcnow(), by_press=True)
     await handlers_of(context).chat_state(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
@@ -211,7 +213,7 @@ async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Conte
     assert (choice.rule, choice.candidates, choice.speaks) == (ChoiceRule.LANGUAGE, 2, True)
 
 
-async def test_an_agent_who_has_no_such_seat_is_released(context: Context, ear: Ear, chat: str) -> None:
+async def test_an_agent_who_has_no_such_slot_is_released(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN)
     await handlers_of(context).chat_state(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
     (released,) = await ear.hear(PlaceReleased)
@@ -229,7 +231,7 @@ async def test_other_chats_are_left_alone(context: Context, ear: Ear, chat: str)
     assert ear.heard(PlaceReleased) == []
 
 
-async def test_an_agent_pauses_and_is_told_so_each_time(context: Context, ear: Ear) -> None:
+async def test_an_agent_pauses_and_it_is_published_each_time(context: Context, ear: Ear) -> None:
     await there(context.stores, AN)
     pause = StateRequested(agent_id=AN.id, state=AgentState.PAUSED)
     for _ in range(2):
@@ -289,7 +291,7 @@ def new_chat() -> str:
     return str(uuid.uuid4())
 
 
-async def test_a_state_of_nobody_is_ignored(context: Context) -> None:
+async def test_a_state_of_an_unknown_agent_is_ignored(context: Context) -> None:
     await handling(handlers_of(context))(StateRequested(agent_id=str(uuid.uuid4()), state=AgentState.PAUSED))
 
 

@@ -52,7 +52,7 @@ async def seated(context: Context, *chats: str) -> Agent:
     return await agent(context)
 
 
-async def test_gone_is_told_of_every_seat_by_one_replica(context: Context, ear: Ear) -> None:
+async def test_one_replica_publishes_the_release_of_every_slot_of_an_offline_agent(context: Context, ear: Ear) -> None:
     read = await seated(context, "a", "b")
     judged = await asyncio.gather(*(go_offline(context, read, ReleaseReason.AGENT_GONE) for _ in range(4)))
     assert sorted(judged) == [False, False, False, True]
@@ -62,7 +62,7 @@ async def test_gone_is_told_of_every_seat_by_one_replica(context: Context, ear: 
     assert (changed.online, changed.cause) == (False, "gone")
 
 
-async def test_what_a_replica_could_not_tell_a_sweep_tells(context: Context, clock: Clock, ear: Ear) -> None:
+async def test_a_repair_job_publishes_what_a_replica_could_not(context: Context, clock: Clock, ear: Ear) -> None:
     read = await seated(context, "a")
     with pytest.raises(Unconfirmed):
         await go_offline(mute(context), read, ReleaseReason.AGENT_GONE)
@@ -86,7 +86,7 @@ async def test_what_a_replica_could_not_tell_a_sweep_tells(context: Context, clo
     assert len(ear.heard(AgentChanged)) == 1
 
 
-async def test_back_again_leaving_seats_go_on_leaving(context: Context, ear: Ear) -> None:
+async def test_after_the_return_leaving_slots_go_on_leaving(context: Context, ear: Ear) -> None:
     await go_offline(context, await seated(context, "a"), ReleaseReason.AGENT_GONE)
     assert await go_online(context, await agent(context))
     back = await agent(context)
@@ -96,7 +96,7 @@ async def test_back_again_leaving_seats_go_on_leaving(context: Context, ear: Ear
     assert [c.cause for c in await ear.hear(AgentChanged, 2)] == ["gone", "back"]
 
 
-async def test_unconfirmed_claims_are_told_again_and_confirmed_ones_only_as_a_reminder(
+async def test_unconfirmed_claims_are_published_again_and_confirmed_ones_only_as_a_reminder(
     context: Context, clock: Clock, ear: Ear
 ) -> None:
     await seated(context, "a", "b")
@@ -114,7 +114,7 @@ async def test_unconfirmed_claims_are_told_again_and_confirmed_ones_only_as_a_re
     assert sorted(c.chat_id for c in ear.heard(PlaceClaimed)) == ["a", "b", "b"]
 
 
-async def test_of_many_replicas_one_in_turn_reminds(context: Context, db: Database, clock: Clock, ear: Ear) -> None:
+async def test_of_many_replicas_one_at_a_time_reminds(context: Context, db: Database, clock: Clock, ear: Ear) -> None:
     await seated(context, "a", "b")
     for slot in ("a", "b"):
         await context.stores.agents.confirm(WIDE.id, slot, 1)
@@ -128,7 +128,7 @@ async def test_of_many_replicas_one_in_turn_reminds(context: Context, db: Databa
         clock.later(sweeps.REMINDER)
 
 
-async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context, clock: Clock, ear: Ear) -> None:
+async def test_a_press_that_became_no_chat_is_published_after_longer(context: Context, clock: Clock, ear: Ear) -> None:
     """Its gateway died: told too early, the claim of a chat that is just being opened would close it."""
     await seated(context)
     choice = Choice(rule=ChoiceRule.ONLY_ONE, candidates=1, speaks=True, chats=0, idle_for=0)
@@ -153,7 +153,7 @@ async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context
     assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["old", "new", "old"]
 
 
-async def test_a_press_whose_agent_is_gone_is_asked_after_too(context: Context, ear: Ear) -> None:
+async def test_a_press_whose_agent_is_offline_is_published_too(context: Context, ear: Ear) -> None:
     """That somebody has left a chat of which it has never heard is nothing that routing answers."""
     await seated(context)
     assert await context.stores.agents.reserve(WIDE.id, "c", 1, context.clock(), by_press=True)
@@ -223,7 +223,7 @@ async def test_another_session_counts_by_its_websocket_alone(
     assert repairs("session_over") == before
 
 
-async def test_a_logout_without_a_broker_is_finished_by_a_sweep(context: Context, clock: Clock, ear: Ear) -> None:
+async def test_a_logout_without_a_broker_is_finished_by_a_repair_job(context: Context, clock: Clock, ear: Ear) -> None:
     await seated(context, "a")
     session, token = await context.stores.sessions.begin(WIDE.id, clock(), 12)
     await context.stores.sessions.end(token, clock())
@@ -235,7 +235,7 @@ async def test_a_logout_without_a_broker_is_finished_by_a_sweep(context: Context
     await ear.hear(PlaceReleased)
 
 
-async def test_an_expired_session_is_told_and_its_agent_is_offline(context: Context, ear: Ear) -> None:
+async def test_an_expired_session_is_published_and_its_agent_is_offline(context: Context, ear: Ear) -> None:
     await seated(context)
     begun = context.clock() - timedelta(hours=12, minutes=5)  # the database forgets it an hour after its end
     session, _ = await context.stores.sessions.begin(WIDE.id, begun, 12)
@@ -244,7 +244,7 @@ async def test_an_expired_session_is_told_and_its_agent_is_offline(context: Cont
     assert not (await agent(context)).online
 
 
-async def test_the_slot_of_a_form_is_never_told_to_routing_and_is_free_when_its_time_is_over(
+async def test_the_slot_of_a_form_is_never_published_to_routing_and_is_free_when_its_time_is_over(
     context: Context, clock: Clock, ear: Ear
 ) -> None:
     await seated(context)

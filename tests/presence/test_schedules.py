@@ -56,7 +56,7 @@ def test_closing_days_are_those_of_the_department() -> None:
     assert is_open(schedules["b"], CHRISTMAS)
 
 
-def test_a_bad_calendar_is_named_in_one_line() -> None:
+def test_a_bad_calendar_is_named_on_one_line() -> None:
     with pytest.raises(ConfigurationError, match=r"^HOLIDAYS: 'XX'[^\n]+$"):
         load_schedules(settings(holidays="XX"), departments())
 
@@ -78,7 +78,7 @@ def test_no_calendar_is_loaded_for_those_who_are_always_open() -> None:
 
 
 @pytest.mark.parametrize("hours", ["Mon-Fry 09:00-17:00", "Mon 9-17", ""])
-def test_bad_office_hours_are_named_in_one_line(hours: str) -> None:
+def test_bad_office_hours_are_named_on_one_line(hours: str) -> None:
     with pytest.raises(ValidationError) as caught:
         settings(office_hours=hours)
     (line,) = explain(caught.value)
@@ -174,7 +174,7 @@ def test_a_bridge_day_lies_between_a_closing_day_and_a_free_one() -> None:
         ('holidays = "XX"', "calendar.holidays: 'XX' is not the code of a country"),
     ],
 )
-def test_a_wrong_calendar_is_refused_in_one_line_that_names_file_and_place(
+def test_a_wrong_calendar_is_refused_on_one_line_that_names_file_and_position(
     tmp_path: Path, calendar: str, told: str
 ) -> None:
     file = tmp_path / "departments.toml"

@@ -210,7 +210,7 @@ async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefi
         assert 'eloket_button_green{department="algemeen"} 0.0' in metrics
 
 
-async def test_a_press_holds_a_place_before_its_chat_is_opened(
+async def test_a_press_reserves_a_slot_before_its_chat_is_opened(
     vhost_url: str, mongodb_url: str, mongodb_prefix: str
 ) -> None:
     """Held, the same again, busy meanwhile, confirmed by the chat's state, free at its end; nothing told early."""
@@ -298,7 +298,7 @@ async def test_the_answers_to_gateways(vhost_url: str, mongodb_url: str, mongodb
             pytest.fail("whoever tries passwords again and again was never made to wait")
 
 
-async def test_readiness_tells_the_truth_and_sigterm_ends_it(vhost_url: str, tmp_path: Path) -> None:
+async def test_readiness_is_correct_and_sigterm_ends_it(vhost_url: str, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         mongodb_url = stack.enter_context(running_database(tmp_path))
         async with presence(vhost_url, mongodb_url) as service:
@@ -359,7 +359,7 @@ async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: 
         ({"ACCOUNTS_FILE": "/nowhere.toml"}, ["ACCOUNTS_FILE /nowhere.toml: "]),
     ],
 )
-async def test_bad_settings_are_refused_in_a_line_each(variables: dict[str, str], lines: list[str]) -> None:
+async def test_bad_settings_are_refused_on_a_line_each(variables: dict[str, str], lines: list[str]) -> None:
     environment = {"PATH": os.environ["PATH"], "TOKEN_SECRET": SECRET, **variables}
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -11,7 +11,7 @@ from services.presence.settings import PresenceSettings
 SECRET = "a secret of sixteen"
 
 
-def test_demo_accounts_are_off_unless_somebody_turns_them_on() -> None:
+def test_demo_accounts_are_off_unless_they_are_turned_on() -> None:
     settings = PresenceSettings(token_secret=SECRET)
     assert settings.demo_accounts == "off"
     assert settings.demo_agents == 0

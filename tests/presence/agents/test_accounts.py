@@ -66,7 +66,7 @@ def test_accounts_are_read(tmp_path: Path) -> None:
         ('[oidc]\nroles_claim = "roles"\nroles = []', r"oidc\.roles"),
     ],
 )
-def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | None, problem: str) -> None:
+def test_a_bad_file_is_reported_on_one_line(tmp_path: Path, text: str | None, problem: str) -> None:
     if text is not None:
         (tmp_path / "a.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=problem) as caught:

@@ -52,7 +52,7 @@ async def served(turns: HashLimit, wishes: list[tuple[str, bool]]) -> list[str]:
     return order
 
 
-async def test_addresses_take_turns_and_known_browsers_go_first() -> None:
+async def test_addresses_alternate_and_known_browsers_go_first() -> None:
     flood: list[tuple[str, bool]] = [("flood", False)] * 30
     order = await served(HashLimit(2), [*flood, ("innocent", False), ("known", True)])
     assert order.index("known") <= 2
@@ -83,7 +83,7 @@ async def test_the_queue_is_bounded_by_address_and_in_total() -> None:
         pass
 
 
-async def test_who_gives_up_leaves_the_place_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_login_that_is_given_up_leaves_its_room_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = HashLimit(at_once=1)
     async with turns.take("a"):
         with monkeypatch.context() as hasty:

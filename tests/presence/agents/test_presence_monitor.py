@@ -229,7 +229,7 @@ class Rounds:
         await eventually(two_later, "two rounds")
 
 
-async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_at_once(
+async def test_no_agent_is_read_while_the_lists_agree_and_one_who_left_is_back_at_once(
     module_vhost_url: str, context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[int] = []
@@ -272,7 +272,7 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
         await eventually(looked, "a look without any cause")
 
 
-async def test_a_list_with_someone_new_is_looked_at_at_once(
+async def test_a_list_with_a_new_agent_is_processed_at_once(
     module_vhost_url: str, context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not at the next look, which here is far away."""
@@ -313,7 +313,7 @@ async def test_a_reload_within_the_grace_changes_nothing(module_vhost_url: str, 
         assert (now.online, now.v) == (True, agent.v)
 
 
-async def test_a_connection_without_a_session_puts_nobody_online(
+async def test_a_connection_without_a_session_sets_no_agent_online(
     module_vhost_url: str, context: Context, clock: Clock
 ) -> None:
     token = await log_in(context)
@@ -341,7 +341,7 @@ async def test_a_fresh_listener_gives_everyone_a_full_grace(
         assert await is_offline(context)
 
 
-async def test_who_came_by_another_replica_is_not_gone_for_this_one(
+async def test_an_agent_set_online_by_another_replica_is_not_offline_for_this_one(
     module_vhost_url: str, context: Context, clock: Clock
 ) -> None:
     async with replica(module_vhost_url, context, clock) as one:
@@ -357,7 +357,9 @@ async def test_who_came_by_another_replica_is_not_gone_for_this_one(
         assert await is_offline(context)
 
 
-async def test_a_deaf_listener_judges_nobody(module_vhost_url: str, context: Context, clock: Clock) -> None:
+async def test_a_listener_without_its_own_echo_judges_no_agent(
+    module_vhost_url: str, context: Context, clock: Clock
+) -> None:
     await there(context.stores, AN)
     async with replica(module_vhost_url, context, clock, echo=False) as one:
         await one.looks()
@@ -374,7 +376,9 @@ async def test_a_deaf_listener_judges_nobody(module_vhost_url: str, context: Con
         assert await is_online(context)
 
 
-async def test_a_deaf_listener_brings_nobody_back(module_vhost_url: str, context: Context, clock: Clock) -> None:
+async def test_a_listener_without_its_own_echo_brings_no_agent_back(
+    module_vhost_url: str, context: Context, clock: Clock
+) -> None:
     """Its last list is old: another replica may have judged since."""
     await log_in(context)
     async with replica(module_vhost_url, context, clock, echo=False) as one:
@@ -438,7 +442,7 @@ async def two_sessions(context: Context) -> tuple[str, str, str]:
     return one.id, token, (await context.stores.sessions.begin(AN.id, context.clock(), 12))[0].id
 
 
-async def test_a_session_without_a_websocket_keeps_nobody_in(
+async def test_a_session_without_a_websocket_keeps_no_agent_online(
     module_vhost_url: str, context: Context, clock: Clock, ear: Ear
 ) -> None:
     """Of two replicas one is asked; the list that still names the closing websocket brings the agent back in none."""

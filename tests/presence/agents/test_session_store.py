@@ -46,7 +46,7 @@ async def test_a_session_ends_and_is_kept_until_forgotten(stores: Stores) -> Non
     assert session.id not in {s.id for s in await stores.sessions.over(utcnow() + MINUTE, 2)}
 
 
-async def test_all_sessions_of_someone_end(stores: Stores) -> None:
+async def test_all_sessions_of_an_agent_end(stores: Stores) -> None:
     for who in ("a", "a", "b"):
         await stores.sessions.begin(who, utcnow(), 12)
     await stores.sessions.end_all_of(["a"], utcnow())

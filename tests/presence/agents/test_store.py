@@ -55,7 +55,7 @@ async def test_an_account_that_is_left_out_may_not_log_in(stores: Stores) -> Non
     assert await stores.agents.password_of("bert") is not None
 
 
-async def test_one_place_goes_to_one_chat(stores: Stores, other: Stores) -> None:
+async def test_one_slot_goes_to_one_chat(stores: Stores, other: Stores) -> None:
     """Twenty chats ask two replicas for an agent of capacity 3."""
     await there(stores, WIDE)
     allocator = [(stores, other)[n % 2].agents.reserve(WIDE.id, f"c{n}", 1, utcnow()) for n in range(20)]
@@ -64,7 +64,7 @@ async def test_one_place_goes_to_one_chat(stores: Stores, other: Stores) -> None
     assert (now.free, len(now.slots)) == (0, 3)
 
 
-async def test_one_chat_has_one_seat_of_an_agent(stores: Stores, other: Stores) -> None:
+async def test_one_chat_has_one_slot_of_an_agent(stores: Stores, other: Stores) -> None:
     await there(stores, WIDE)
     allocator = [(stores, other)[n % 2].agents.reserve(WIDE.id, "c", 1 + n % 3, utcnow()) for n in range(12)]
     assert sum(await asyncio.gather(*allocator)) == 1
@@ -122,7 +122,7 @@ async def test_who_comes_or_ends_a_pause_is_idle_from_then_on(stores: Stores) ->
     assert abs(candidate.idle_since - back) < timedelta(milliseconds=1)
 
 
-async def test_a_seat_keeps_why_its_agent_was_chosen(stores: Stores) -> None:
+async def test_a_slot_keeps_why_its_agent_was_chosen(stores: Stores) -> None:
     await there(stores, WIDE)
     choice = Choice(rule=ChoiceRule.LANGUAGE, candidates=2, speaks=True, chats=0, idle_for=1.5)
     await stores.agents.reserve(WIDE.id, "c", 1, utcnow(), choice, by_press=True)
@@ -134,7 +134,7 @@ async def test_a_seat_keeps_why_its_agent_was_chosen(stores: Stores) -> None:
     assert not (await agent(stores, WIDE.id)).slots[0].reserved
 
 
-async def test_a_seat_from_before_the_reasons_were_kept_is_read(db: Database, stores: Stores) -> None:
+async def test_a_slot_from_before_the_reasons_were_kept_is_read(db: Database, stores: Stores) -> None:
     await there(stores, AN)
     await stores.agents.reserve(AN.id, "c", 1, utcnow())
     await db["agents"].update_one({"_id": AN.id}, {"$unset": {"seats.0.choice": "", "seats.0.held": ""}})
@@ -142,7 +142,7 @@ async def test_a_seat_from_before_the_reasons_were_kept_is_read(db: Database, st
     assert (slot.chat_id, slot.choice, slot.by_press) == ("c", None, False)
 
 
-async def test_a_seat_goes_once(stores: Stores, other: Stores) -> None:
+async def test_a_slot_is_freed_once(stores: Stores, other: Stores) -> None:
     await there(stores, WIDE)
     await stores.agents.reserve(WIDE.id, "c", 2, utcnow())
     assert not await stores.agents.drop(WIDE.id, "c", 1, utcnow())
@@ -151,7 +151,7 @@ async def test_a_seat_goes_once(stores: Stores, other: Stores) -> None:
     assert (await agent(stores, WIDE.id)).free == 3
 
 
-async def test_confirming_marks_only_that_seat(stores: Stores) -> None:
+async def test_confirming_marks_only_that_slot(stores: Stores) -> None:
     await there(stores, WIDE)
     await stores.agents.reserve(WIDE.id, "c", 1, utcnow())
     await stores.agents.reserve(WIDE.id, "d", 1, utcnow())
@@ -161,7 +161,7 @@ async def test_confirming_marks_only_that_seat(stores: Stores) -> None:
     assert {s.chat_id: s.confirmed for s in (await agent(stores, WIDE.id)).slots} == {"c": False, "d": True}
 
 
-async def test_gone_makes_every_seat_leave_and_keeps_the_place_taken(stores: Stores) -> None:
+async def test_going_offline_makes_every_slot_leave_and_keeps_it_taken(stores: Stores) -> None:
     await there(stores, WIDE)
     await stores.agents.reserve(WIDE.id, "c", 1, utcnow())
     v = (await agent(stores, WIDE.id)).v
@@ -179,7 +179,7 @@ async def test_gone_makes_every_seat_leave_and_keeps_the_place_taken(stores: Sto
     assert leaving == {"c": ReleaseReason.AGENT_GONE, "d": ReleaseReason.LOGGED_OUT}
 
 
-async def test_a_claim_and_going_offline_leave_no_seat_behind(stores: Stores, other: Stores) -> None:
+async def test_a_reservation_and_going_offline_leave_no_slot_behind(stores: Stores, other: Stores) -> None:
     """Whichever comes first: a seat of someone who is offline is always leaving."""
     for n in range(30):
         await there(stores, account("racer"))
@@ -215,7 +215,7 @@ async def test_a_state_event_is_acted_on_once(stores: Stores) -> None:
     assert (await agent(stores, AN.id)).state is AgentState.AVAILABLE
 
 
-async def test_a_change_is_untold_until_told(stores: Stores) -> None:
+async def test_a_change_is_unpublished_until_it_is_marked(stores: Stores) -> None:
     await there(stores, AN, BERT)
     later = utcnow() + timedelta(seconds=1)
     assert {a.id for a in await stores.agents.unpublished(later)} == {AN.id, BERT.id}

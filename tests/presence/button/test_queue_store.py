@@ -32,7 +32,7 @@ async def test_a_lower_revision_of_the_queue_is_dropped(stores: Stores) -> None:
     assert await stores.queues.waiting(["algemeen", "premies"]) == {"algemeen": 1, "premies": 0}
 
 
-async def test_a_line_of_which_nothing_was_heard_is_empty(db: Database, stores: Stores) -> None:
+async def test_an_unknown_queue_is_empty(db: Database, stores: Stores) -> None:
     assert await line(stores) == QueueState()
     await db["queues"].delete_many({})
     assert await line(stores) == QueueState()
@@ -54,14 +54,14 @@ async def test_a_burst_lets_in_as_many_as_there_is_room_for(stores: Stores) -> N
     assert (now.ahead_of("x"), now.ahead_of(min(inside))) == (19, 18)
 
 
-async def test_nobody_joins_a_line_that_has_moved(stores: Stores) -> None:
+async def test_no_citizen_joins_a_queue_that_has_moved(stores: Stores) -> None:
     """He may have looked before routing told of many who wait."""
     before = await line(stores)
     await stores.queues.set_waiting("algemeen", 1, waiting_chats(20))
     assert not await stores.queues.join("algemeen", before, ["a"], 20, NOW)
 
 
-async def test_who_was_let_in_counts_until_routing_counts_him(stores: Stores) -> None:
+async def test_a_citizen_who_was_admitted_counts_until_routing_counts_them(stores: Stores) -> None:
     assert await join(stores, "a", "b")
     await stores.queues.set_waiting("algemeen", 1, ["other"])  # told before routing heard of them
     assert (await line(stores)).ahead_of("x") == 3
@@ -77,7 +77,7 @@ async def test_who_was_let_in_and_never_came_is_forgotten(stores: Stores) -> Non
     assert not await join(stores, "c", longest=1)
 
 
-async def test_nobody_joins_a_line_that_may_not_be(stores: Stores) -> None:
+async def test_no_citizen_joins_a_queue_that_may_not_be(stores: Stores) -> None:
     assert not await join(stores, "a", longest=0)
     assert not await stores.queues.join("nowhere", QueueState(), ["a"], 9, NOW)
 

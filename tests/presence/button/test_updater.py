@@ -47,7 +47,7 @@ async def test_nothing_is_shown_before_it_was_evaluated(stores: Stores) -> None:
     assert await stores.buttons.evaluated(["algemeen"]) == []
 
 
-async def test_what_changed_is_told_and_nothing_else(stores: Stores) -> None:
+async def test_what_changed_is_published_and_nothing_else(stores: Stores) -> None:
     first = await updater.evaluate(stores, ALWAYS, utcnow)
     assert [(f.type) for f in first] == ["button.changed", "places.changed"]
     assert await updater.evaluate(stores, ALWAYS, utcnow) == []
@@ -72,7 +72,7 @@ async def test_what_changed_is_told_and_nothing_else(stores: Stores) -> None:
     assert (paused.reason, none_free.free, none_free.places) == (ButtonReason.NO_AGENTS, 0, 0)
 
 
-async def test_places_that_are_all_taken_are_told_too(stores: Stores) -> None:
+async def test_slots_that_are_all_taken_are_published_too(stores: Stores) -> None:
     """Whoever estimates how long one waits needs to know of them."""
     bert = account("bert")
     await there(stores, AN, bert)
@@ -94,7 +94,7 @@ async def test_an_agent_of_another_department_is_of_no_use(stores: Stores) -> No
     assert (await doc(stores))["reason"] == "no_agents"
 
 
-async def test_closed_tells_when_it_opens(stores: Stores) -> None:
+async def test_a_closed_button_has_the_time_of_opening(stores: Stores) -> None:
     await there(stores, AN)
     await updater.evaluate(stores, OFFICE, clock_at("2026-11-20T16:59:59"))
     assert updater.button_event(await doc(stores)).reason is ButtonReason.AVAILABLE
@@ -198,7 +198,7 @@ async def test_a_change_is_published_at_once_and_repeated(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_quiet_seconds_ask_nothing_and_what_nobody_was_woken_for_is_seen_all_the_same(
+async def test_quiet_seconds_read_nothing_and_a_change_without_a_wake_up_is_seen_all_the_same(
     stores: Stores, context: Context, ear: Ear, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another replica may have died between a change and its evaluation."""

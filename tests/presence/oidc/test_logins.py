@@ -106,7 +106,7 @@ class Doors:
         return self.open[-1]
 
 
-async def test_a_person_with_a_role_is_logged_in_with_what_it_gives(doors: Doors, context: Context) -> None:
+async def test_a_user_with_a_role_is_logged_in_with_what_it_gives(doors: Doors, context: Context) -> None:
     door = doors()
     made = await door.log_in()
     assert (made.agent.name, made.agent.departments, made.agent.capacity) == ("An Peeters", ("algemeen",), 2)
@@ -126,7 +126,7 @@ async def test_elliptic_curves_are_accepted_too(doors: Doors, issuer: MockIssuer
 
 
 @pytest.mark.parametrize("signing", ["none", "HS256", "other", "unknown"])
-async def test_a_signature_of_anybody_else_is_refused(doors: Doors, issuer: MockIssuer, signing: str) -> None:
+async def test_a_foreign_signature_is_refused(doors: Doors, issuer: MockIssuer, signing: str) -> None:
     issuer.signing = signing
     assert await doors().refusal() == "oidc_failed"
 
@@ -253,7 +253,7 @@ async def test_the_level_of_authentication_is_required(doors: Doors, issuer: Moc
 
 
 @pytest.mark.parametrize("roles", [None, [], ["other"], "other", [7], {"chat-agent": True}])
-async def test_without_a_role_nobody_is_logged_in(doors: Doors, issuer: MockIssuer, roles: object) -> None:
+async def test_without_a_role_no_user_is_logged_in(doors: Doors, issuer: MockIssuer, roles: object) -> None:
     issuer.claims["realm_access"] = {"roles": roles}
     assert await doors().refusal() == "oidc_no_role"
 
@@ -336,7 +336,9 @@ async def live(context: Context, made: OidcLogin) -> bool:
     return await context.stores.sessions.find(made.token, context.clock()) is not None
 
 
-async def test_a_back_channel_logout_ends_the_session_and_is_told(doors: Doors, issuer: MockIssuer, ear: Ear) -> None:
+async def test_a_back_channel_logout_ends_the_session_and_is_published(
+    doors: Doors, issuer: MockIssuer, ear: Ear
+) -> None:
     door, context = doors(), doors.context
     mine = await door.log_in()
     issuer.claims |= {"sid": "session-2"}
@@ -377,7 +379,7 @@ async def test_a_wrong_logout_token_ends_nothing(doors: Doors, issuer: MockIssue
 
 
 @pytest.mark.parametrize("signing", ["none", "HS256", "other", "unknown"])
-async def test_a_logout_token_of_anybody_else_ends_nothing(doors: Doors, issuer: MockIssuer, signing: str) -> None:
+async def test_a_foreign_logout_token_ends_nothing(doors: Doors, issuer: MockIssuer, signing: str) -> None:
     door = doors()
     mine = await door.log_in()
     issuer.signing = signing
@@ -444,7 +446,7 @@ async def test_a_refused_refresh_ends_the_session_and_an_outage_does_not(
     assert not await live(doors.context, mine)
 
 
-async def test_an_id_token_of_somebody_else_ends_the_session(doors: Doors, issuer: MockIssuer, clock: Clock) -> None:
+async def test_an_id_token_of_another_user_ends_the_session(doors: Doors, issuer: MockIssuer, clock: Clock) -> None:
     issuer.refreshes = True
     door = doors()
     mine = await door.log_in()

@@ -41,7 +41,7 @@ def agent(id_: str, chats: int = 0, idle: int = 0, capacity: int = 3, speaks: st
         ([agent("a", 3), agent("b", 2), agent("x", of="e")], ASK, "b", ChoiceRule.ONLY_ONE),
     ],
 )
-def test_the_first_rule_that_tells_the_best_from_the_next_best(
+def test_the_first_rule_that_distinguishes_the_best_from_the_next_best(
     candidates: list[Candidate], ask: Ask, chosen: str, rule: ChoiceRule
 ) -> None:
     for order in (candidates, candidates[::-1]):
@@ -50,7 +50,7 @@ def test_the_first_rule_that_tells_the_best_from_the_next_best(
         assert (found.agent_id, found.choice.rule) == (chosen, rule)
 
 
-def test_the_choice_says_how_he_stood() -> None:
+def test_the_choice_records_the_state_of_the_agent() -> None:
     found = choose([agent("a", 1, 30, speaks="nl fr"), agent("b", 0, 99), agent("full", 3)], ASK, NOW)
     assert found is not None
     choice = found.choice
@@ -60,7 +60,7 @@ def test_the_choice_says_how_he_stood() -> None:
     assert early.choice.idle_for == 0
 
 
-def test_nobody_gets_a_chat_twice_and_the_full_get_none() -> None:
+def test_no_agent_gets_a_chat_twice_and_the_full_get_none() -> None:
     assert choose([replace(agent("a"), seated=frozenset({"c"})), agent("b", 3), agent("x", of="e")], ASK, NOW) is None
     assert choose([agent("a", 5)], replace(ASK, agent_id="a"), NOW) is None  # his capacity was made smaller
 
@@ -108,7 +108,7 @@ def test_a_press_is_refused_as_the_button_and_behind_those_who_wait(
     assert refusal(PRESS, [agent("a", 3 - free), agent("x", of="e")], line) is why
 
 
-def test_without_anyone_available_a_press_is_told_so() -> None:
+def test_without_an_available_agent_a_press_is_answered_so() -> None:
     assert refusal(PRESS, [agent("x", of="e")], QueueState()) is ButtonReason.NO_AGENTS
 
 
@@ -122,7 +122,7 @@ def test_an_unknown_department_gives_nothing() -> None:
     st.integers(0, 4),
     st.integers(0, 2),
 )
-def test_a_round_gives_each_place_once_and_none_past_the_line(
+def test_a_round_gives_each_slot_once_and_none_past_the_queue(
     asked: list[tuple[bool, str]], staff: list[tuple[int, str]], waiting: int, raced: int
 ) -> None:
     asks = [Ask(f"c{n}", 1, department, press=press) for n, (press, department) in enumerate(asked)]
@@ -154,7 +154,7 @@ def test_a_round_gives_each_place_once_and_none_past_the_line(
             assert not any(left)
 
 
-def test_places_that_were_taken_past_the_line_are_given_back_the_last_first() -> None:
+def test_slots_that_were_taken_past_the_queue_are_released_the_last_first() -> None:
     one, two, other = (Ask(c, 1, d, press=True) for c, d in (("1", "d"), ("2", "d"), ("3", "e")))
     full, room = [agent("a", 3)], [agent("a", 2)]
     assert overdrawn([one, two, other], full, {}) == []

@@ -116,7 +116,7 @@ async def slots(stores: Stores) -> Counter[str]:
     return found
 
 
-async def test_a_press_holds_a_place_and_is_told_the_same_again(one: Replica, two: Replica) -> None:
+async def test_a_press_reserves_a_slot_and_a_repeat_gets_the_same_answer(one: Replica, two: Replica) -> None:
     await there(one.context.stores, AN, WIDE)
     first = await one.hold("c", "fr")
     assert first.hold is not None
@@ -142,7 +142,7 @@ async def test_asked_again_a_press_finds_what_it_has_and_is_given_nothing_new(on
     assert await two.hold("later", again=True) == Held(reason=ButtonReason.BUSY)
 
 
-async def test_a_wish_for_a_chat_that_is_held_finds_the_same_agent(one: Replica) -> None:
+async def test_a_request_for_a_chat_with_a_reservation_finds_the_same_agent(one: Replica) -> None:
     await there(one.context.stores, AN, BERT)
     held = (await one.hold("c")).hold
     assert held is not None
@@ -166,7 +166,7 @@ async def test_never_past_who_waits(one: Replica, waiting: int, raced: int, held
     assert await slots(one.context.stores) == ({"c": 1} if held else {})
 
 
-async def test_who_was_let_in_is_told_so_again_and_served_when_there_is_a_place(stores: Stores) -> None:
+async def test_an_admitted_citizen_gets_the_same_answer_and_a_slot_when_there_is_one(stores: Stores) -> None:
     one = Replica(stores, longest=1)
     await there(one.context.stores, AN)
     await one.hold("first")
@@ -181,7 +181,7 @@ async def test_who_was_let_in_is_told_so_again_and_served_when_there_is_a_place(
     ("hindrance", "reason"),
     [("offline", ButtonReason.NO_AGENTS), ("paused", ButtonReason.NO_AGENTS), ("closed", ButtonReason.CLOSED)],
 )
-async def test_no_place_and_no_waiting_where_nobody_serves(
+async def test_no_slot_and_no_waiting_where_no_agent_serves(
     stores: Stores, hindrance: str, reason: ButtonReason
 ) -> None:
     await there(stores, AN)
@@ -198,19 +198,19 @@ async def test_no_place_and_no_waiting_where_nobody_serves(
     assert await slots(stores) == {}
 
 
-async def test_a_place_is_held_until_the_last_moment_of_the_day(stores: Stores) -> None:
+async def test_a_slot_is_reserved_until_the_last_moment_of_the_day(stores: Stores) -> None:
     await there(stores, AN)
     assert (await Replica(stores, OFFICE, clock_at("2026-11-20T16:59:59.999")).hold("c")).hold is not None
 
 
-async def test_no_place_once_another_replica_has_closed(stores: Stores) -> None:
+async def test_no_slot_once_another_replica_has_closed(stores: Stores) -> None:
     """Its clock is ahead of ours: the button is blue, and so are we."""
     await there(stores, AN)
     await updater.evaluate(stores, OFFICE, clock_at("2026-11-20T17:00"))
     assert (await Replica(stores, OFFICE, clock_at("2026-11-20T16:59:58")).hold("c")).reason is ButtonReason.CLOSED
 
 
-async def test_an_unknown_department_has_no_places(one: Replica) -> None:
+async def test_an_unknown_department_has_no_slots(one: Replica) -> None:
     await there(one.context.stores, AN)
     assert await one.hold("c", department="nowhere") == Held(reason=ButtonReason.UNKNOWN)
 
@@ -222,7 +222,7 @@ async def test_a_chat_that_is_further_already_may_go_on(one: Replica) -> None:
     assert await one.hold("c") == Held(may_wait=True)
 
 
-async def test_an_agent_who_is_leaving_the_chat_holds_nothing(one: Replica) -> None:
+async def test_an_agent_who_is_leaving_the_chat_has_no_reservation(one: Replica) -> None:
     await there(one.context.stores, AN, BERT)
     held = (await one.hold("c")).hold
     assert held is not None
@@ -298,9 +298,7 @@ async def test_of_two_claims_for_one_chat_only_one_stays(
     assert await slots(stores) == {"c": 1}
 
 
-async def test_a_place_that_was_taken_past_the_line_is_given_back(
-    one: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slot_that_was_taken_past_the_queue_is_released(one: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else took a place between our look and our claim: now the last one is due to the chat that waits."""
     stores = one.context.stores
     await there(stores, WIDE)
@@ -318,9 +316,7 @@ async def test_a_place_that_was_taken_past_the_line_is_given_back(
     assert await slots(stores) == {"x": 1, "y": 1}
 
 
-async def test_an_ask_that_nobody_waits_for_any_more_takes_no_place(
-    one: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_request_that_was_given_up_takes_no_slot(one: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     await there(one.context.stores, WIDE)
     going = asyncio.Event()
     monkeypatch.setattr(AgentStore, "holders", around(AgentStore.holders, before=going.wait))
@@ -345,9 +341,7 @@ async def given_up(press: Coroutine[None, None, Held], begun: asyncio.Event) -> 
         await waiting
 
 
-async def test_a_place_for_which_nobody_waits_any_more_is_free_again(
-    one: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slot_whose_request_was_given_up_is_free_again(one: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway has given up while the claim was under way."""
     await there(one.context.stores, AN)
     begun, gone = asyncio.Event(), asyncio.Event()
@@ -363,9 +357,7 @@ async def test_a_place_for_which_nobody_waits_any_more_is_free_again(
     assert await slots(one.context.stores) == {"b": 1}
 
 
-async def test_a_place_that_somebody_was_told_of_is_not_given_back(
-    one: Replica, two: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_announced_slot_is_not_released(one: Replica, two: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     """The press has given up, and before its place is given back the chat's wish finds it: routing will hear of it."""
     await there(one.context.stores, AN)
     begun, over = asyncio.Event(), asyncio.Event()

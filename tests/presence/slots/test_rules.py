@@ -19,19 +19,19 @@ turns = st.integers(1, 4)
 agents = st.sampled_from([None, "an", "bert"])
 
 
-def test_a_turn_that_is_held_is_claimed_again_by_the_same() -> None:
+def test_a_reserved_attempt_is_claimed_again_by_the_same() -> None:
     assert weigh("c", 2, [AN]) == Wish(again=((AN, SEAT),))
 
 
-def test_a_seat_that_is_leaving_holds_nothing() -> None:
+def test_a_slot_that_is_leaving_has_no_reservation() -> None:
     assert weigh("c", 2, [replace(AN, slots=(LEAVING,))]) == Wish(open=True)
 
 
-def test_a_turn_that_was_overtaken_gets_nobody() -> None:
+def test_an_attempt_that_was_overtaken_gets_no_agent() -> None:
     assert weigh("c", 1, [AN]) == Wish()
 
 
-def test_a_new_turn_seeks_an_agent() -> None:
+def test_a_new_attempt_seeks_an_agent() -> None:
     assert weigh("c", 3, [AN]) == Wish(open=True)
     assert weigh("other", 2, [AN]) == Wish(open=True)
 
@@ -50,7 +50,7 @@ def test_a_new_turn_seeks_an_agent() -> None:
         (ChatStatus.ASSIGNED, 3, "an", True),
     ],
 )
-def test_a_seat_is_over(status: ChatStatus, turn: int, agent: str | None, over: bool) -> None:
+def test_a_slot_is_over(status: ChatStatus, turn: int, agent: str | None, over: bool) -> None:
     assert is_over(SEAT, "an", status, turn, agent) is over
 
 
@@ -64,12 +64,12 @@ def test_what_an_older_state_ends_every_later_one_ends_too(
         assert is_over(SEAT, "an", s2, t2, a2)
 
 
-def test_a_seat_of_a_press_is_reserved_until_it_is_confirmed() -> None:
+def test_a_slot_of_a_press_is_reserved_until_it_is_confirmed() -> None:
     assert replace(SEAT, by_press=True).reserved
     assert not replace(SEAT, by_press=True, confirmed=True).reserved
     assert not SEAT.reserved
 
 
-def test_seats_are_due_at_their_age() -> None:
+def test_slots_are_due_at_their_age() -> None:
     slots = [replace(SEAT, since=NOW - timedelta(seconds=s)) for s in (1, 2, 3)]
     assert due(slots, NOW, 2.0) == slots[1:]
