@@ -58,7 +58,7 @@ async def transfer(client: aiohttp.ClientSession, **body: object) -> tuple[int, 
         return answer.status, (await answer.json())["code"] if answer.status >= 400 else None
 
 
-async def test_chats_are_shown_with_their_place_in_the_queue(client: aiohttp.ClientSession, scene: Scene) -> None:
+async def test_chats_are_shown_with_their_position_in_the_queue(client: aiohttp.ClientSession, scene: Scene) -> None:
     first, second, other = await scene.press(), await scene.press(), await scene.press("premies")
     await scene.assign(other, "an")
     shown = {c["chat_id"]: c for c in await ask(client, CHATS, chat_ids=[first, second, other, "unknown"])}
@@ -84,7 +84,7 @@ async def test_a_closed_chat_is_shown_and_one_whose_opening_is_unknown_is_not(
         assert (await response.json())["spent"] == ["never opened"]
 
 
-async def test_an_agents_open_chats_are_his_alone(client: aiohttp.ClientSession, scene: Scene) -> None:
+async def test_an_agents_open_chats_are_theirs_alone(client: aiohttp.ClientSession, scene: Scene) -> None:
     mine, closed, his, _ = [await scene.press() for _ in range(4)]
     await scene.assign(mine, "an")
     await scene.assign(closed, "an")
@@ -93,7 +93,9 @@ async def test_an_agents_open_chats_are_his_alone(client: aiohttp.ClientSession,
     assert [c["chat_id"] for c in await ask(client, AGENT_CHATS, agent_id="an")] == [mine]
 
 
-async def test_a_transfer_to_a_department_tells_and_asks_at_once(client: aiohttp.ClientSession, scene: Scene) -> None:
+async def test_a_transfer_to_a_department_publishes_and_requests_at_once(
+    client: aiohttp.ClientSession, scene: Scene
+) -> None:
     chat_id, waiting = await scene.press(), await scene.press("premies")
     await scene.assign(chat_id, "an")
     assert await transfer(client, chat_id=chat_id, agent_id="an", to_department="premies") == (204, None)
@@ -111,7 +113,7 @@ async def test_a_transfer_to_a_department_tells_and_asks_at_once(client: aiohttp
             await asyncio.sleep(0.01)
 
 
-async def test_a_transfer_to_a_colleague_asks_for_him(client: aiohttp.ClientSession, scene: Scene) -> None:
+async def test_a_transfer_to_a_colleague_requests_their_slot(client: aiohttp.ClientSession, scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     assert await transfer(client, chat_id=chat_id, agent_id="an", to_agent="bert") == (204, None)
@@ -147,7 +149,7 @@ async def test_a_transferred_chat_is_shown_so_and_with_why_it_came_back(
     assert (shown["transferred"], shown["returned"]) == (False, "refused")
 
 
-async def test_assignments_are_told_with_their_reasons(client: aiohttp.ClientSession, scene: Scene) -> None:
+async def test_assignments_are_listed_with_their_reasons(client: aiohttp.ClientSession, scene: Scene) -> None:
     choice = Choice(rule=ChoiceRule.FEWEST_CHATS, candidates=2, speaks=True, chats=0, idle_for=9)
     chat_id, other = await scene.press(), await scene.press("premies")
     await scene.handle(PlaceClaimed(chat_id=chat_id, turn=1, agent_id="an", agent_name="An", choice=choice))

@@ -25,7 +25,7 @@ from services.routing.consumers import STALE
 from tests.routing.scene import Scene, free, opening
 
 
-async def test_an_opening_tells_the_state_and_asks_at_once(scene: Scene) -> None:
+async def test_an_opening_publishes_the_state_and_requests_at_once(scene: Scene) -> None:
     chat_id = await scene.press()
     state = await scene.ears.hear(ChatState)
     assert (state.chat_id, state.v, state.state, state.turn, state.cause) == (chat_id, 1, "waiting", 1, "opened")
@@ -43,7 +43,7 @@ async def test_a_claim_assigns_and_is_answered_each_time(scene: Scene) -> None:
     assert told == [(1, "waiting", None, None), (2, "assigned", "an", "An"), (2, "assigned", "an", "An")]
 
 
-async def test_a_claim_lets_the_next_in_line_ask(scene: Scene) -> None:
+async def test_a_claim_lets_the_next_in_the_queue_request(scene: Scene) -> None:
     first, second = await scene.press(), await scene.press()
     await scene.hush()
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [first], "one free place is what is known of"
@@ -51,7 +51,7 @@ async def test_a_claim_lets_the_next_in_line_ask(scene: Scene) -> None:
     await scene.ears.hear(PlaceWanted, lambda w: w.chat_id == second)
 
 
-async def test_freed_places_wake_as_many_as_there_are_in_order(scene: Scene) -> None:
+async def test_freed_slots_wake_as_many_as_there_are_in_order(scene: Scene) -> None:
     first, second, third = [await scene.press() for _ in range(3)]
     await scene.handle(free("algemeen", 2, revision=5))
     await scene.hush()
@@ -65,7 +65,7 @@ async def test_freed_places_wake_as_many_as_there_are_in_order(scene: Scene) -> 
     assert third not in [w.chat_id for w in scene.ears.of(PlaceWanted)], "an older count is not news"
 
 
-async def test_nobody_asks_again_and_again(scene: Scene) -> None:
+async def test_no_chat_requests_again_and_again(scene: Scene) -> None:
     chat_id = await scene.press()
     for _ in range(5):
         await scene.slot_requests.request("algemeen")
@@ -73,7 +73,7 @@ async def test_nobody_asks_again_and_again(scene: Scene) -> None:
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id]
 
 
-async def test_a_close_before_the_opening_ends_closed_and_is_told_then(scene: Scene) -> None:
+async def test_a_close_before_the_opening_ends_closed_and_is_published_then(scene: Scene) -> None:
     event = opening()
     await scene.handle(CloseRequested(chat_id=event.chat_id, by=CloseReason.CITIZEN))
     await scene.handle(event)
@@ -84,7 +84,7 @@ async def test_a_close_before_the_opening_ends_closed_and_is_told_then(scene: Sc
     assert scene.ears.of(PlaceWanted) == []
 
 
-async def test_a_claim_after_the_close_is_told_closed(scene: Scene) -> None:
+async def test_a_claim_after_the_close_gets_closed(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
     await scene.assign(chat_id)
@@ -92,13 +92,13 @@ async def test_a_claim_after_the_close_is_told_closed(scene: Scene) -> None:
     assert [s.state for s in scene.ears.of(ChatState, chat_id)] == ["waiting", "closed", "closed"]
 
 
-async def test_a_claim_of_an_unknown_chat_is_told_closed(scene: Scene) -> None:
+async def test_a_claim_of_an_unknown_chat_gets_closed(scene: Scene) -> None:
     await scene.assign("11111111-2222-4333-8444-555555555555", turn=4)
     state = await scene.ears.hear(ChatState)
     assert (state.state, state.turn) == ("closed", 4)
 
 
-async def test_the_agents_close_counts_only_for_the_chat_that_he_has(scene: Scene) -> None:
+async def test_the_agents_close_counts_only_for_the_chat_that_they_have(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="bert"))
@@ -109,7 +109,7 @@ async def test_the_agents_close_counts_only_for_the_chat_that_he_has(scene: Scen
     assert (state.reason, state.agent_id) == ("agent", "an")
 
 
-async def test_a_release_while_waiting_ends_the_turn(scene: Scene) -> None:
+async def test_a_release_while_waiting_ends_the_attempt(scene: Scene) -> None:
     chat_id = await scene.press()
     gone = PlaceReleased(chat_id=chat_id, turn=1, agent_id="an", reason=ReleaseReason.AGENT_GONE)
     await scene.handle(gone)
@@ -119,7 +119,7 @@ async def test_a_release_while_waiting_ends_the_turn(scene: Scene) -> None:
     await scene.ears.hear(PlaceWanted, lambda w: (w.chat_id, w.turn) == (chat_id, 2))
 
 
-async def test_a_chat_that_lost_its_agent_is_first_in_line_and_told_so(scene: Scene) -> None:
+async def test_a_chat_that_lost_its_agent_is_first_in_the_queue_and_published_so(scene: Scene) -> None:
     lost = await scene.press()
     await scene.assign(lost)
     other = await scene.press()
@@ -129,7 +129,7 @@ async def test_a_chat_that_lost_its_agent_is_first_in_line_and_told_so(scene: Sc
     assert await scene.store.waiting_ids("algemeen") == [lost, other]
 
 
-async def test_hello_is_kept_and_not_told_and_accept_is_told_each_time(scene: Scene) -> None:
+async def test_hello_is_stored_and_not_published_and_accept_is_published_each_time(scene: Scene) -> None:
     event = opening()
     await scene.handle(CitizenArrived(chat_id=event.chat_id))
     await scene.handle(event)
@@ -144,7 +144,7 @@ async def test_hello_is_kept_and_not_told_and_accept_is_told_each_time(scene: Sc
     assert told == [(1, None), (2, False), (3, True), (3, True)]
 
 
-async def test_who_accepts_what_is_not_his_is_told_the_state(scene: Scene) -> None:
+async def test_an_agent_who_accepts_what_is_not_theirs_gets_the_state(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="bert"))
@@ -218,7 +218,7 @@ class RecordedCollection:
         return getattr(self.recorded.database[self.name], work)
 
 
-async def test_an_opening_with_a_place_is_one_write_and_one_event(scene: Scene, vhost_url: str) -> None:
+async def test_an_opening_with_a_slot_is_one_write_and_one_event(scene: Scene, vhost_url: str) -> None:
     recorded = Recorded(scene.database)
     watched = Scene(cast(Database, recorded), scene.publisher, vhost_url, scene.limits, scene.ears, scene.clock)
     event = held(opening())
@@ -238,7 +238,7 @@ async def test_an_opening_with_a_place_is_one_write_and_one_event(scene: Scene, 
     )
 
 
-async def test_an_opening_with_a_place_that_is_heard_again_is_answered(scene: Scene) -> None:
+async def test_an_opening_with_a_slot_that_is_handled_again_is_answered(scene: Scene) -> None:
     event = held(opening())
     await scene.handle(event)
     await scene.handle(event)
@@ -246,14 +246,14 @@ async def test_an_opening_with_a_place_that_is_heard_again_is_answered(scene: Sc
     assert [(s.v, s.agent_id) for s in scene.ears.of(ChatState)] == [(2, "an"), (2, "an")]
 
 
-async def test_a_place_that_was_held_for_a_closed_chat_comes_free(scene: Scene) -> None:
+async def test_a_slot_that_was_reserved_for_a_closed_chat_becomes_free(scene: Scene) -> None:
     event = held(opening())
     await scene.handle(CloseRequested(chat_id=event.chat_id, by=CloseReason.CITIZEN))
     await scene.handle(event)
     assert (await scene.ears.hear(ChatState)).state == "closed"
 
 
-async def test_silence_closes_a_chat_only_while_an_agent_has_accepted_it(scene: Scene) -> None:
+async def test_inactivity_closes_a_chat_only_while_an_agent_has_accepted_it(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE))
     assert (await scene.chat(chat_id)).waits
@@ -265,7 +265,7 @@ async def test_silence_closes_a_chat_only_while_an_agent_has_accepted_it(scene: 
     assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).reason == CloseReason.INACTIVE
 
 
-async def test_a_silence_that_was_told_long_ago_closes_nothing(scene: Scene) -> None:
+async def test_an_inactivity_that_was_published_long_ago_closes_nothing(scene: Scene) -> None:
     """It lay in the queue while routing was away, and the citizen may have answered since; if not, it is told again."""
     chat_id = await scene.press()
     await scene.assign(chat_id)
@@ -294,7 +294,7 @@ async def test_a_refused_transfer_goes_back_and_asks_for_the_former_agent(scene:
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
 
 
-async def test_chats_that_ended_with_an_agent_make_the_pace_that_is_told(scene: Scene) -> None:
+async def test_chats_that_ended_with_an_agent_make_the_average_that_is_published(scene: Scene) -> None:
     await scene.handle(PlacesChanged(department="algemeen", free=0, revision=1, places=2))
     for _ in range(3):
         chat_id = await scene.press()

@@ -202,7 +202,7 @@ def hear(world: World, *kinds: type[Event]) -> None:
         world.handle(event)
 
 
-def test_a_hold_whose_agent_has_gone_before_the_opening_is_heard_ends_with_another_agent() -> None:
+def test_a_reservation_whose_agent_left_before_the_opening_ends_with_another_agent() -> None:
     world = World()
     world.press("c0", "algemeen", hold=True)
     world.go("an")
@@ -218,7 +218,7 @@ def test_a_hold_whose_agent_has_gone_before_the_opening_is_heard_ends_with_anoth
     assert world.faults() == []
 
 
-def test_a_hold_whose_gateway_dies_costs_a_place_only_for_a_while() -> None:
+def test_a_reservation_whose_gateway_dies_costs_a_slot_only_for_a_while() -> None:
     world = World()
     world.press("c0", "algemeen", hold=True, dies=True)
     assert world.presence.agents["an"].free == 0
@@ -227,7 +227,7 @@ def test_a_hold_whose_gateway_dies_costs_a_place_only_for_a_while() -> None:
     assert world.chats["c0"].closed
 
 
-def test_a_hold_whose_gateway_and_agent_are_both_gone_is_forgotten() -> None:
+def test_a_reservation_whose_gateway_and_agent_are_both_lost_is_forgotten() -> None:
     world = World()
     world.press("c0", "algemeen", hold=True, dies=True)
     world.go("an")
@@ -236,7 +236,7 @@ def test_a_hold_whose_gateway_and_agent_are_both_gone_is_forgotten() -> None:
     assert world.faults() == []
 
 
-def test_an_opening_that_is_late_finds_its_place_still_held() -> None:
+def test_an_opening_that_is_late_finds_its_slot_still_reserved() -> None:
     world = World()
     world.press("c0", "algemeen", hold=True)
     opening = [f for f in world.bag if isinstance(f, ChatOpened)]
@@ -249,7 +249,7 @@ def test_an_opening_that_is_late_finds_its_place_still_held() -> None:
     assert world.chats["c0"].agent_id == "an"
 
 
-def test_who_lost_his_agent_goes_before_who_overflowed_and_who_came_later() -> None:
+def test_a_chat_that_lost_its_agent_goes_before_one_that_overflowed_or_came_later() -> None:
     world = World()
     lost, overflowed, late = CHATS[:3]
     for agent in ("an", "bert", "dora"):
@@ -268,7 +268,7 @@ def test_who_lost_his_agent_goes_before_who_overflowed_and_who_came_later() -> N
     assert [c.id for c in world.line("premies")] == [lost, overflowed, late]
 
 
-def test_a_refusal_that_is_heard_late_or_twice_refuses_nothing_else() -> None:
+def test_a_refusal_that_is_handled_late_or_twice_refuses_nothing_else() -> None:
     world = World()
     world.press("c0", "algemeen", hold=True)
     hear(world, ChatOpened, ChatState)

@@ -131,7 +131,7 @@ async def test_the_truth_when_the_database_is_away_and_nothing_is_lost(vhost_url
         started.wait(10)
 
 
-def test_settings_that_cannot_be_are_refused_in_a_line_each(tmp_path: Path) -> None:
+def test_impossible_settings_are_refused_on_a_line_each(tmp_path: Path) -> None:
     with running(tmp_path / "log", TOKEN_SECRET="short", ACCEPT_LIMIT="-1") as routing:
         assert routing.process.wait(START_PATIENCE) == 78
     text = routing.log.read_text()

@@ -49,7 +49,7 @@ def test_a_process_that_stood_still_is_trouble() -> None:
     assert not calm.look(True, 12 + STOOD_STILL + 0.1)
 
 
-async def test_a_chat_without_a_hello_is_closed_and_told(scene: Scene) -> None:
+async def test_a_chat_without_a_hello_is_closed_and_published(scene: Scene) -> None:
     chat_id = await scene.press(greeted=False)
     await scene.routing_timers.timers()
     assert (await scene.chat(chat_id)).waits
@@ -108,7 +108,7 @@ async def test_an_accepted_chat_stays(scene: Scene) -> None:
     assert (await scene.chat(chat_id)).assigned
 
 
-async def test_what_a_former_version_accepted_without_telling_it_is_told(scene: Scene) -> None:
+async def test_an_acceptance_that_a_former_version_did_not_publish_is_published(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     await scene.store.change(chat_id, lambda c: replace(c, accepted=True))  # as version 1.1 does it
@@ -118,7 +118,7 @@ async def test_what_a_former_version_accepted_without_telling_it_is_told(scene: 
     assert (await scene.chat(chat_id)).untold_since is None
 
 
-async def test_a_change_that_was_not_told_is_told_again_after_two_seconds(scene: Scene) -> None:
+async def test_a_change_that_was_not_published_is_published_again_after_two_seconds(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     scene.later(seconds=31)
@@ -136,7 +136,7 @@ async def test_a_change_that_was_not_told_is_told_again_after_two_seconds(scene:
     assert (chat.untold_since, chat.overdue_agent) == (None, None)
 
 
-async def test_a_closed_chat_that_was_not_told_is_told_even_when_timers_may_not_judge(scene: Scene) -> None:
+async def test_a_closed_chat_that_was_not_published_is_published_even_when_timers_may_not_judge(scene: Scene) -> None:
     chat_id = await scene.press(greeted=False)
     scene.later(seconds=11)
     now = scene.now()
@@ -175,7 +175,7 @@ async def test_timers_judge_nothing_in_trouble(scene: Scene, monkeypatch: pytest
     assert (await scene.chat(chat_id)).assigned is (trouble != "none")
 
 
-async def test_a_citizen_who_is_away_for_long_ends_his_chat(scene: Scene) -> None:
+async def test_the_chat_of_a_citizen_who_is_away_for_long_ends(scene: Scene) -> None:
     def hears_itself(counter: int) -> None:
         scene.citizens.listener.handle(ListenerEcho(listener=scene.citizens.listener.id, counter=counter))
 
@@ -202,7 +202,7 @@ def abandoned(department: str, reason: str) -> float:
     return REGISTRY.get_sample_value("eloket_routing_abandoned_total", labels) or 0.0
 
 
-async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_his_line(scene: Scene) -> None:
+async def test_a_transfer_that_is_not_accepted_comes_back_to_the_agent_and_then_to_their_queue(scene: Scene) -> None:
     chat_id, before = await scene.press(), mended("unanswered")
     await scene.assign(chat_id, "an")
     await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
@@ -223,7 +223,7 @@ async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id) == (3, None))
 
 
-async def test_a_chat_whose_opening_never_comes_is_told_closed_after_a_while(scene: Scene) -> None:
+async def test_a_chat_whose_opening_never_comes_is_published_closed_after_a_while(scene: Scene) -> None:
     chat_id, before = "11111111-2222-4333-8444-666666666666", mended("unknown_chat")
     await scene.assign(chat_id)
     await scene.routing_timers.timers()
@@ -235,7 +235,7 @@ async def test_a_chat_whose_opening_never_comes_is_told_closed_after_a_while(sce
     assert mended("unknown_chat") == before + 1
 
 
-async def test_asking_again_beside_free_places_is_counted_as_a_repair(scene: Scene) -> None:
+async def test_requesting_again_beside_free_slots_is_counted_as_a_repair(scene: Scene) -> None:
     await scene.handle(free("algemeen", 1, 1))
     chat_id, before = await scene.press(), mended("asked_again")
     scene.later(seconds=FIRST_AGAIN)
@@ -245,7 +245,7 @@ async def test_asking_again_beside_free_places_is_counted_as_a_repair(scene: Sce
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id, chat_id]
 
 
-async def test_who_waits_asks_again_and_queues_are_told_again(scene: Scene) -> None:
+async def test_waiting_chats_request_again_and_queues_are_published_again(scene: Scene) -> None:
     one, other = await scene.press("algemeen"), await scene.press("premies")
     await scene.hush()
     scene.ears.events.clear()
@@ -271,7 +271,7 @@ async def test_two_replicas_whose_timers_meet_change_a_chat_once(
         assert (chat.state, chat.v, chat.untold_since) == ("closed", 2, None)
 
 
-async def test_a_sweep_that_fails_is_tried_again_and_keeps_timers_from_judging(scene: Scene) -> None:
+async def test_a_repair_job_that_fails_is_repeated_and_keeps_timers_from_judging(scene: Scene) -> None:
     runs: list[int] = []
 
     async def sweep() -> None:
@@ -314,7 +314,7 @@ async def test_how_long_the_first_of_them_has_waited_is_measured(scene: Scene) -
     assert 90 <= (longest["algemeen"] or 0) < 100
 
 
-async def test_a_round_closes_all_who_are_gone_not_a_hundred_of_them(scene: Scene) -> None:
+async def test_a_round_closes_all_absent_chats_not_a_hundred_of_them(scene: Scene) -> None:
     chats = [await scene.press(greeted=False) for _ in range(130)]
     scene.later(seconds=10.1)
     await scene.routing_timers.timers()

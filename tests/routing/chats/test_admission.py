@@ -152,7 +152,7 @@ async def test_an_open_form_counts_as_a_chat_for_as_long_as_it_reserves_a_slot(s
     assert [bool((await ask(scene)).full_for) for _ in range(MOST_OPEN)] == [False] * (MOST_OPEN - 1) + [True]
 
 
-async def test_where_an_erased_chat_came_from_is_gone(scene: Scene) -> None:
+async def test_where_an_erased_chat_came_from_is_deleted(scene: Scene) -> None:
     chat_id, other = await press(scene, browser="firefox") or "", await press(scene, browser="firefox") or ""
     assert await scene.context.admission.erase(chat_id) == 2
     assert await scene.context.admission.erase(chat_id) == 0

@@ -12,18 +12,18 @@ WAITING = Chat(
 )
 
 
-def test_nothing_is_told_of_a_chat_whose_opening_was_not_heard() -> None:
+def test_nothing_is_published_of_a_chat_whose_opening_was_not_handled() -> None:
     assert state_of(Chat("c", greeted=True)) is None
     assert view_of(Chat("c", greeted=True)) is None
 
 
-def test_a_chat_closed_before_its_opening_is_told_once_its_department_is_known() -> None:
+def test_a_chat_closed_before_its_opening_is_published_once_its_department_is_known() -> None:
     tombstone = Chat("c", 1, 1, ChatStatus.CLOSED, 0, Cause.CLOSED, NOW, reason=CloseReason.CITIZEN)
     assert state_of(tombstone) is None
     assert view_of(tombstone) is None
 
 
-def test_the_event_never_holds_what_the_citizen_told_of_himself() -> None:
+def test_the_event_never_has_the_personal_data_of_the_citizen() -> None:
     event = state_of(WAITING)
     assert event is not None
     assert "An" not in event.model_dump_json()

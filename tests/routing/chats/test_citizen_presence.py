@@ -51,7 +51,7 @@ class Listener:
                 self.lists(*chats)
 
 
-def test_a_listed_chat_is_never_gone() -> None:
+def test_a_listed_chat_is_never_absent() -> None:
     listener = Listener()
     listener.citizens.absent(["c"])
     listener.after(1_000, "c")
@@ -59,7 +59,7 @@ def test_a_listed_chat_is_never_gone() -> None:
     assert listener.citizens.absent(["c"]) == []
 
 
-def test_a_chat_is_gone_when_no_list_had_it_for_the_whole_grace() -> None:
+def test_a_chat_is_absent_when_no_list_had_it_for_the_whole_grace_period() -> None:
     listener = Listener()
     listener.after(10, "c", "d")
     listener.citizens.absent(["c", "d"])
@@ -79,7 +79,7 @@ def test_a_chat_that_is_met_late_has_a_full_grace_from_there() -> None:
     assert listener.citizens.absent(["new"]) == ["new"]
 
 
-def test_silence_while_deaf_does_not_count() -> None:
+def test_absence_without_the_own_echo_does_not_count() -> None:
     listener = Listener()
     listener.after(10, "c")
     listener.citizens.absent(["c"])
@@ -128,7 +128,9 @@ async def listening_scene(scene: Scene) -> AsyncIterator[Scene]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_over_the_broker_it_hears_itself_and_the_gateways(listening_scene: Scene, vhost_url: str) -> None:
+async def test_over_the_broker_it_gets_its_own_echo_and_the_lists_of_the_gateways(
+    listening_scene: Scene, vhost_url: str
+) -> None:
     citizens = listening_scene.citizens
     await until(lambda: citizens.listener.receives, "its own echo")
     async with publishing(vhost_url) as gateway:

@@ -43,7 +43,7 @@ def closed() -> Chat:
     return rules.closed(waiting(), CloseReason.CITIZEN, NOW)
 
 
-def test_a_new_chat_waits_in_turn_one() -> None:
+def test_a_new_chat_waits_in_attempt_one() -> None:
     chat = waiting()
     assert (chat.state, chat.turn, chat.v, chat.cause) == (ChatStatus.WAITING, 1, 1, Cause.OPENED)
     assert (chat.department, chat.locale, chat.name, chat.question) == ("algemeen", "fr", "An", "Waar?")
@@ -51,11 +51,11 @@ def test_a_new_chat_waits_in_turn_one() -> None:
 
 
 @pytest.mark.parametrize("chat", [waiting(), assigned(), closed()])
-def test_an_opening_that_is_heard_again_changes_nothing(chat: Chat) -> None:
+def test_an_opening_that_is_handled_again_changes_nothing(chat: Chat) -> None:
     assert rules.opened(chat, OPENING, LATER) is chat
 
 
-def test_a_close_before_the_opening_stays_and_is_told_only_when_the_opening_is_heard() -> None:
+def test_a_close_before_the_opening_stays_and_is_published_only_with_the_opening() -> None:
     tombstone = rules.closed(Chat("c"), CloseReason.CITIZEN, NOW)
     assert tombstone.closed
     assert state_of(tombstone) is None
@@ -72,14 +72,14 @@ def test_a_hello_before_the_opening_is_remembered() -> None:
     assert rules.opened(rules.arrived(Chat("c")), OPENING, NOW).greeted
 
 
-def test_the_first_claim_of_the_turn_gets_the_chat() -> None:
+def test_the_first_claim_of_the_attempt_gets_the_chat() -> None:
     chat = assigned()
     assert (chat.state, chat.agent_id, chat.agent_name, chat.v) == (ChatStatus.ASSIGNED, "an", "An", 2)
     assert rules.assigned(chat, 1, "bert", "Bert", LATER) is chat
 
 
 @pytest.mark.parametrize("turn", [0, 2])
-def test_a_claim_of_another_turn_changes_nothing(turn: int) -> None:
+def test_a_claim_of_another_attempt_changes_nothing(turn: int) -> None:
     chat = waiting()
     assert rules.assigned(chat, turn, "an", "An", NOW) is chat
 
@@ -89,14 +89,14 @@ def test_a_claim_after_the_close_changes_nothing() -> None:
     assert rules.assigned(chat, 1, "an", "An", LATER) is chat
 
 
-def test_a_claim_of_an_unknown_chat_is_answered_closed_so_that_the_seat_comes_free() -> None:
+def test_a_claim_of_an_unknown_chat_is_answered_closed_so_that_the_slot_becomes_free() -> None:
     chat = rules.assigned(Chat("c"), 3, "an", "An", NOW)
     told = state_of(chat)
     assert told is not None
     assert (told.state, told.turn) == (ChatStatus.CLOSED, 3)
 
 
-def test_a_claim_of_turn_one_waits_for_an_opening_that_is_late() -> None:
+def test_a_claim_of_attempt_one_waits_for_an_opening_that_is_late() -> None:
     stub = rules.assigned(Chat("c"), 1, "an", "An", NOW)
     assert (stub.state, state_of(stub)) == (None, None)
     assert rules.assigned(stub, 1, "an", "An", LATER) is stub
@@ -110,7 +110,7 @@ def test_a_claim_of_turn_one_waits_for_an_opening_that_is_late() -> None:
     assert (told.state, told.turn, never.untold_since) == (ChatStatus.CLOSED, 1, due)
 
 
-def test_a_chat_with_a_place_that_was_held_is_assigned_at_once() -> None:
+def test_a_chat_with_a_reservation_is_assigned_at_once() -> None:
     chat = rules.opened(Chat("c"), HELD, NOW)
     assert (chat.state, chat.turn, chat.v, chat.cause) == (ChatStatus.ASSIGNED, 1, 2, Cause.ASSIGNED)
     assert (chat.agent_id, chat.agent_name, chat.name, chat.head) == ("an", "An", "An", False)
@@ -122,14 +122,14 @@ def test_a_chat_with_a_place_that_was_held_is_assigned_at_once() -> None:
     assert rules.opened(lost, HELD, LATER) is lost, "the hold was for turn 1"
 
 
-def test_a_held_place_of_a_chat_that_is_closed_already_comes_free() -> None:
+def test_a_reserved_slot_of_a_chat_that_is_closed_already_becomes_free() -> None:
     chat = rules.opened(rules.closed(Chat("c"), CloseReason.CITIZEN, NOW), HELD, LATER)
     told = state_of(chat)
     assert told is not None
     assert (told.state, told.agent_id) == (ChatStatus.CLOSED, None)
 
 
-def test_an_opening_without_and_one_with_a_hold_are_one_chat() -> None:
+def test_an_opening_without_and_one_with_a_reservation_are_one_chat() -> None:
     chat = rules.opened(waiting(), HELD, LATER)
     assert (chat.state, chat.agent_id, chat.v) == (ChatStatus.ASSIGNED, "an", 2)
     assert rules.opened(rules.opened(Chat("c"), HELD, NOW), OPENING, LATER).agent_id == "an"
@@ -145,7 +145,7 @@ def test_assignments_are_kept_and_only_the_latest() -> None:
     assert {a.waited for a in chat.assignments} == {1.0}
 
 
-def test_silence_ends_only_a_chat_with_an_agent_who_accepted_it() -> None:
+def test_inactivity_ends_only_a_chat_with_an_agent_who_accepted_it() -> None:
     assert rules.closed_for_inactivity(talking(), LATER).reason is CloseReason.INACTIVE
     for chat in (waiting(), assigned(), closed(), Chat("c")):
         assert rules.closed_for_inactivity(chat, LATER) is chat
@@ -161,7 +161,7 @@ def test_the_patience_of_a_department_goes_before_the_general_one() -> None:
 
 
 @pytest.mark.parametrize("chat", [waiting(), assigned()], ids=["waiting", "assigned"])
-def test_a_release_ends_the_turn_also_while_waiting(chat: Chat) -> None:
+def test_a_release_ends_the_attempt_also_while_waiting(chat: Chat) -> None:
     after = rules.released(chat, 1, "an", LATER)
     assert (after.state, after.turn, after.v, after.head) == (ChatStatus.WAITING, 2, chat.v + 1, True)
     assert (after.agent_id, after.former_agent_id) == (None, "an")
@@ -169,7 +169,7 @@ def test_a_release_ends_the_turn_also_while_waiting(chat: Chat) -> None:
     assert rules.assigned(after, 1, "an", "An", LATER) is after
 
 
-def test_a_citizen_who_never_had_the_agent_is_not_told_that_he_left() -> None:
+def test_a_citizen_without_an_acceptance_gets_no_agent_left() -> None:
     assert rules.released(waiting(), 1, "an", LATER).cause is Cause.OPENED
     lost = rules.released(assigned(), 1, "an", LATER)
     assert lost.cause is Cause.AGENT_LEFT
@@ -179,7 +179,7 @@ def test_a_citizen_who_never_had_the_agent_is_not_told_that_he_left() -> None:
     assert (again.cause, again.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED), "still to be told"
 
 
-def test_a_release_by_another_agent_or_of_another_turn_changes_nothing() -> None:
+def test_a_release_by_another_agent_or_of_another_attempt_changes_nothing() -> None:
     chat = assigned()
     assert rules.released(chat, 1, "bert", LATER) is chat
     assert rules.released(chat, 2, "an", LATER) is chat
@@ -218,7 +218,7 @@ def test_a_department_may_accept_by_itself() -> None:
     assert rules.opened(Chat("c"), HELD, NOW, {"algemeen"}).accepted
 
 
-def test_what_a_former_version_accepted_is_accepted_once_more_so_that_it_is_told() -> None:
+def test_an_acceptance_of_a_former_version_is_accepted_once_more_so_that_it_is_published() -> None:
     silent = replace(assigned(), accepted=True)
     for after in (rules.accepted(silent, "an", LATER), rules.accepted_silently(silent, LATER)):
         assert (after.v, after.accepted_at) == (silent.v + 1, LATER)
@@ -227,14 +227,14 @@ def test_what_a_former_version_accepted_is_accepted_once_more_so_that_it_is_told
         assert rules.accepted_silently(other, LATER) is other
 
 
-def test_when_a_former_turn_was_accepted_says_nothing_of_this_one() -> None:
+def test_the_acceptance_of_a_former_attempt_does_not_count_for_this_one() -> None:
     """A former version gives the chat to another agent and leaves in the document what it does not know."""
     left = replace(assigned(), accepted=False, accepted_at=NOW)
     after = rules.accepted(left, "an", LATER)
     assert (after.accepted, after.accepted_at, after.v) == (True, LATER, left.v + 1)
 
 
-def test_closed_is_for_ever_and_forgets_what_the_citizen_told() -> None:
+def test_closed_is_final_and_deletes_what_the_citizen_gave() -> None:
     chat = rules.closed(assigned(), CloseReason.CITIZEN, LATER)
     assert (chat.state, chat.reason, chat.closed_at, chat.agent_id) == ("closed", "citizen", LATER, "an")
     assert (chat.name, chat.question, chat.form) == (None, None, None)
@@ -260,7 +260,7 @@ def test_only_its_agent_accepts_a_chat() -> None:
     assert rules.accepted(chat, "an", LATER, turn=1).accepted
 
 
-def test_a_chat_that_nobody_said_hello_to_is_closed() -> None:
+def test_a_chat_without_a_hello_is_closed() -> None:
     due = NOW + LIMITS.hello
     assert deadlines.due_at(waiting(), LIMITS) == due
     assert deadlines.overdue(waiting(), False, due - timedelta(milliseconds=1), LIMITS) == waiting()
@@ -284,7 +284,7 @@ def test_a_chat_that_waited_too_long_is_closed() -> None:
     assert deadlines.due_at(again, LIMITS) == due, "a release while waiting is the same wait"
 
 
-def test_a_chat_that_nobody_accepts_goes_back_and_the_agent_is_named() -> None:
+def test_a_chat_that_is_not_accepted_goes_back_and_the_agent_is_named() -> None:
     chat = rules.arrived(assigned())
     due = NOW + LIMITS.accept
     assert deadlines.due_at(chat, LIMITS) == due
@@ -336,7 +336,7 @@ def line(*names: str, wanted: str = "", untold: str = "") -> list[Chat]:
 @pytest.mark.parametrize(
     ("free", "asking"), [(-1, ["a"]), (0, ["a"]), (1, ["a"]), (2, ["a", "b"]), (9, ["a", "b", "c"])]
 )
-def test_the_first_of_the_line_ask(free: int, asking: list[str]) -> None:
+def test_the_first_of_the_queue_request_slots(free: int, asking: list[str]) -> None:
     assert [c.id for c in rules.requesting(line("a", "b", "c"), free)] == asking
 
 
@@ -363,7 +363,7 @@ def test_a_change_is_a_version_more_and_has_only_its_own_detail() -> None:
     assert (chat.v, chat.cause, chat.changed_at, chat.detail) == (3, Cause.CLOSED, LATER, None)
 
 
-def test_a_lost_turn_is_a_turn_more_at_the_head() -> None:
+def test_a_lost_attempt_is_followed_by_another_at_the_head() -> None:
     chat = rules.requeued(TAKEN, LATER, Cause.AGENT_LEFT, "an")
     assert (chat.state, chat.turn, chat.head, chat.waiting_since) == (ChatStatus.WAITING, 2, True, LATER)
     assert (chat.agent_id, chat.accepted, chat.former_agent_id) == (None, False, "an")

@@ -78,7 +78,7 @@ async def test_an_opening_and_a_close_at_once_end_closed_with_the_data(pair: tup
         assert chat.department == "algemeen"
 
 
-async def test_the_line_is_head_first_then_the_longest_waiting(scene: Scene) -> None:
+async def test_the_queue_is_head_first_then_the_longest_waiting(scene: Scene) -> None:
     first, second, third = [await scene.press() for _ in range(3)]
     await scene.press("premies")
     await scene.assign(third)

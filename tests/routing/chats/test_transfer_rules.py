@@ -54,7 +54,7 @@ def test_a_transfer_puts_the_chat_at_the_head_of_the_other_department() -> None:
     assert after.untold_since == at(100)
 
 
-def test_a_transfer_to_a_colleague_waits_for_him_alone() -> None:
+def test_a_transfer_to_a_colleague_waits_for_them_alone() -> None:
     assert (to_bert().department, to_bert().wanted_agent, to_bert().wanted_until) == ("algemeen", "bert", at(160))
 
 
@@ -65,7 +65,7 @@ def test_only_an_assigned_chat_is_transferred_and_by_its_agent(chat: Chat) -> No
     assert transfer_rules.transferred(mine, "bert", "premies", None, NOW, LIMITS) is mine
 
 
-def test_the_colleague_is_shown_that_it_came_by_a_transfer_until_he_accepts_it() -> None:
+def test_the_colleague_is_shown_that_it_came_by_a_transfer_until_they_accept_it() -> None:
     assert shown(talking()) == (False, None)
     assert shown(at_bert()) == (True, None)
     assert shown(rules.accepted(at_bert(), "bert", NOW)) == (False, None)
@@ -84,7 +84,7 @@ def test_a_refused_chat_goes_back_to_who_handed_it_on() -> None:
     assert shown(rules.accepted(again, "an", NOW)) == (False, Detail.REFUSED)
 
 
-def test_who_comes_back_to_another_agent_is_an_ordinary_chat_for_him() -> None:
+def test_a_chat_that_returns_to_another_agent_is_an_ordinary_one_for_them() -> None:
     back = transfer_rules.refused(at_bert(), "bert", "r1", at(105), LIMITS)
     waits = deadlines.overdue(back, True, at(111), LIMITS)
     assert (waits.wanted_agent, waits.department, waits.head) == (None, "algemeen", True)
@@ -103,7 +103,7 @@ def test_a_refusal_of_anything_else_changes_nothing(chat: Chat) -> None:
         assert transfer_rules.refused(chat, agent, "r1", at(105), LIMITS) is chat
 
 
-def test_a_transfer_that_nobody_takes_comes_back() -> None:
+def test_a_transfer_that_is_not_accepted_comes_back() -> None:
     for chat in (to_bert(), to_premies()):
         assert deadlines.due_at(chat, LIMITS) == at(160)
         assert deadlines.overdue(chat, True, at(159), LIMITS) is chat
@@ -130,7 +130,7 @@ def test_an_accepted_transfer_never_comes_back() -> None:
     assert deadlines.overdue(lost, True, at(300), LIMITS) is lost
 
 
-def test_who_gets_his_own_transfer_is_told_that_nobody_took_it() -> None:
+def test_an_agent_who_gets_their_own_transfer_back_sees_that_it_was_not_accepted() -> None:
     chat = rules.assigned(to_premies(), 2, "an", "An", at(101))
     assert shown(chat) == (False, Detail.UNANSWERED)
 
@@ -155,7 +155,7 @@ def test_a_request_that_is_repeated_is_known_again() -> None:
     assert not transfer_rules.is_repeated(waiting(), "an", None, None)
 
 
-def test_who_waits_too_long_overflows_with_his_own_time() -> None:
+def test_a_chat_that_waits_too_long_overflows_with_its_own_time() -> None:
     chat = waiting()
     assert transfer_rules.overflowed(chat, "premies", at(29), LIMITS) is chat
     moved = transfer_rules.overflowed(chat, "premies", at(30), LIMITS)
@@ -166,7 +166,7 @@ def test_who_waits_too_long_overflows_with_his_own_time() -> None:
     assert transfer_rules.overflowed(lost, "premies", at(30), LIMITS).head, "who lost an agent is first there too"
 
 
-def test_nobody_overflows_elsewhere_nor_while_a_transfer_is_open_nor_twice() -> None:
+def test_no_chat_overflows_elsewhere_nor_while_a_transfer_is_open_nor_twice() -> None:
     chat = waiting()
     moved = rules.published(transfer_rules.overflowed(chat, "premies", at(30), LIMITS))
     back = rules.published(deadlines.overdue(moved, True, at(40), LIMITS))
@@ -181,7 +181,7 @@ def test_nobody_overflows_elsewhere_nor_while_a_transfer_is_open_nor_twice() -> 
         assert transfer_rules.overflowed(one, to, at(150), LIMITS) is one
 
 
-def test_who_overflowed_in_vain_takes_up_his_old_place() -> None:
+def test_a_chat_that_overflowed_in_vain_takes_its_old_position() -> None:
     moved = rules.published(transfer_rules.overflowed(waiting(), "premies", at(30), LIMITS))
     back = deadlines.overdue(moved, True, at(30) + LIMITS.overflown, LIMITS)
     assert (back.department, back.turn, back.head, back.wanted_agent) == ("algemeen", 3, False, None)

@@ -11,7 +11,9 @@ from tests.routing.scene import Scene, hushed
 from tests.support.publishers import connected
 
 
-async def test_changes_while_a_queue_is_told_become_one_event(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_changes_while_a_queue_is_published_become_one_event(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chat_publisher, go_on, read = asyncio.Event(), asyncio.Event(), scene.store.waiting_ids
 
     async def order(department: str) -> list[str]:
@@ -38,7 +40,7 @@ async def test_changes_while_a_queue_is_told_become_one_event(scene: Scene, monk
     assert first.revision < second.revision
 
 
-async def test_each_department_has_its_own_line(scene: Scene) -> None:
+async def test_each_department_has_its_own_queue(scene: Scene) -> None:
     one, other = await scene.press("algemeen"), await scene.press("premies")
     await scene.announcer.flush()
     await scene.hush()

@@ -23,12 +23,12 @@ async def spilling(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> Asy
         yield scene
 
 
-def test_only_what_the_own_line_leaves_is_room() -> None:
+def test_only_what_the_own_queue_leaves_is_room() -> None:
     assert [room(*of) for of in ((0, 0), (2, 0), (2, 1), (2, 2), (1, 5), (-1, 0))] == [0, 2, 1, 0, 0, 0]
     assert (sources(LIMITS, "premies"), sources(LIMITS, "algemeen")) == (["algemeen"], [])
 
 
-async def test_who_waits_too_long_goes_where_a_place_is_free_and_asks_there(spilling: Scene) -> None:
+async def test_a_chat_that_waits_too_long_goes_where_a_slot_is_free_and_requests_it(spilling: Scene) -> None:
     first, second = await spilling.press(), await spilling.press()
     await spilling.handle(free("premies", 1, 1))
     assert await spilling.store.waiting_ids("algemeen") == [first, second], "not yet"
@@ -51,7 +51,7 @@ async def test_who_waits_too_long_goes_where_a_place_is_free_and_asks_there(spil
     assert {q.department for q in spilling.ears.of(QueueChanged)} == {"algemeen", "premies"}
 
 
-async def test_nobody_goes_where_somebody_waits_for_that_place(spilling: Scene) -> None:
+async def test_no_chat_goes_where_another_one_waits_for_that_slot(spilling: Scene) -> None:
     chat = await spilling.press()
     await spilling.press("premies")
     spilling.later(seconds=31)
@@ -59,7 +59,7 @@ async def test_nobody_goes_where_somebody_waits_for_that_place(spilling: Scene) 
     assert await spilling.store.waiting_ids("algemeen") == [chat]
 
 
-async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_told(
+async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_published(
     spilling: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spilling.citizens, "backlog", no_backlog)
@@ -73,7 +73,7 @@ async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_told(
     assert (await spilling.chat(chat)).untold_since is None
 
 
-async def test_who_finds_no_agent_there_comes_back_to_his_old_place(
+async def test_a_chat_that_finds_no_agent_there_comes_back_to_its_old_position(
     spilling: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spilling.citizens, "backlog", no_backlog)

@@ -12,7 +12,7 @@ from services.routing.queues.slot_requests import LONG, is_due
 from tests.routing.scene import Scene, free
 
 
-async def test_a_chat_for_a_colleague_names_him_and_stops_nobody(scene: Scene) -> None:
+async def test_a_chat_for_a_colleague_names_them_and_stops_no_other(scene: Scene) -> None:
     named = await scene.press()
     await scene.assign(named, "an")
     other = await scene.press()
@@ -27,7 +27,7 @@ async def test_a_chat_for_a_colleague_names_him_and_stops_nobody(scene: Scene) -
     assert set(asked[-2:]) == {(named, 2, "bert"), (other, 1, None)}
 
 
-async def test_a_new_turn_asks_at_once(scene: Scene) -> None:
+async def test_a_new_attempt_requests_at_once(scene: Scene) -> None:
     chat_id = await scene.press()
     for turn in (1, 2, 3):
         await scene.handle(PlaceReleased(chat_id=chat_id, turn=turn, agent_id="an", reason=ReleaseReason.AGENT_GONE))
@@ -35,7 +35,7 @@ async def test_a_new_turn_asks_at_once(scene: Scene) -> None:
     assert [w.turn for w in scene.ears.of(PlaceWanted)] == [1, 2, 3, 4]
 
 
-async def test_presses_at_once_share_readings_of_the_line_and_all_ask(scene: Scene) -> None:
+async def test_presses_at_once_share_readings_of_the_queue_and_all_request(scene: Scene) -> None:
     await scene.handle(free("algemeen", 40, 1))
     chats = await asyncio.gather(*(scene.press() for _ in range(40)))
     await scene.hush()
@@ -43,7 +43,7 @@ async def test_presses_at_once_share_readings_of_the_line_and_all_ask(scene: Sce
     assert sorted(asked) == sorted(chats), "each once"
 
 
-async def test_with_places_to_spare_a_press_asks_without_reading_the_line(
+async def test_with_slots_to_spare_a_press_requests_without_reading_the_queue(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await scene.handle(free("algemeen", 2, 1))
@@ -66,7 +66,7 @@ async def test_with_places_to_spare_a_press_asks_without_reading_the_line(
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == chats
 
 
-async def test_at_the_end_of_a_long_line_nobody_reads_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_at_the_end_of_a_long_queue_it_is_not_read(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     await scene.handle(free("algemeen", 0, 1))
     chats = [await scene.press(greeted=False) for _ in range(LONG + 1)]
     await scene.slot_requests.request("algemeen")
@@ -83,7 +83,7 @@ async def test_at_the_end_of_a_long_line_nobody_reads_it(scene: Scene, monkeypat
     assert {w.chat_id for w in scene.ears.of(PlaceWanted)} == {chats[0]}
 
 
-def test_who_asked_asks_again_ever_more_rarely_but_the_first_in_line_at_each_sweep() -> None:
+def test_requests_are_repeated_ever_more_rarely_but_of_the_first_in_the_queue_at_each_repair() -> None:
     assert is_due(None, now=0, first=False)
     waits = [next(s for s in range(100) if is_due((0, times), s, first=False)) for times in (1, 2, 3, 4)]
     assert waits == [5, 10, 20, 20]

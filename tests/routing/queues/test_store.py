@@ -16,7 +16,7 @@ async def test_revisions_of_a_queue_are_given_once_and_grow_over_a_lost_database
     assert await scene.queue_store.next_revision("algemeen", at_least=2_000) == 2_000
 
 
-async def test_the_pace_is_known_after_three_chats_and_forgets_old_ones(scene: Scene) -> None:
+async def test_the_average_duration_is_known_after_three_chats_and_forgets_old_ones(scene: Scene) -> None:
     queue_store = scene.queue_store
     await queue_store.note_slots(places(2, 1))
     for _ in range(2):
@@ -32,7 +32,7 @@ async def test_the_pace_is_known_after_three_chats_and_forgets_old_ones(scene: S
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_the_newest_count_of_places_stands(scene: Scene, begun: bool) -> None:
+async def test_the_newest_count_of_slots_is_kept(scene: Scene, begun: bool) -> None:
     queue_store = scene.queue_store
     if begun:
         await queue_store.next_revision("algemeen", 1)

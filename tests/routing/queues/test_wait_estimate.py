@@ -32,13 +32,13 @@ def test_what_no_agent_ended_says_nothing_of_handling(before: Chat, after: Chat)
     assert handled(before, after) is None
 
 
-def test_the_line_moves_by_one_every_h_divided_by_s() -> None:
+def test_the_queue_moves_by_one_every_h_divided_by_s() -> None:
     assert seconds_each([100, 200, 300], 4) == 50
     assert seconds_each([9_999, *[60] * REMEMBERED], 1) == 60, "only the latest count"
 
 
 @pytest.mark.parametrize(("times", "places"), [([], 3), ([60, 60], 3), ([60] * 3, 0), ([60] * 3, None), ([60] * 3, -1)])
-def test_with_too_little_history_or_without_places_it_is_not_known(times: list[float], places: int | None) -> None:
+def test_with_too_little_history_or_without_slots_it_is_not_known(times: list[float], places: int | None) -> None:
     assert seconds_each(times, places) is None
 
 
