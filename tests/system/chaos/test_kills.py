@@ -47,7 +47,7 @@ async def test_all_of_a_service_are_killed_at_once(dummies: System) -> None:
     assert await injected(dummies, fault) == {"transcripts-1", "transcripts-2"}
 
 
-async def test_who_stands_still_answers_nobody_until_they_go_on(dummies: System) -> None:
+async def test_a_stopped_process_answers_no_request_until_it_continues(dummies: System) -> None:
     fault = named(kills.standing_still(dummies, 0.0), "presence, one of two: stands still")
     await fault.inject()
     pid = dummies.pids()["presence-1"]
@@ -60,7 +60,7 @@ async def test_who_stands_still_answers_nobody_until_they_go_on(dummies: System)
     assert dummies.pids()["presence-1"] == pid
 
 
-async def test_told_to_stop_is_healed_when_it_runs_again(
+async def test_a_process_that_was_asked_to_stop_is_healed_when_it_runs_again(
     tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str
 ) -> None:
     servers = {"RABBITMQ_URL": broker.url, "MONGODB_URL": mongodb_url, "DUMMY_DRAIN": "0.3"}

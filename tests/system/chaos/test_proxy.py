@@ -153,7 +153,7 @@ async def test_swallow_takes_new_connections_too_and_resets_all_when_healed(
         await ask(ends, b"hallo")
 
 
-async def test_delay_is_each_way_and_what_is_held_goes_first_when_healed(
+async def test_delay_is_each_way_and_what_is_held_back_goes_first_when_healed(
     links: tuple[Links, dict[str, int]], echo: Echo
 ) -> None:
     async with connected(links[0]) as ends, connected(links[0], "two") as other:

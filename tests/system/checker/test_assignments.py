@@ -123,7 +123,7 @@ def test_nothing_is_wrong_with_a_good_history() -> None:
     assert violations(history(*GOOD), SEEN) == []
 
 
-def test_events_told_twice_or_late_change_nothing() -> None:
+def test_events_published_twice_or_late_change_nothing() -> None:
     late = [Published(one.at + 5, one.event) for one in history(*GOOD)]
     again = sorted([*history(*GOOD), *late], key=lambda p: p.at)
     assert violations(again, SEEN) == []
@@ -163,7 +163,7 @@ def test_capacity_exceeded_by_an_assignment_alone_is_seen() -> None:
     assert Rule.CAPACITY in rules(without(8, 9, more=[state(9.9, "b", 2, agent=AN)]))
 
 
-def test_capacity_exceeded_by_a_held_place_is_seen() -> None:
+def test_capacity_exceeded_by_a_reserved_slot_is_seen() -> None:
     held = [opened(3, "e", held=AN), state(3.2, "e", 1, over="citizen")]
     assert rules(without(more=held)) == {Rule.CAPACITY}
 
@@ -172,7 +172,7 @@ def test_an_agent_whose_capacity_is_not_known_has_none() -> None:
     assert Rule.CAPACITY in {v.rule for v in check(history(*GOOD), {AN: 1}).violations}
 
 
-def test_a_chat_that_was_begun_and_never_heard_of_is_seen() -> None:
+def test_a_chat_that_was_begun_and_has_no_event_is_seen() -> None:
     assert rules(history(*GOOD), visit("lost")) == {Rule.FORGOTTEN}
 
 
@@ -244,7 +244,7 @@ def test_a_position_that_stays_while_the_connection_is_lost_is_no_fault() -> Non
     assert rules(history(*GOOD), seen) == set()
 
 
-def test_free_places_at_the_end_are_compared_with_the_highest_revision() -> None:
+def test_free_slots_at_the_end_are_compared_with_the_highest_revision() -> None:
     def places(second: float, revision: int, free: int) -> TimedEvent:
         return second, PlacesChanged(department="d", free=free, revision=revision)
 

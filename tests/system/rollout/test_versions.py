@@ -24,7 +24,7 @@ def test_no_event_was_taken_away(former_version: Version) -> None:
     assert former_version.golden().keys() <= EVENT_TYPES.keys()
 
 
-def test_what_the_former_version_tells_is_understood(former_version: Version) -> None:
+def test_what_the_former_version_publishes_is_understood(former_version: Version) -> None:
     samples = former_version.golden()
     told = former_version.retell(samples)
     for name, sample in samples.items():
@@ -35,7 +35,7 @@ def test_what_the_former_version_tells_is_understood(former_version: Version) ->
         assert decode(again.encode()) == event, f"{name}: as the former version writes it"
 
 
-def test_what_this_version_tells_is_understood_by_the_former_one(former_version: Version) -> None:
+def test_what_this_version_publishes_is_understood_by_the_former_one(former_version: Version) -> None:
     samples = PRESENT.golden()
     ours = {name: encode(decode(sample.encode())).decode() for name, sample in samples.items()}
     bare, full = former_version.retell(ours), former_version.retell({n: grown(s) for n, s in ours.items()})
