@@ -24,7 +24,7 @@ async def test_so_many_of_a_key_at_a_time_and_the_others_wait_their_turn() -> No
     (await places.take("chat"))()
 
 
-async def test_nobody_waits_longer_than_the_patience_and_nothing_is_left_behind() -> None:
+async def test_no_caller_waits_longer_than_the_patience_and_nothing_is_left_behind() -> None:
     places = ConcurrencyLimit(each=1, total=1, waiting=5, patience=0.05)
     release = await places.take("chat")
     for key in ("chat", "another"):

@@ -21,7 +21,7 @@ from tests.support.publishers import publishing
 from tests.transcripts.conftest import OPENED_AT, Ear, new_id, opened_event, until
 
 
-async def test_notes_are_stored_once_and_told_each_time(ear: Ear, vhost_url: str, store: Store) -> None:
+async def test_notes_are_stored_once_and_published_each_time(ear: Ear, vhost_url: str, store: Store) -> None:
     chat = new_id()
     note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="let op")
     async with publishing(vhost_url, "transcripts") as publisher:

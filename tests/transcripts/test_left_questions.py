@@ -146,7 +146,7 @@ async def test_a_claim_is_released_by_its_agent_or_a_supervisor_and_lapses(quest
         assert await questions.unclaim(nothing, OPENED_AT) is None
 
 
-async def test_while_a_colleague_has_it_nobody_else_is_done_with_it(questions: Questions) -> None:
+async def test_while_a_colleague_has_it_no_other_agent_is_done_with_it(questions: Questions) -> None:
     left = question()
     await questions.leave(left, OPENED_AT)
     await questions.claim(claim(left.chat_id, "an"), OPENED_AT)

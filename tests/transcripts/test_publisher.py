@@ -11,7 +11,7 @@ from services.transcripts.publisher import in_messages, refused, stored_event
 from tests.transcripts.conftest import entry, new_id
 
 
-def test_a_stored_event_tells_the_entry_as_it_is() -> None:
+def test_a_stored_event_has_the_entry_as_it_is() -> None:
     one = entry(new_id(), 7)
     event = stored_event(one)
     assert decode(encode(event)) == event
@@ -24,7 +24,7 @@ def test_a_refusal_names_whom_it_is_for() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 16))
-def test_everything_is_told_once_in_its_order_and_at_most_so_many_together(kinds: list[bool], most: int) -> None:
+def test_everything_is_published_once_in_its_order_and_at_most_so_many_together(kinds: list[bool], most: int) -> None:
     chats = [new_id() for _ in range(3)]
     events: list[Event] = []
     for n, is_stored in enumerate(kinds):

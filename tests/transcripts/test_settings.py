@@ -16,14 +16,14 @@ def test_the_limits_of_the_protocol_are_the_defaults() -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "90", "2.5"])
-def test_a_silence_lasts_as_long_as_is_said(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+def test_the_inactivity_limit_is_a_setting(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     assert Settings(token_secret=SECRET).silence_limit == 900
     monkeypatch.setenv("SILENCE_LIMIT", limit)
     assert Settings(token_secret=SECRET).silence_limit == float(limit)
 
 
 @pytest.mark.parametrize("limit", ["-1", "inf", "nan", "long"])
-def test_a_silence_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+def test_an_unlimited_inactivity_limit_is_refused(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setenv("SILENCE_LIMIT", limit)
     with pytest.raises(ValidationError):
         Settings(token_secret=SECRET)

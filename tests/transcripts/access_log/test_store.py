@@ -75,7 +75,7 @@ async def test_a_read_is_not_logged_as_done_when_the_write_fails_and_the_chain_g
     assert await verified(log) == 3
 
 
-async def test_whoever_changes_the_database_is_found_out(database: Database) -> None:
+async def test_a_change_of_the_database_is_detected(database: Database) -> None:
     log = made(database)
     for _ in range(4):
         await log.record(read())

@@ -198,7 +198,7 @@ async def test_a_picture_is_stored_without_its_metadata(api: ApiClient) -> None:
     assert (got, headers["Content-Length"]) == (PNG, str(len(PNG)))
 
 
-async def test_uploads_that_are_slow_keep_nobody_from_anything(api: ApiClient, store: Store) -> None:
+async def test_slow_uploads_delay_no_other_request(api: ApiClient, store: Store) -> None:
     """As many as there are places, each of which has sent one byte: another upload is taken meanwhile."""
     chats = [new_id() for _ in range(AT_ALL // OF_ONE_CHAT)]
     await store.open_chats([opened_event(chat) for chat in chats])
@@ -352,7 +352,7 @@ async def test_a_file_is_not_refused_because_no_process_can_judge_it(
     assert (await api.upload(PNG_BYTES))[0] == 201
 
 
-async def test_the_cleaner_deletes_what_nobody_posted_and_nothing_else(
+async def test_the_cleaner_deletes_what_was_not_posted_and_nothing_else(
     api: ApiClient, files: Files, database: Database
 ) -> None:
     kept, free, fresh = [(await api.upload(PNG_BYTES))[1]["id"] for _ in range(3)]

@@ -43,7 +43,9 @@ async def seal_long_ago(store: Store) -> None:
     await store._chats.update_one({"_id": CHAT}, {"$set": {"closed_at": OPENED_AT}})
 
 
-async def test_a_hold_prevents_the_erasure_until_it_is_lifted(api: ApiClient, store: Store, database: Database) -> None:
+async def test_a_legal_hold_prevents_the_erasure_until_it_is_lifted(
+    api: ApiClient, store: Store, database: Database
+) -> None:
     await seal(store, OPENED_AT)
     future = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     assert (await api.ask("/internal/holds", wanted(until=OPENED_AT.isoformat())))[0] == 422

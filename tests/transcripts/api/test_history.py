@@ -27,7 +27,7 @@ async def test_history_is_in_the_order_of_seq_after_what_the_asker_has(api: ApiC
     assert (chat.entries, chat.last_seq, chat.sealed, chat.closed_at) == ([], 4, True, OPENED_AT)
 
 
-async def test_history_waits_for_what_the_asker_has_heard_of(
+async def test_history_waits_for_the_entries_that_the_request_names(
     api: ApiClient, store: Store, log_polls: LogPolls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = {"chats": [{"chat_id": CHAT, "after": 3, "at_least": 4}]}

@@ -301,7 +301,7 @@ def test_a_formula_that_is_read_in_two_pieces() -> None:
         (with_types("<?xml version='1.0' encoding='utf-7'?><Types/>"), Reason.NOT_ALLOWED),
     ],
 )
-def test_the_reason_is_told(content: bytes, reason: Reason) -> None:
+def test_the_reason_is_given(content: bytes, reason: Reason) -> None:
     assert refused(content)[0] == reason.value
 
 

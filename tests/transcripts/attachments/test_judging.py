@@ -51,7 +51,7 @@ def test_allowed_types_are_known_by_their_content(content: bytes, kind: Kind) ->
     assert judged(content, "virus.exe") == kind.content_type
 
 
-def test_the_name_only_tells_csv_from_text() -> None:
+def test_the_name_only_distinguishes_csv_from_text() -> None:
     assert judged(b"a;b\n1;2\n", "Lijst.CSV") == CSV.content_type
     assert judged(b"a;b\n1;2\n", "lijst.html") == TEXT.content_type
 

@@ -78,7 +78,7 @@ async def test_what_is_kept_cannot_be_doomed_and_what_is_doomed_cannot_be_kept(f
     assert found.state == DOOMED
 
 
-async def test_the_cleaner_takes_what_nobody_posted_and_gives_its_room_back(files: Files, chat_id: str) -> None:
+async def test_the_cleaner_deletes_what_was_not_posted_and_frees_its_quota(files: Files, chat_id: str) -> None:
     kept, free = await uploaded(files, chat_id), await uploaded(files, chat_id)
     await files.keep(kept.attachment.id, chat_id, "citizen")
     assert await files.clean(OPENED_AT + DAY, 2 * DAY) == 0
@@ -143,7 +143,7 @@ async def test_one_that_dies_before_or_amid_the_bytes_leaves_nothing_for_ever(
     assert await files.within_quota(chat_id, 1, len(BODY), len(BODY)), "none of them counts"
 
 
-async def test_the_last_place_in_a_chats_quota_is_given_once(files: Files, chat_id: str) -> None:
+async def test_the_last_room_in_a_chats_quota_is_given_once(files: Files, chat_id: str) -> None:
     several = [a_file(chat_id) for _ in range(8)]
     for file in several:
         await files.begin(file, OPENED_AT)

@@ -45,7 +45,7 @@ def no_scanner() -> Iterator[str]:
         yield f"tcp://127.0.0.1:{bound.getsockname()[1]}"
 
 
-async def test_it_tells_the_clean_from_the_infected() -> None:
+async def test_it_distinguishes_the_clean_from_the_infected() -> None:
     async with scanner() as url:
         assert not await is_infected(url, io.BytesIO(b"x" * 1_000_000), PATIENCE)
         assert await is_infected(url, io.BytesIO(b"x" * 300_000 + EICAR), PATIENCE)

@@ -98,7 +98,7 @@ def test_it_is_for_the_citizen_to_speak_after_the_agent_came_or_spoke() -> None:
         Last(Party.AGENT, Cause.AGENT_LEFT, START),  # what he said was stored after he had left
     ],
 )
-def test_an_agents_silence_and_a_wait_never_end_a_chat(last: Last) -> None:
+def test_an_agents_inactivity_and_a_wait_never_end_a_chat(last: Last) -> None:
     assert since(last, None) is None
     found = at(100_000, warned(2, 880), last)
     assert found == Check(START + seconds(100_600)), "nothing can be due before somebody has spoken and been silent"
@@ -171,7 +171,7 @@ def test_the_end_is_asked_for_again_less_and_less_often() -> None:
 @pytest.mark.parametrize(
     ("last", "stayed"), [(GOT_AGENT, 400), (Last(Party.AGENT, Cause.ASSIGNED, START + seconds(400)), None)]
 )
-def test_a_silence_that_began_later_begins_with_the_first_warning(last: Last, stayed: float | None) -> None:
+def test_an_inactivity_that_began_later_begins_with_the_first_warning(last: Last, stayed: float | None) -> None:
     found = at(1_000, warned(2, 880), last, stayed)
     assert (found.step, found.inactivity) == (Step.WARNED_1, warned(1, 1_000, 1_300, 400))
 
@@ -186,7 +186,7 @@ def test_a_warning_that_comes_late_gives_all_the_time_it_promises() -> None:
     assert at(890, warned(1, 885)).inactivity == warned(2, 890, 1_008)
 
 
-def test_nobody_is_closed_by_what_could_not_be_looked_at() -> None:
+def test_no_chat_is_closed_while_it_could_not_be_read() -> None:
     back = at(5_000, warned(2, 800))
     assert (back.step, back.new) == (Step.WARNED_2, False)
     assert back.inactivity == warned(2, 5_000, 5_118)
@@ -265,7 +265,7 @@ DEEDS = st.one_of(
     deeds=st.lists(DEEDS, max_size=15),
     lag=st.floats(0, 1),
 )
-def test_whatever_happens_nobody_is_closed_unheard_and_the_silent_are_closed(
+def test_whatever_happens_no_active_citizen_is_closed_and_inactive_ones_are(
     limit: float, deeds: list[tuple[str, int]], lag: float
 ) -> None:
     chat = Conversation(times(limit))

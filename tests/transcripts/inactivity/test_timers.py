@@ -99,7 +99,7 @@ async def post(vhost_url: str, database: Database, store: Store) -> AsyncIterato
         yield made
 
 
-async def test_a_silent_citizen_is_warned_twice_and_then_the_end_is_asked_for(post: Post, ear: Ear) -> None:
+async def test_an_inactive_citizen_is_warned_twice_and_then_the_end_is_requested(post: Post, ear: Ear) -> None:
     before, chat = counted(), await post.begin()
     await post.look(599)
     await post.look(600.5)
@@ -121,7 +121,7 @@ async def test_a_silent_citizen_is_warned_twice_and_then_the_end_is_asked_for(po
     assert (first.since, first.closes_at) == (OPENED_AT, OPENED_AT + timedelta(seconds=900))
 
 
-async def test_the_agents_silence_a_wait_and_an_end_are_left_alone(post: Post, ear: Ear) -> None:
+async def test_the_agents_inactivity_a_wait_and_an_end_are_left_alone(post: Post, ear: Ear) -> None:
     answered, waiting, late, over, asked = [await post.begin() for _ in range(5)]
     await post.add(answered, 2, 10, Party.CITIZEN)
     await post.add(asked, 2, 10, Party.CITIZEN)
@@ -159,7 +159,7 @@ async def test_who_stays_has_all_the_time_again(post: Post, ear: Ear) -> None:
     assert not await post.store.stay(new_id(), OPENED_AT), "nobody there"
 
 
-async def test_one_that_dies_between_telling_and_marking_loses_nothing(
+async def test_a_replica_that_dies_between_publishing_and_marking_loses_nothing(
     post: Post, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = await post.begin()
@@ -197,7 +197,7 @@ async def look_on(post: Post, begin: int, end: int) -> None:
         await post.look(after)
 
 
-async def test_nothing_is_told_before_it_was_marked_by_one_that_overtook(post: Post, ear: Ear) -> None:
+async def test_nothing_is_published_that_another_replica_has_marked_later(post: Post, ear: Ear) -> None:
     """A new agent while a look is under way: the look's mark does not take the new time away."""
     chat = await post.begin()
     (seen,) = await post.store.due_chats(OPENED_AT + timedelta(seconds=700), 10)
@@ -256,7 +256,7 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
     return made
 
 
-async def test_the_whole_service_warns_hears_who_stays_and_ends(
+async def test_the_whole_service_warns_handles_an_answer_and_ends(
     ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], store: Store, passing: Time
 ) -> None:
     """With a limit of 90 s the warnings come 30 s and 12 s before the end."""
@@ -285,7 +285,7 @@ async def test_the_whole_service_warns_hears_who_stays_and_ends(
         await until_left(store)
 
 
-async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
+async def test_no_chat_is_closed_while_an_answer_waits_in_the_queue(
     ear: Ear,
     vhost_url: str,
     make_settings: Callable[..., Settings],

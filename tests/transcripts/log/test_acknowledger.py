@@ -89,7 +89,9 @@ async def test_what_has_failed_is_requeued_and_does_not_count_as_handled(
     assert [delivery.tag for delivery in handled] == [2]
 
 
-async def test_a_lost_channel_settles_nothing_and_breaks_nothing(acknowledger: Acknowledger, channel: Channel) -> None:
+async def test_a_lost_channel_acknowledges_nothing_and_breaks_nothing(
+    acknowledger: Acknowledger, channel: Channel
+) -> None:
     await acknowledger.complete([channel.delivery(1)], at_once=False)
     channel.lost = True
     assert await acknowledger.complete([channel.delivery(2, POISON)], at_once=False) == []

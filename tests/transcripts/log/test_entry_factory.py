@@ -48,7 +48,7 @@ def test_what_is_said_keeps_its_id_its_sender_and_its_time() -> None:
     )
 
 
-def test_a_state_is_told_in_the_language_of_the_chat_after_the_question() -> None:
+def test_a_state_has_an_entry_in_the_language_of_the_chat_after_the_question() -> None:
     new = state_entry(state(CHAT, 2, Cause.ASSIGNED, agent="an"), KNOWN)
     assert (new.event, new.after, new.reason) == (Cause.ASSIGNED, 2, None)
     assert new.text != state_entry(state(CHAT, 2, Cause.ASSIGNED, agent="an"), dutch()).text
@@ -59,7 +59,7 @@ def dutch() -> Chat:
     return dataclasses.replace(KNOWN, locale="nl")
 
 
-def test_the_same_state_told_again_is_the_same_entry_and_the_next_turn_is_not() -> None:
+def test_the_same_state_again_is_the_same_entry_and_the_next_attempt_is_not() -> None:
     one = state(CHAT, 2, Cause.ASSIGNED, turn=1, agent="an")
     again = state(CHAT, 5, Cause.ASSIGNED, turn=1, agent="an")
     assert (
@@ -88,7 +88,7 @@ def test_the_end_of_a_chat_that_never_opened_is_written_nowhere() -> None:
     assert not never_opened(closed())
 
 
-def test_silence_counts_from_an_assignment_and_is_not_put_off_by_hearing_it_again() -> None:
+def test_inactivity_counts_from_an_assignment_and_is_not_postponed_by_a_repetition() -> None:
     assigned = state(CHAT, 2, Cause.ASSIGNED, agent="an")
     watched = dataclasses.replace(KNOWN, watched=True)
     assert starts_inactivity(assigned, KNOWN)

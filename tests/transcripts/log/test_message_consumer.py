@@ -133,7 +133,7 @@ async def test_of_two_replicas_one_writes_and_the_other_takes_over(
         await until(lambda: {e.seq for e in ear.stored(chat)} == set(range(1, seqs + 1)), "all of them, some twice")
 
 
-async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outage_is_waited_out_in_place(start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = new_id()
     async with start() as bench:
         real, failures = bench.store.insert, 4
@@ -151,7 +151,7 @@ async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypa
         assert await ear.waiting("transcripts.dead-letters") == 0
 
 
-async def test_after_a_long_bad_day_the_channel_is_closed_until_a_probe_succeeds(
+async def test_after_a_long_outage_the_channel_is_closed_until_a_probe_succeeds(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "PROBE_INTERVAL", 0.05)
@@ -252,7 +252,7 @@ def told_of(ear: Ear, chat: str) -> set[str]:
     return {e.id for e in ear.stored(chat)}
 
 
-async def test_what_comes_together_is_stored_and_told_as_if_each_had_come_alone(start: Start, ear: Ear) -> None:
+async def test_a_batch_is_stored_and_published_as_if_each_message_had_come_alone(start: Start, ear: Ear) -> None:
     chats = [new_id() for _ in range(20)]
     events = [posted(chats[n % 20]) for n in range(60)]
     async with start(together=True) as bench:
@@ -322,7 +322,7 @@ async def test_one_that_hurts_is_requeued_with_its_delivery_and_its_neighbours_a
         assert len(await bench.store.entries(other)) == 3
 
 
-async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowledged_before(
+async def test_one_batch_is_published_while_the_next_is_stored_and_neither_is_acknowledged_before(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = new_id()
@@ -352,7 +352,7 @@ async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowl
         await settled(bench, ear)
 
 
-async def test_what_cannot_be_told_hurts_one_message_alone(
+async def test_an_event_that_cannot_be_published_fails_one_message_alone(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(message_consumer, "FIRST_DELAY", 0.05)

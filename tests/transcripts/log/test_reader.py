@@ -34,7 +34,7 @@ async def test_a_page_has_what_comes_after_and_knows_the_end(store: Store) -> No
     assert (beyond.entries, beyond.last_seq) == ([], 3)
 
 
-async def test_what_was_heard_of_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_entry_that_the_request_names_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     chat_id, looks, real = new_id(), 0, store.grown
 
     async def grown(after: Mapping[str, int]) -> dict[str, int]:

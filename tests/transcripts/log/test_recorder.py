@@ -27,7 +27,7 @@ from tests.transcripts.conftest import (
 )
 
 
-async def test_a_conversation_is_stored_and_told_in_order(start: Start, ear: Ear) -> None:
+async def test_a_conversation_is_stored_and_published_in_order(start: Start, ear: Ear) -> None:
     chat = new_id()
     async with start() as bench:
         await ear.put(
@@ -54,9 +54,7 @@ async def test_a_conversation_is_stored_and_told_in_order(start: Start, ear: Ear
         assert await ear.waiting() == 0
 
 
-async def test_the_chat_says_that_one_is_connected_when_a_person_has_accepted_it_and_says_it_once(
-    start: Start, ear: Ear
-) -> None:
+async def test_the_log_has_the_connection_when_an_agent_has_accepted_and_has_it_once(start: Start, ear: Ear) -> None:
     chat = new_id()
     offered = state(chat, 2, Cause.ASSIGNED, agent="bert", accepted=False)
     accepted = state(chat, 3, Cause.ASSIGNED, agent="bert", accepted=True)
@@ -104,7 +102,9 @@ async def test_a_first_message_waits_until_its_chat_is_known_and_is_introduced_t
         assert [e.event for e in await bench.store.entries(chat)] == [Cause.OPENED, Cause.ASSIGNED, None]
 
 
-async def test_silence_counts_also_when_the_message_that_accepts_comes_before_the_state(start: Start, ear: Ear) -> None:
+async def test_inactivity_counts_also_when_the_message_that_accepts_comes_before_the_state(
+    start: Start, ear: Ear
+) -> None:
     chat = new_id()
     async with start() as bench:
         await ear.put(opened_event(chat, None), state(chat, 2, Cause.ASSIGNED, agent="bert", accepted=False))
@@ -131,7 +131,7 @@ async def test_who_lost_the_chat_before_accepting_it_says_nothing_in_it_any_more
         assert [e.event for e in await bench.store.entries(chat)] == [Cause.OPENED, Cause.AGENT_LEFT]
 
 
-async def test_what_was_said_in_time_is_answered_again_when_the_turn_is_over(start: Start, ear: Ear) -> None:
+async def test_a_message_that_was_in_time_is_answered_again_when_the_attempt_is_over(start: Start, ear: Ear) -> None:
     chat = new_id()
     first = posted(chat, sender="bert", turn=1)
     late = posted(chat, sender="bert", turn=1)
@@ -217,7 +217,7 @@ async def test_why_a_chat_went_elsewhere_is_said_in_true_words(start: Start, ear
     assert [e.text for e in told if e.event is Cause.TRANSFERRED] == texts
 
 
-async def test_silence_counts_from_when_an_agent_has_the_chat_and_costs_messages_nothing(
+async def test_inactivity_counts_from_when_an_agent_has_the_chat_and_costs_messages_nothing(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat, far = new_id(), OPENED_AT + timedelta(days=3_650)
@@ -250,7 +250,7 @@ async def test_silence_counts_from_when_an_agent_has_the_chat_and_costs_messages
         assert await ear.waiting() == 0
 
 
-async def test_an_agent_who_is_told_again_does_not_put_off_the_look(start: Start, ear: Ear) -> None:
+async def test_a_repeated_assignment_does_not_postpone_the_check(start: Start, ear: Ear) -> None:
     chat, far = new_id(), OPENED_AT + timedelta(days=3_650)
     async with start() as bench:
         await ear.put(opened_event(chat, None), state(chat, 2, Cause.ASSIGNED, agent="bert"))
@@ -269,7 +269,7 @@ async def test_an_agent_who_is_told_again_does_not_put_off_the_look(start: Start
             assert await bench.store.due_chats(far, 10) == [], "what is over is not looked at"
 
 
-async def test_a_state_told_again_costs_nothing_and_is_stored_once(
+async def test_a_repeated_state_costs_nothing_and_is_stored_once(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = new_id()

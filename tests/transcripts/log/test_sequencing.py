@@ -74,7 +74,7 @@ def test_nothing_is_added_after_the_seal_before_the_opening_or_beyond_the_limit(
     assert barred(seal(), Tail(5), 5) is None
 
 
-def test_a_repeat_is_told_again_to_its_sender_alone() -> None:
+def test_a_repeat_is_published_again_to_its_sender_alone() -> None:
     there = message("1").entry(4, NOW)
     assert repeat(message("1"), there) == Stored(there, repeated=True)
     assert repeat(message("1", sender="agent"), there) == Refused(RefusalCode.INVALID)

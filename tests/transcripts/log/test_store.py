@@ -13,7 +13,7 @@ from services.transcripts.log.store import Store
 from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, opened_event, seal_entry
 
 
-async def test_a_taken_place_and_a_known_id_are_told_by_their_positions(store: Store) -> None:
+async def test_a_taken_number_and_a_known_id_are_returned_by_their_positions(store: Store) -> None:
     one, other = new_id(), new_id()
     assert await store.insert([entry(one, 1), entry(other, 1)]) == set()
     taken = await store.insert([entry(one, 1, id="another"), entry(other, 2)])
@@ -54,7 +54,7 @@ async def test_a_tail_that_is_no_longer_there_is_not_relied_upon(database: Datab
     assert await store.tails([chat_id]) == {chat_id: Tail()}
 
 
-async def test_how_a_log_ends_is_told_at_every_length(database: Database, store: Store) -> None:
+async def test_the_end_of_a_log_is_found_at_every_length(database: Database, store: Store) -> None:
     """The same by one who has followed it as by one who reads it for the first time."""
     chat_id = new_id()
     assert await store.last(chat_id) is None
@@ -72,7 +72,7 @@ async def test_how_a_log_ends_is_told_at_every_length(database: Database, store:
             assert await reader.last(chat_id) == Last(party, event, OPENED_AT)
 
 
-async def test_only_chats_that_go_on_are_told(store: Store) -> None:
+async def test_only_chats_that_go_on_are_returned(store: Store) -> None:
     chat_id, other = new_id(), new_id()
     for one in (entry(chat_id, 1), entry(chat_id, 2), entry(other, 1)):
         await store.insert([one])

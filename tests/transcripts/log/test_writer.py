@@ -85,7 +85,7 @@ async def test_a_chats_entries_share_a_round_and_a_repeat_among_them_stops_none(
     assert sum(isinstance(o, Stored) and o.repeated for o in outcomes) == 3
 
 
-async def test_nothing_of_a_run_is_stored_behind_a_place_that_another_took(store: Store, database: Database) -> None:
+async def test_nothing_of_a_run_is_stored_behind_a_number_that_another_took(store: Store, database: Database) -> None:
     chat, other = new_id(), new_id()
     writer = Writer(store, LIMIT)
     await store_all(writer, [*opening_entries(opened_event(chat)), *opening_entries(opened_event(other))])
@@ -154,7 +154,7 @@ async def test_a_chat_without_a_log_is_unknown_until_it_is_opened_elsewhere(stor
     assert isinstance((await store_all(writer, [text(chat, "citizen", 1)]))[0], Stored)
 
 
-async def test_beyond_the_limit_people_are_refused_but_the_chat_can_end(store: Store) -> None:
+async def test_beyond_the_limit_participants_are_refused_but_the_chat_can_end(store: Store) -> None:
     chat = new_id()
     await begun(store, chat)
     outcomes = await store_all(Writer(store, 3), [*(text(chat, "citizen", n) for n in range(4)), seal(chat)])

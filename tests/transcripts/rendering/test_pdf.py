@@ -130,7 +130,7 @@ def flat(outline: list[Any]) -> list[Any]:
     return [x for o in outline for x in (flat(o) if isinstance(o, list) else [o])]
 
 
-async def test_whatever_people_write_is_text_and_never_breaks_the_standard(press: PdfPress) -> None:
+async def test_whatever_participants_write_is_text_and_never_breaks_the_standard(press: PdfPress) -> None:
     entries = [entry(CHAT, n, text=t, name=t[:40] or None) for n, t in enumerate(WRITTEN, 1)]
     reader, text = read(await press.make(conversation(entries), ZONE))
     assert is_archival(reader)
@@ -247,7 +247,7 @@ async def test_five_hundred_messages_leave_the_event_loop_alone(press: PdfPress)
     assert all(f"Bericht {n}\n" in text for n in (1, 250, 500))
 
 
-async def test_too_many_at_once_are_told_so(monkeypatch: pytest.MonkeyPatch, gate: asyncio.Event) -> None:
+async def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch, gate: asyncio.Event) -> None:
     monkeypatch.setattr(pdf, "MAX_WAITING", 3)
     press, places = PdfPress(), pdf.AT_A_TIME + 3
     chats = [conversation([entry(CHAT, 1)], chat_id=f"chat-{n}") for n in range(places + 4)]
@@ -282,7 +282,7 @@ async def test_of_one_chat_one_is_made_at_a_time_and_who_asks_for_the_same_gets_
     assert "b" in read(answers[-1])[1]
 
 
-async def test_who_goes_away_spoils_it_for_nobody_else(press: PdfPress) -> None:
+async def test_a_reader_who_disconnects_affects_no_other(press: PdfPress) -> None:
     t = saying(["a"])
     gone = asyncio.create_task(press.make(t, ZONE))
     await until(lambda: press.workers.under_way == 1, "the work to begin")

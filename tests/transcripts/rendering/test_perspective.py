@@ -42,7 +42,7 @@ def test_everything_that_can_happen_has_words_for_the_office_and_never_those_for
     assert len(seen) >= 12, "no two events with the same words but where a detail says nothing more"
 
 
-def test_who_did_it_is_named_and_a_conversation_of_a_former_version_is_told_too() -> None:
+def test_the_actor_is_named_and_a_conversation_of_a_former_version_is_rendered_too() -> None:
     assert event_text(happened(Cause.CLOSED, CloseReason.CITIZEN), "nl") == "De burger heeft het gesprek beëindigd."
     assert event_text(happened(Cause.CLOSED, CloseReason.AGENT, agent="Karel"), "nl").startswith("Karel heeft")
     assert event_text(happened(Cause.ASSIGNED), "en") == "A member of staff accepted the conversation."
@@ -67,6 +67,6 @@ def test_a_download_for_the_office_speaks_to_it_and_one_for_the_citizen_as_befor
     assert replace(ours, entries=entries, locale="fr", department_name="Primes") == theirs
 
 
-def test_what_people_said_stays_as_they_said_it() -> None:
+def test_what_participants_wrote_stays_as_they_wrote_it() -> None:
     said = entry("c", 1, Party.AGENT, "U hebt het gesprek beëindigd.")
     assert for_office(said, "nl") == said

@@ -47,7 +47,7 @@ def test_the_languages_differ() -> None:
     assert len({event_text(locale, Cause.OPENED) for locale in LOCALES}) == len(LOCALES)
 
 
-def test_an_agent_without_a_name_is_somebody_all_the_same() -> None:
+def test_an_agent_without_a_name_has_a_general_name() -> None:
     assert event_text("nl", Cause.ASSIGNED) == "U bent nu verbonden met een medewerker."
 
 

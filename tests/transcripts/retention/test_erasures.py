@@ -64,7 +64,7 @@ async def test_open_recent_and_unknown_chats_are_not_erased(archive: Archive) ->
     assert await archive.erasures.erased([open_, recent]) == set()
 
 
-async def test_a_hold_keeps_a_chat_until_it_is_lifted_or_ends(archive: Archive) -> None:
+async def test_a_legal_hold_keeps_a_chat_until_it_is_lifted_or_ends(archive: Archive) -> None:
     chat, erasures = await archive.chat(), archive.erasures
     set_ = await erasures.hold(hold(chat), NOW)
     assert set_ is not None
@@ -92,7 +92,7 @@ async def test_a_left_question_without_a_chat_is_erased_and_held_by_its_number(a
 
 
 @pytest.mark.parametrize("kind", ["chat", "question without a chat"])
-async def test_of_a_hold_and_an_erasure_at_once_one_succeeds(archive: Archive, kind: str) -> None:
+async def test_of_a_legal_hold_and_an_erasure_at_once_one_succeeds(archive: Archive, kind: str) -> None:
     for _ in range(20):
         number = new_id()
         if kind == "chat":
