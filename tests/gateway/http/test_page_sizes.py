@@ -29,7 +29,7 @@ LATER = {
     "privacy": ("privacy-notice", 3_000),
     "form": ("start-form", 4_500),
     "name": ("name-card", 2_500),
-    "settings": ("settings", 6_500),
+    "settings": ("settings", 7_500),
 }
 """What comes later: the folder of its texts, its module, and the most bytes that it may add."""
 

@@ -309,6 +309,8 @@ interface ChatRecord {
 
 /** What the browser keeps, by name. */
 interface Store {
+  /** Of the names in the browser's storage; a page of an earlier version does not tell it. */
+  prefix?: string;
   read(name: string): any;
   write(name: string, value: any): void;
   /** The messages of a chat without a receipt, in order. */

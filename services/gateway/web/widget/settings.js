@@ -3,6 +3,7 @@ import { loadPart } from "./load-part.js";
 import { notifier } from "./notifications.js";
 import { chime, notifyState } from "../shared/attention.js";
 import { h, icon, rootOf, setAttribute, setText } from "../shared/dom.js";
+import { isShared, setShared, shareWithTabs } from "./shared-computer.js";
 
 const SLIDERS = "M4 7h9 M17 7h3 M15 4.5v5 M4 17h3 M11 17h9 M9 14.5v5";
 const LOOKS = `
@@ -19,7 +20,8 @@ const LOOKS = `
  * @param {WidgetPart} view
  */
 export async function settings(view) {
-  const { store, element } = view;
+  const { store, session, element } = view;
+  const { prefix } = store;
   const dialog = /** @type {HTMLDialogElement} */ (element.closest("dialog"));
   const host = /** @type {ChatElement} */ (rootOf(element).host);
   const t = await loadPart(element, "settings", LOOKS);
@@ -35,6 +37,11 @@ export async function settings(view) {
   };
   const rings = choice("sound", "set-sound", (on) => void sound.set(on).then(() => sound.play("message")));
   const notes = choice("notify", "set-notify", setNotify);
+  const computer = choice("shared", "set-shared", (on) => {
+    setShared(prefix ?? "", on);
+    share?.();
+    refresh();
+  });
   const open = h(
     "button",
     {
@@ -54,6 +61,7 @@ export async function settings(view) {
     { class: "choice settings", id: "settings", role: "group", "aria-label": t("settings"), hidden: true },
     "AudioContext" in window && rings.label,
     notifyState() !== "missing" && notes.label,
+    prefix && isShared(prefix) !== null && computer.label,
     words,
   );
   const tell = notifier({ ...view, t, host, dialog, wants: () => ({ sound, notify: notifies() }) });
@@ -61,6 +69,7 @@ export async function settings(view) {
   element.querySelector(".status")?.after(box);
   box.addEventListener("keydown", escape);
   open.addEventListener("keydown", escape);
+  const share = prefix ? shareWithTabs(store, prefix, signal, refresh) : null;
   addEventListener("storage", refresh, { signal }); // another tab set it
   refresh();
 
@@ -68,6 +77,8 @@ export async function settings(view) {
     sound.on = store.read("sound") === true;
     rings.box.checked = sound.on;
     notes.box.checked = notifies();
+    computer.box.checked = Boolean(prefix && isShared(prefix));
+    setText(words, computer.box.checked ? t("sharedHint") : "");
   }
 
   /** @param {boolean} on */
@@ -100,6 +111,7 @@ export async function settings(view) {
 
   return (/** @type {Conversation | undefined} */ chat) => {
     tell(chat);
+    if (chat?.closed && computer.box.checked && !session.untold()) store.clear(); // nothing stays for whoever comes next
     if (chat && !chat.closed) return;
     const held = rootOf(open).activeElement === open;
     show(false);

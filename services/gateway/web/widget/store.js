@@ -1,14 +1,14 @@
 // What the browser keeps of a chat.
 import { isFile } from "../shared/conversation.js";
 
-const OF_A_CHAT = /^(chat|draft|press|start|p:.*)$/; // the rest is of the browser: its id and what the citizen has set
+export const OF_A_CHAT = /^(chat|draft|press|start|p:.*)$/; // the rest is of the browser: its id and what the citizen has set
 
 /** @param {any} item */
 const isPending = ({ id, text, attachment, file }) =>
   typeof id === "string" && (typeof text === "string" || (typeof attachment === "string" && isFile(file)));
 
 /**
- * Named JSON values in localStorage, or in memory; `null` takes one away. `clear` takes away what is of a chat.
+ * Named JSON values in localStorage, or in memory; on a shared computer those of a chat in sessionStorage. `null` takes one away. `clear` takes away what is of a chat.
  *
  * @param {string} prefix
  */
@@ -23,20 +23,22 @@ export function createStore(prefix) {
     }
   };
   /** @param {string} name */
-  const read = (name) => memory.get(name) ?? attempt(() => JSON.parse(localStorage.getItem(prefix + name) ?? "null"), null);
+  const area = (name) => (OF_A_CHAT.test(name) && localStorage.getItem(`${prefix}shared`) ? sessionStorage : localStorage);
+  /** @param {string} name */
+  const read = (name) => memory.get(name) ?? attempt(() => JSON.parse(area(name).getItem(prefix + name) ?? "null"), null);
   /** @param {string} name @param {unknown} value */
   const write = (name, value) => {
     memory.delete(name);
     const kept = attempt(() => {
-      if (value === null) localStorage.removeItem(prefix + name);
-      else localStorage.setItem(prefix + name, JSON.stringify(value));
+      if (value === null) area(name).removeItem(prefix + name);
+      else area(name).setItem(prefix + name, JSON.stringify(value));
       return true;
     });
     if (!kept && value !== null) memory.set(name, value);
   };
   const names = () => {
     /** @type {string[]} */
-    const all = attempt(() => Object.keys(localStorage), []);
+    const all = attempt(() => Object.keys(area("chat")), []);
     const keys = all.filter((key) => key.startsWith(prefix));
     return [...keys.map((key) => key.slice(prefix.length)), ...memory.keys()];
   };
@@ -49,6 +51,7 @@ export function createStore(prefix) {
       .filter((item) => item?.chat === chatId && isPending(item))
       .sort((a, b) => a.since - b.since || a.n - b.n);
   return {
+    prefix,
     read,
     write,
     waiting,

@@ -92,6 +92,8 @@ class EloketChat extends HTMLElement {
   explaining = null;
   /** @type {Promise<{tell(): void}> | null} */
   notice = null; // of the department (notice.js)
+  /** @type {Promise<unknown> | null} */
+  asked = null;
   /** @type {(() => void) | undefined} */
   onbutton;
 
@@ -162,7 +164,7 @@ class EloketChat extends HTMLElement {
     clearTimeout(this.again);
     this.panel?.then((panel) => panel?.dispose());
     this.blue?.dispose();
-    this.panel = this.launcher = this.frame = this.looks = this.dot = this.blue = this.explaining = this.notice = null;
+    this.panel = this.launcher = this.frame = this.looks = this.dot = this.blue = this.explaining = this.notice = this.asked = null;
   }
 
   /**
@@ -227,10 +229,13 @@ class EloketChat extends HTMLElement {
     if (this.panel || !this.frame) return;
     try {
       const name = `${PREFIX}chat`;
-      const kept = localStorage.getItem(name);
+      const shared = localStorage.getItem(`${PREFIX}shared`);
+      const area = shared ? sessionStorage : localStorage;
+      const kept = area.getItem(name);
+      if (kept === null && shared) this.asked ??= load("loket-chat/shared-computer").then(({ askTabs }) => askTabs(this, PREFIX));
       if (kept === null) return;
       if (asRecord(parsed(kept))) this.load().then((panel) => panel?.restore());
-      else localStorage.removeItem(name);
+      else area.removeItem(name);
     } catch {
       // nothing is kept here
     }
