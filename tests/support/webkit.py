@@ -9,13 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from selenium.common import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.remote.client_config import ClientConfig
+from selenium.webdriver.remote.file_detector import UselessFileDetector
+from selenium.webdriver.remote.remote_connection import RemoteConnection
+from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
-from selenium.webdriver.webkitgtk.webdriver import WebDriver
+from urllib3.exceptions import HTTPError
 
 from deploy.local.apt import minibrowser
 from tests.support.engines import WAIT
+from tests.support.servers import START_SECONDS
 
 SCREEN = "1400x1000x24"  # wider and higher than a window of the tests
 THEME = "* { min-width: 0; min-height: 0; margin: 0; padding: 0; border-width: 0; }"
@@ -33,6 +39,7 @@ class WebKit:
         self.downloads = downloads
         self._driver = driver
         self._window = driver.current_window_handle
+        driver.file_detector = UselessFileDetector()  # the browser reads the file where it is
         driver.set_script_timeout(WAIT)
         driver.set_page_load_timeout(WAIT)
 
@@ -108,15 +115,18 @@ def running_webkit(home: Path) -> Iterator[WebKit]:
         options = Options()
         options.binary_location = str(browser)
         options.add_argument("--automation")
-        driver = WebDriver(options=options, service=service)
+        service.start()
         try:
-            yield WebKit(driver, downloads)
+            server = ClientConfig(remote_server_addr=service.service_url, timeout=int(START_SECONDS))
+            driver = WebDriver(command_executor=RemoteConnection(client_config=server), options=options)
+            try:
+                yield WebKit(driver, downloads)
+            finally:
+                with contextlib.suppress(WebDriverException, HTTPError):  # it may be gone
+                    driver.quit()
         finally:
-            group = service.process.pid
-            with contextlib.suppress(Exception):  # it may be gone
-                driver.quit()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
+            os.killpg(service.process.pid, signal.SIGKILL)
+            service.stop()
 
 
 @contextlib.contextmanager
