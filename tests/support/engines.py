@@ -5,9 +5,13 @@ the press, as it would a person's.
 """
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
+import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -205,6 +209,30 @@ class Page:
     async def fresh(self) -> None:
         """Begin anew, as somebody who was never here."""
         await asyncio.to_thread(self.engine.fresh, self.base)
+
+
+@contextlib.contextmanager
+def running_program(
+    command: Sequence[str], log: Path, variables: Mapping[str, str], handed: Sequence[int] = ()
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program while the context is open; at the end it is killed with all that it has started.
+
+    Args:
+        command: The program and its arguments.
+        log: The file for what it prints.
+        variables: Environment variables beside those of this process.
+        handed: Open files that it gets, by their numbers.
+    """
+    with log.open("wb") as output:
+        environment = {**os.environ, **variables}
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env=environment, pass_fds=handed, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 async def eventually(condition: Callable[[], bool], what: str) -> None:

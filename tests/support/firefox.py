@@ -7,16 +7,14 @@ too, but with a command that Firefox ESR 153 does not have (`emulation.setMediaF
 import base64
 import contextlib
 import json
-import os
 import re
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from selenium.webdriver.remote.websocket_connection import WebSocketConnection
 
+from tests.support.engines import running_program
 from tests.support.servers import START_SECONDS, wait_for
 
 PREFERENCES: dict[str, bool | int | str] = {
@@ -145,10 +143,7 @@ def running_firefox(home: Path) -> Iterator[Firefox]:
     command = ["firefox-esr", "--headless", "--no-remote", "--profile", str(profile)]
     command += ["--remote-debugging-port=0", "--remote-allow-system-access"]
     log = home / "firefox.log"
-    with log.open("wb") as output:
-        environment = {**os.environ, "HOME": str(home), "MOZ_CRASHREPORTER_DISABLE": "1"}
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
-    try:
+    with running_program(command, log, {"HOME": str(home), "MOZ_CRASHREPORTER_DISABLE": "1"}) as process:
         wait_for(lambda: bool(ADDRESS.search(log.read_bytes())) or process.poll() is not None, "Firefox to listen")
         told = ADDRESS.search(log.read_bytes())
         assert told, log.read_text("utf-8", "replace")
@@ -158,6 +153,3 @@ def running_firefox(home: Path) -> Iterator[Firefox]:
             yield firefox
         finally:
             firefox.close()
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # nobody needs the profile again
-        process.wait()

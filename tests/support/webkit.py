@@ -3,31 +3,28 @@
 import base64
 import contextlib
 import os
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from selenium.common import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.remote.file_detector import UselessFileDetector
 from selenium.webdriver.remote.remote_connection import RemoteConnection
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.webkitgtk.options import Options
-from selenium.webdriver.webkitgtk.service import Service
-from urllib3.exceptions import HTTPError
 
+from deploy.local import ports
 from deploy.local.apt import minibrowser
-from tests.support.engines import WAIT
-from tests.support.servers import START_SECONDS
+from tests.support.engines import WAIT, running_program
+from tests.support.servers import START_SECONDS, wait_for
 
 SCREEN = "1400x1000x24"  # wider and higher than a window of the tests
 THEME = "* { min-width: 0; min-height: 0; margin: 0; padding: 0; border-width: 0; }"
 """The toolbar as narrow as it goes: else no window is as narrow as a phone."""
 SETTINGS = "[Settings]\ngtk-enable-animations=0\n"
 """Pages see it as `prefers-reduced-motion: reduce`."""
+ENVIRONMENT = {"GDK_BACKEND": "x11", "LANG": "C.UTF-8", "LIBGL_ALWAYS_SOFTWARE": "1", "NO_AT_BRIDGE": "1"}
 EMPTY = "/static/demo/icon.svg"
 """A page of the system without a script: nothing of it writes into the storage while that is emptied."""
 
@@ -105,40 +102,26 @@ def running_webkit(home: Path) -> Iterator[WebKit]:
         (home / "config" / toolkit / "settings.ini").write_text(SETTINGS, "utf-8")
         (home / "config" / toolkit / "gtk.css").write_text(THEME, "utf-8")
     folders = {f"XDG_{name.upper()}_HOME": str(home / name) for name in ("config", "cache", "data")}
-    with _display() as display:
-        environment = {**os.environ, **folders, "HOME": str(home), "DISPLAY": display, "GDK_BACKEND": "x11"}
-        service = Service(
-            env=environment | {"LANG": "C.UTF-8", "LIBGL_ALWAYS_SOFTWARE": "1", "NO_AT_BRIDGE": "1"},
-            log_output=str(home / "webkit.log"),
-            popen_kw={"start_new_session": True},
-        )
+    port = ports.pick()
+    command = ["WebKitWebDriver", f"--port={port}"]
+    with (
+        _display(home / "display.log") as display,
+        running_program(command, home / "webkit.log", ENVIRONMENT | folders | {"HOME": str(home), "DISPLAY": display}),
+    ):
+        wait_for(lambda: not ports.is_free(port), "WebKitGTK's driver to listen")
         options = Options()
         options.binary_location = str(browser)
         options.add_argument("--automation")
-        service.start()
-        try:
-            server = ClientConfig(remote_server_addr=service.service_url, timeout=int(START_SECONDS))
-            driver = WebDriver(command_executor=RemoteConnection(client_config=server), options=options)
-            try:
-                yield WebKit(driver, downloads)
-            finally:
-                with contextlib.suppress(WebDriverException, HTTPError):  # it may be gone
-                    driver.quit()
-        finally:
-            os.killpg(service.process.pid, signal.SIGKILL)
-            service.stop()
+        server = ClientConfig(remote_server_addr=f"http://127.0.0.1:{port}", timeout=int(START_SECONDS))
+        driver = WebDriver(command_executor=RemoteConnection(client_config=server), options=options)
+        yield WebKit(driver, downloads)
 
 
 @contextlib.contextmanager
-def _display() -> Iterator[str]:
-    """The name of a display that runs while the context is open."""
+def _display(log: Path) -> Iterator[str]:
+    """The name of a display that runs while the context is open: a free one, told when it can be used."""
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", SCREEN, "-nolisten", "tcp"]
-    process = subprocess.Popen(command, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(writing)
-    try:
-        with os.fdopen(reading) as told:
-            yield f":{told.readline().strip()}"  # it picks a free one, and tells it when it can be used
-    finally:
-        process.terminate()
-        process.wait()
+    with running_program(command, log, {}, [writing]), os.fdopen(reading) as told:
+        os.close(writing)
+        yield f":{told.readline().strip()}"
