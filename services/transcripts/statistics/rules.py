@@ -117,7 +117,7 @@ class Tally:
         self.served += group["served"]
         self.transferred += group["transferred"]
         for name in MEASURES:
-            self.times[name].update(value for value in group[name] if value is not None)
+            self.times[name].update(group[name])
         self.helped.update(answer for answer in group["helped"] if answer is not None)
         self.scores.update(score for score in group["scores"] if score is not None)
 

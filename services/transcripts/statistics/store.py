@@ -17,6 +17,7 @@ with the conversation.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -124,6 +125,8 @@ class Statistics:
     async def report(self, query: FiguresQuery, zone: ZoneInfo) -> FiguresReport:
         """Return the report. The database groups the rows by day of this time zone, department and agent.
 
+        Other work of this process goes on meanwhile, however large the report is.
+
         Raises:
             ExecutionTimeout: A search took longer than `LONGEST`.
         """
@@ -131,10 +134,11 @@ class Statistics:
         async for group in self._groups(self._chat_rows, "opened_at", query, zone, _CHAT_GROUP, self._agents):
             key = group["_id"]
             report.add_chats(date.fromisoformat(key["day"]), key["department"], key.get("agent_id"), group)
+            await asyncio.sleep(0)
         async for group in self._groups(self._question_rows, "at", query, zone, {"number": {"$sum": 1}}):
             key = group["_id"]
             report.add_questions(date.fromisoformat(key["day"]), key["department"], group["number"])
-        return report.result(zone.key)
+        return await asyncio.to_thread(report.result, zone.key)
 
     def _groups(
         self, rows: Any, member: str, query: FiguresQuery, zone: ZoneInfo, sums: Document, agents: bool = False
