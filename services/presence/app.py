@@ -62,6 +62,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     named = file.accounts
     passwords = Passwords()
     service = Service("presence", settings)
+    service.require_service_tokens()
     publisher = Publisher(settings.rabbitmq_url, "presence", settings.topology == "given")
     database = open_database(settings, "presence")
     stores = Stores(database)

@@ -50,6 +50,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     names = [d.id for d in departments.departments]
     begin_at_nothing(names)
     service = Service("routing", settings)
+    service.require_service_tokens()
     database = open_database(settings, "routing")
     store = Store(database, lambda chat: deadlines.stamped(chat, utcnow(), limits))
     publisher = Publisher(settings.rabbitmq_url, "routing", settings.topology == "given")

@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         ConfigurationError: The departments file is invalid.
     """
     service = Service("transcripts", settings)
+    service.require_service_tokens()
     departments = load_departments(settings.departments_file)
     database = open_database(settings, "transcripts")
     store, files, press = Store(database), Files(database), PdfPress(settings.pdf_fonts)

@@ -23,6 +23,7 @@ from services.common.config.departments import ConfigurationError
 from services.common.config.settings import EX_CONFIG, MIB, Settings, explain
 from services.common.http import problems
 from services.common.http.security_headers import HeadersOf, SecurityHeaders, data_headers
+from services.common.http.service_tokens import ServiceTokenRequired, caller_of
 from services.common.http.tokens import Actor, Keys
 from services.common.observability import process_metrics, tracing
 from services.common.observability.http_metrics import RequestMetrics
@@ -102,6 +103,10 @@ class Service:
 
             self.app.add_middleware(Requests, public=name == "gateway")
         self._routes()
+
+    def require_service_tokens(self) -> None:
+        """Answer only requests of other services, whatever the route does; probes and scrapes are answered too."""
+        self.app.add_middleware(ServiceTokenRequired, keys=self.keys)
 
     def background(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start `run` with the service. It must never return: when it ends, readiness and the process end too."""
@@ -240,18 +245,15 @@ class Service:
 
 
 def caller(request: Request) -> Actor | None:
-    """Return the participant for whom another service sends this request.
+    """Return the participant for whom another service sends this request, and continue its trace.
 
     Raises:
         Problem: 401 `unauthenticated` without a valid service token.
     """
     service: Service = request.app.state.service
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    known = service.keys.service_of(token) if scheme.lower() == "bearer" else None
-    if known is None:
-        raise problems.Problem(401, "unauthenticated", "This address is for the other services only.")
+    actor = caller_of(request.scope, service.keys)
     begin_trace(request.headers.get("traceparent"))
-    return known[1]
+    return actor
 
 
 def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -85,7 +85,7 @@ class Answer:
 async def walk(gateway: Gateway, client: aiohttp.ClientSession, **headers: str) -> list[Answer]:
     """The answer of every route, and what a gateway answers without one."""
     found = []
-    for method, route in [*routes_of(gateway.app), ("GET", "/nowhere"), ("PUT", "/api/chats"), ("OPTIONS", "/agent")]:
+    for method, route in [*routes_of(gateway.app), ("GET", "/nowhere"), ("PUT", "/api/chats"), ("TRACE", "/agent")]:
         if method == WEBSOCKET:
             continue
         path = route
@@ -183,6 +183,8 @@ async def test_answers_that_are_made_ahead_of_the_routes_have_them_too(
     origin = {"Origin": f"http://{gateway.address}", "Access-Control-Request-Method": "POST"}
     async with browser.options("/api/chats", headers=origin) as preflight:
         assert Answer("", preflight.status, preflight.headers, b"").wrong() == []
+    async with browser.request("TRACE", "/agent") as traced:
+        assert traced.status == 405
     async with browser.post("/api/chats", data=b" " * 70_000, headers={"Content-Type": "application/json"}) as large:
         assert large.status == 413
         assert Answer("", 413, large.headers, b"").wrong() == []
