@@ -112,6 +112,7 @@ def main(command: str) -> None:
         environment("run")
         do(python(), "-m", "services.docgen.openapi")
         do(python(), "-m", "services.docgen.settings")
+        do(python(), "-m", "services.docgen.role_matrix")
     else:
         refuse(f"there is no target {command!r}: `make help` lists them")
 

@@ -1,4 +1,4 @@
-"""Who may do what: every role on every route, over HTTP and websockets on a system of its own."""
+"""Who may do what: every cell of `services/docgen/role_matrix.py`, over HTTP and websockets on a system of its own."""
 
 import asyncio
 import contextlib
@@ -12,52 +12,29 @@ from typing import Any
 import aiohttp
 import pytest
 
+from services.common.http.tokens import Keys
+from services.docgen.role_matrix import FILE_BODY, FRAMES, NAMES, ROLES, ROUTES, Frame, Route
 from tests.presence.conftest import HASH
-from tests.support.clients import Agent, Citizen, Socket, citizen, http_client, new_id, pair, say, until_green
-from tests.support.servers import System, running_system
+from tests.support.clients import Agent, Citizen, Closed, Socket, citizen, http_client, new_id, pair, say, until_green
+from tests.support.servers import ROOT, System, running_system
 
 ACCOUNTS = "".join(
     f'[[accounts]]\nusername = "{name}"\nname = "{name.title()}"\ndepartments = ["premies"]\n'
     f'supervisor = {"true" if name == "petra" else "false"}\npassword_hash = "{HASH}"\n'
     for name in ("lien", "lotte", "petra")
 )
-ROLES = ("anonymous", "citizen A", "citizen B", "an", "bert", "lien", "sofie", "petra")
-# Chat A is of `algemeen` and with an; chat B of `premies` and with lien; question C was left in `premies`.
-# sofie and petra are supervisors of `algemeen` and of `premies`; bert and lotte took part in nothing.
-MATRIX: list[tuple[str, str, list[int]]] = [
-    ("POST", "/api/chats/{A}/attachments", [401, 201, 403, 201, 403, 403, 403, 403]),
-    ("GET", "/api/chats/{A}/attachments/{posted}", [401, 200, 403, 200, 403, 403, 200, 403]),
-    ("GET", "/api/chats/{A}/attachments/{citizens}", [401, 200, 403, 404, 403, 403, 404, 403]),
-    ("GET", "/api/chats/{A}/attachments/{agents}", [401, 404, 403, 200, 403, 403, 404, 403]),
-    ("GET", "/api/chats/{B}/attachments/{posted}", [401, 403, 404, 403, 403, 404, 403, 404]),
-    ("GET", "/api/chats/{A}/transcript?format=json", [401, 200, 403, 200, 403, 403, 200, 403]),
-    ("GET", "/api/chats/{A}/transcript?format=pdf", [401, 200, 403, 200, 403, 403, 200, 403]),
-    ("GET", "/api/chats/{B}/transcript?format=json", [401, 403, 200, 403, 403, 200, 403, 200]),
-    ("GET", "/api/chats/{A}/notes", [401, 403, 403, 200, 403, 403, 200, 403]),
-    ("GET", "/api/chats/{B}/notes", [401, 403, 403, 403, 403, 200, 403, 200]),
-    ("GET", "/api/chats/{none}/transcript", [401, 403, 403, 404, 404, 404, 404, 404]),
-    ("POST", "/api/chats/{A}/question", [401, 409, 403, 401, 401, 401, 401, 401]),
-    ("GET", "/api/questions", [401, 401, 401, 200, 200, 200, 200, 200]),
-    ("POST", "/api/questions/{none}/done", [401, 401, 401, 404, 404, 404, 404, 404]),
-    ("POST", "/api/questions/{none}/claim", [401, 401, 401, 404, 404, 404, 404, 404]),
-    ("DELETE", "/api/questions/{none}/claim", [401, 401, 401, 404, 404, 404, 404, 404]),
-    ("GET", "/api/assignments", [401, 401, 401, 403, 403, 403, 200, 200]),
-    ("GET", "/api/assignments?department=algemeen", [401, 401, 401, 403, 403, 403, 200, 403]),
-    ("GET", "/api/assignments?department=premies", [401, 401, 401, 403, 403, 403, 403, 200]),
-    ("GET", "/api/assignments?chat_id={A}", [401, 401, 401, 403, 403, 403, 200, 403]),
-    ("GET", "/api/assignments?chat_id={B}", [401, 401, 401, 403, 403, 403, 403, 200]),
-    ("GET", "/api/agent/reports?from=2026-11-01&until=2026-11-30", [401, 401, 401, 403, 403, 403, 200, 200]),
-    (
-        "GET",
-        "/api/agent/reports?from=2026-11-01&until=2026-11-30&department=premies&format=csv",
-        [401, 401, 401, 403, 403, 403, 403, 200],
-    ),
-    ("GET", "/api/agents?department=algemeen", [401, 401, 401, 200, 200, 200, 200, 200]),
-    ("GET", "/api/agent/me", [401, 401, 401, 200, 200, 200, 200, 200]),
-    # last, since they change something: of another department, then of the own one
-    ("POST", "/api/questions/{C}/claim", [401, 401, 401, 404, 404, 200, 404, 409]),
-    ("POST", "/api/questions/{C}/done", [401, 401, 401, 404, 404, 204, 404, 204]),
-]
+SECRET = "the secret of the system with two offices"
+PEOPLE = {
+    "agent": "an",
+    "colleague": "bert",
+    "other agent": "lien",
+    "supervisor": "sofie",
+    "other supervisor": "petra",
+}
+"""Chat A is of `algemeen` and with an; chat B of `premies` and with lien; question C was left in `premies`.
+
+sofie and petra are supervisors of `algemeen` and of `premies`; bert and lotte took part in nothing.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +42,12 @@ def offices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system with agents of two departments."""
     home: Path = tmp_path_factory.mktemp("offices")
     (home / "accounts.toml").write_text(ACCOUNTS)
-    with running_system(home, RATE_LIMITS="off", ACCOUNTS_FILE=str(home / "accounts.toml")) as running:
+    departments = (ROOT / "deploy" / "departments.toml").read_text(encoding="utf-8")
+    assert departments.count('id = "algemeen"\n') == 1
+    offered = departments.replace('id = "algemeen"\n', 'id = "algemeen"\nquestions = true\nanswer_within = 5\n')
+    (home / "departments.toml").write_text(offered, encoding="utf-8")
+    files = {f"{name.upper()}_FILE": str(home / f"{name}.toml") for name in ("accounts", "departments")}
+    with running_system(home, RATE_LIMITS="off", TOKEN_SECRET=SECRET, **files) as running:
         yield running
 
 
@@ -79,25 +61,75 @@ class Cast:
     ids: dict[str, str]
     sockets: dict[str, Socket]
 
-    async def ask(self, role: str, method: str, path: str) -> tuple[int, Any]:
-        url = self.base + path.format(**self.ids)
-        headers, body = {}, self._body(path)
-        if role in self.agents:
-            client, headers = self.agents[role].http, {"Origin": self.base}
-        else:
-            client = self.citizens["A"].http
-        if role.startswith("citizen"):
-            headers = self.citizens[role[-1]].bearer
-        async with client.request(method, url, headers=headers, **body) as answer:
-            return answer.status, await answer.read()
+    question_token: str = ""
 
-    @staticmethod
-    def _body(path: str) -> dict[str, Any]:
-        if path.endswith("/attachments"):
+    def bearer(self, role: str) -> str:
+        """The token that this role shows; empty: none."""
+        match role:
+            case "citizen":
+                return self.citizens["A"].token
+            case "other citizen":
+                return self.citizens["B"].token
+            case "asker":
+                return self.question_token
+            case "service":
+                return Keys(SECRET).service_token("gateway")
+        return ""
+
+    async def ask(self, role: str, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        """The status and the body of the answer; the names of ids in the path are replaced."""
+        url, person = self.base + path.format(**self.ids), PEOPLE.get(role, role)
+        if person in self.agents:
+            client, headers = self.agents[person].http, {"Origin": self.base}
+        else:
+            client, token = self.citizens["A"].http, self.bearer(role)
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+        given: dict[str, Any] = {"json": body} if body is not None else {}
+        if body == FILE_BODY:
             form = aiohttp.FormData()
             form.add_field("file", io.BytesIO(b"een regel\n"), filename="a.txt", content_type="text/plain")
-            return {"data": form}
-        return {"json": {"contact": "02 123", "text": "Wanneer?"}} if path.endswith("/question") else {}
+            given = {"data": form}
+        elif isinstance(body, bytes):
+            given = {"data": body}
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        async with client.request(method, url, headers=headers, allow_redirects=False, **given) as answer:
+            return answer.status, b"" if answer.content_type == "text/event-stream" else await answer.read()
+
+    async def connect(self, role: str, socket: str) -> Socket:
+        """A websocket of this role on which the hello was said, whatever the answer."""
+        person = PEOPLE.get(role, role)
+        client = self.agents[person].http if person in self.agents else self.citizens["A"].http
+        token = self.bearer(role)
+        headers = {"Origin": self.base} | ({"Authorization": f"Bearer {token}"} if token else {})
+        made = Socket(await client.ws_connect(f"{self.base}/ws/{socket}", headers=headers))
+        with contextlib.suppress(ConnectionError):
+            await made.send(**({"type": "hello", "token": token} if socket == "citizen" else {"type": "hello"}))
+        return made
+
+    async def send(self, role: str, row: Frame) -> int | str:
+        """What this role gets for this frame about chat A: the code of an error or of the close, `yes`, `own chat`."""
+        socket = await self.connect(role, row.socket)
+        try:
+            welcome = await socket.expect("welcome")
+            ids = {"id": new_id()} if row.frame["type"] in ("message", "note") else {}
+            await socket.send(**row.frame, **ids, chat_id=self.ids["A"])
+            if row.frame["type"] == "close" and (role == "agent" or row.socket == "citizen"):
+                await socket.expect("closed")
+                return "yes" if welcome.get("chat_id", self.ids["A"]) == self.ids["A"] else "own chat"
+            if row.frame["type"] == "transfer":
+                return str((await socket.expect("error"))["code"])
+            last = new_id()
+            named = {"chat_id": self.ids["none"]} if row.socket == "agent" else {}
+            await socket.send(type="message", id=last, text=f"van {role}", **named)
+            refused = ""
+            while (frame := await socket.expect_any("error", "message")).get("id") != last:
+                if frame["type"] == "error":
+                    refused = frame["code"]
+            return refused or ("own chat" if role == "other citizen" else "yes")
+        except Closed as closed:
+            return closed.code or 0
+        finally:
+            await socket.close()
 
 
 @contextlib.asynccontextmanager
@@ -127,8 +159,16 @@ async def cast(base: str) -> AsyncIterator[Cast]:
         with_an, _ = await pair(people["A"], agents["an"])
         ids = {name: someone.chat_id for name, someone in people.items()} | {"none": new_id()}
         made = Cast(base, agents, people, ids, {"A": with_an, "B": with_lien})
-        for name, role in (("posted", "citizen A"), ("citizens", "citizen A"), ("agents", "an")):
-            status, body = await made.ask(role, "POST", "/api/chats/{A}/attachments")
+        asked = {"department": "algemeen", "contact": "an@example.be", "text": "Wanneer?"}
+        status, body = await made.ask("nobody", "POST", "/api/questions", asked)
+        assert status == 201, body
+        question = json.loads(body)
+        ids["Q"], made.question_token = question["question_id"], question["token"]
+        status, body = await made.ask("asker", "POST", "/api/questions/{Q}/attachments", FILE_BODY)
+        assert status == 201, body
+        ids["asked"] = json.loads(body)["id"]
+        for name, role in (("posted", "citizen"), ("citizens", "citizen"), ("agents", "agent")):
+            status, body = await made.ask(role, "POST", "/api/chats/{A}/attachments", FILE_BODY)
             assert status == 201
             ids[name] = json.loads(body)["id"]
         id_ = new_id()
@@ -143,38 +183,55 @@ async def cast(base: str) -> AsyncIterator[Cast]:
                 await one.leave()
 
 
+def path_of(row: Route) -> str:
+    """The path and the query of a row, with the names of ids in braces."""
+    path = row.route
+    for parameter, name in {**NAMES, **row.names}.items():
+        value = name if parameter in ("department", "name:path") else f"{{{name}}}"
+        path = path.replace(f"{{{parameter}}}", value)
+    return f"{path}?{row.query}" if row.query else path
+
+
 async def test_every_role_on_every_route(offices: System) -> None:
     async with cast(offices.base_url) as people:
         wrong = []
-        for method, path, expected in MATRIX:
-            for role, status in zip(ROLES, expected, strict=True):
-                got, body = await people.ask(role, method, path)
+        for row in ROUTES:
+            path = path_of(row)
+            cells = [*zip(ROLES, row.cells, strict=True)]
+            if row.refused_first:
+                cells.sort(key=lambda cell: int(cell[1]) < 400)
+            for role, status in cells:
+                got, body = await people.ask(role, row.method, path, row.body)
                 if got != status:
-                    wrong.append(f"{method} {path} as {role}: {got} instead of {status}: {body[:200]!r}")
-                if role.startswith("citizen") or role == "anonymous":
+                    wrong.append(f"{row.method} {path} as {role}: {got} instead of {status}: {body[:200]!r}")
+                if PEOPLE.get(role, role) not in people.agents:
                     assert b"nota van an" not in body
         assert not wrong, "\n".join(wrong)
 
 
-async def test_frames_for_the_chat_of_another_are_not_yours(offices: System) -> None:
+async def test_every_role_with_every_frame(offices: System) -> None:
+    async with cast(offices.base_url) as people:
+        wrong = []
+        for row in FRAMES:
+            for role, expected in reversed([*zip(ROLES, row.cells, strict=True)]):
+                if (got := await people.send(role, row)) != expected:
+                    wrong.append(f"{row.frame['type']} on /ws/{row.socket} as {role}: {got} instead of {expected}")
+            if row == FRAMES[-2]:  # it has ended chat A
+                _, body = await people.ask("citizen", "GET", "/api/chats/{A}/transcript?format=json")
+                said = [message.get("text") for message in json.loads(body)["messages"]]
+                assert said.count("van citizen") > 0
+                assert "van other citizen" not in said, "another citizen wrote in this chat"
+                await pair(people.citizens["A"], people.agents["an"])
+                people.ids["A"] = people.citizens["A"].chat_id
+        assert not wrong, "\n".join(wrong)
+
+
+async def test_a_hello_that_names_the_chat_of_another_does_not_show_it(offices: System) -> None:
     async with cast(offices.base_url) as people:
         chat = people.ids["A"]
-        frames: list[dict[str, Any]] = [
-            {"type": "message", "id": new_id(), "text": "x"},
-            {"type": "note", "id": new_id(), "text": "x"},
-            {"type": "typing", "active": True},
-            {"type": "read", "seq": 1},
-            {"type": "transfer", "to": {"department": "premies"}},
-            {"type": "accept"},
-            {"type": "refuse"},
-            {"type": "close"},
-        ]
         for name in ("lien", "petra"):
             welcome = await people.agents[name].connect({chat: 0})
             assert chat not in [c["chat_id"] for c in welcome["chats"]]
-            for frame in frames:
-                await people.agents[name].socket.send(**frame, chat_id=chat)
-                assert (await people.agents[name].socket.expect("error"))["code"] == "not_yours", frame
 
 
 async def test_who_passed_a_chat_on_reads_it_up_to_then_and_a_question_is_read_by_who_claims_it(
@@ -194,12 +251,12 @@ async def test_who_passed_a_chat_on_reads_it_up_to_then_and_a_question_is_read_b
         await people.sockets["A"].expect("message", id=answer["id"])
         read = {
             name: [m.get("text") for m in json.loads((await people.ask(name, "GET", path))[1])["messages"]]
-            for name in ("an", "bert", "sofie", "citizen A")
+            for name in ("an", "bert", "sofie", "citizen")
         }
         assert "voor de overdracht" in read["an"]
         assert "na de overdracht" not in read["an"]
-        assert all("na de overdracht" in read[name] for name in ("bert", "sofie", "citizen A"))
-        assert (await people.ask("an", "POST", "/api/chats/{A}/attachments"))[0] == 403
+        assert all("na de overdracht" in read[name] for name in ("bert", "sofie", "citizen"))
+        assert (await people.ask("an", "POST", "/api/chats/{A}/attachments", FILE_BODY))[0] == 403
         notes = json.loads((await people.ask("bert", "GET", "/api/chats/{A}/notes"))[1])["notes"]
         assert [n["text"] for n in notes] == ["nota van an", "een nota"]
 
