@@ -80,7 +80,7 @@ def test_the_names_of_an_installation_are_in_every_object_that_has_them() -> Non
     objects = parse(city("chat-gent", PRODUCTION, **names))
     assert problems(objects) == []
     text = str(objects)
-    times = (5, 1, 2, 1, 1, 7, len(alert_names()) + len(alert_names("kubernetes.yaml")))
+    times = (6, 1, 2, 1, 1, 7, len(alert_names()) + len(alert_names("kubernetes.yaml")))
     assert [text.count(f"'{value}'") + text.count(f"'{value}#") for value in names.values()] == list(times)
     assert "example.be'" not in text
 
