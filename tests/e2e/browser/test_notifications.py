@@ -23,15 +23,22 @@ if (window.OscillatorNode)
     constructor(audio, options) { super(audio, options); rung.push(audio.state); }
   };
 if (window.Notification) {
-  const ask = Notification.requestPermission;
-  window.Notification = class extends Notification {
-    static requestPermission() { asked += 1; return ask.call(Notification); }
+  const Real = Notification;
+  let state;
+  navigator.permissions.query({ name: "notifications" }).then((permission) => (state = permission.state));
+  window.Notification = class extends Real {
+    static get permission() { return state ?? Real.permission; }
+    static requestPermission() { asked += 1; return Real.requestPermission(); }
     constructor(words, options) { super(words, options); noted.push(this); this.words = words; this.shown = true; }
     close() { this.shown = false; super.close(); }
   };
 }
 """
-"""Keeps each tone and each notification, which go on as always."""
+"""Keeps each tone and each notification, which go on as always.
+
+The headless shell says of each page that notifications are denied, whatever the test has granted: what it says over the
+Permissions API is true.
+"""
 HIDE = """(hidden) => {
     const values = { hidden, visibilityState: hidden ? "hidden" : "visible" };
     for (const [name, value] of Object.entries(values))
@@ -124,10 +131,11 @@ async def test_sound_and_notification_are_asked_for_remembered_and_silent_about_
     await recorded(citizen)
     await press(citizen)
     await citizen.dot("green")
+    own = await citizen.page.title()
     await citizen.page.evaluate(HIDE, True)
     await expect(agent.hook("chat-input")).to_be_visible()
     await agent.say("Niets ingesteld")
-    await titled(citizen.page, f"{NEWS} – {(await citizen.page.title()).split(' – ')[-1]}")
+    await titled(citizen.page, f"{NEWS} – {own}")
     await citizen.page.wait_for_timeout(1_000)
     assert (await rung(citizen.page), await noted(citizen.page), await citizen.page.evaluate("asked")) == (0, [], 0)
     await citizen.page.evaluate(HIDE, False)
@@ -136,7 +144,7 @@ async def test_sound_and_notification_are_asked_for_remembered_and_silent_about_
         await expect(citizen.hook(name)).not_to_be_checked()
         await citizen.hook(name).check()
         await expect(citizen.hook(name)).to_be_checked()
-    await citizen.page.wait_for_function("rung.length === 1")  # how it sounds
+    await citizen.page.wait_for_function("() => rung.length === 1")  # how it sounds
 
     await citizen.page.reload()
     await citizen.dot("green")
@@ -148,7 +156,7 @@ async def test_sound_and_notification_are_asked_for_remembered_and_silent_about_
     await citizen.hook("chat-minimise").click()
     await citizen.page.evaluate(HIDE, True)
     await agent.say(SECRET)
-    await citizen.page.wait_for_function("noted.length === 1 && rung.length === 1")
+    await citizen.page.wait_for_function("() => noted.length === 1 && rung.length === 1")
     assert await citizen.page.evaluate("rung") == ["running"]
     [note] = await noted(citizen.page)
     assert (note["words"], note["body"], note["shown"]) == (NEWS, "", True)
@@ -159,9 +167,9 @@ async def test_sound_and_notification_are_asked_for_remembered_and_silent_about_
     assert [note["shown"] for note in await noted(citizen.page)] == [False]
     await citizen.page.evaluate(HIDE, True)
     await agent.say("Nog een bericht")
-    await citizen.page.wait_for_function("noted.length === 2 && noted[1].shown")
+    await citizen.page.wait_for_function("() => noted.length === 2 && noted[1].shown")
     await citizen.page.evaluate(HIDE, False)
-    await citizen.page.wait_for_function("!noted[1].shown")  # it goes when the page is seen
+    await citizen.page.wait_for_function("() => !noted[1].shown")  # it goes when the page is seen
 
 
 async def test_of_two_tabs_one_notifies_and_none_does_while_one_shows_the_chat(scene: Scene) -> None:
@@ -172,7 +180,7 @@ async def test_of_two_tabs_one_notifies_and_none_does_while_one_shows_the_chat(s
     await citizen.hook("chat-settings").click()
     for name in ("set-sound", "set-notify"):
         await citizen.hook(name).check()
-    await citizen.page.wait_for_function("rung.length === 1")
+    await citizen.page.wait_for_function("() => rung.length === 1")
     first, own = citizen.page, await citizen.page.title()
     second = await citizen.context.new_page()
     await second.goto(f"{scene.base}/?step=2")
@@ -185,7 +193,7 @@ async def test_of_two_tabs_one_notifies_and_none_does_while_one_shows_the_chat(s
         await page.evaluate(HIDE, True)
     await agent.say("Eerste")
     for page in (first, second):
-        await page.wait_for_function("document.title.startsWith('Nieuw bericht')")
+        await page.wait_for_function("() => document.title.startsWith('Nieuw bericht')")
     await until(lambda: _one_note(first, second))
     await first.wait_for_timeout(1_500)
     assert await rung(first, second) == 2  # the first was how it sounds
@@ -209,7 +217,7 @@ async def _one_note(*pages: Page) -> bool:
 
 
 async def _no_note_shown(*pages: Page) -> bool:
-    return not any(note["shown"] for page in pages for note in await noted(page))
+    return not [note for page in pages for note in await noted(page) if note["shown"]]
 
 
 async def test_a_browser_that_allows_no_notifications_says_so(scene: Scene) -> None:

@@ -343,7 +343,7 @@ export async function createPanel(host, base, prefix) {
     if (key !== null && key !== `${prefix}chat`) return;
     const chat = host.asChat(store.read("chat"));
     const same = chat && chat.chat_id === record?.chat_id;
-    if (!newValue && record) {
+    if (!newValue && record && !store.read("shared")) {
       // another tab dismissed it, perhaps while we wrote
       if (same) store.clear();
       dialog.close();

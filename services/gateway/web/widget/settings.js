@@ -69,7 +69,7 @@ export async function settings(view) {
   element.querySelector(".status")?.after(box);
   box.addEventListener("keydown", escape);
   open.addEventListener("keydown", escape);
-  const share = prefix ? shareWithTabs(store, prefix, signal, refresh) : null;
+  const share = prefix ? shareWithTabs(store, view.record, prefix, signal, refresh) : null;
   addEventListener("storage", refresh, { signal }); // another tab set it
   refresh();
 

@@ -72,30 +72,25 @@ export function askTabs(host, prefix) {
  * Lets the other tabs have the chat of this one, and follows what they set; `onChange()` after that. Returns what shares the chat again.
  *
  * @param {Store} store
+ * @param {ChatRecord} record
  * @param {string} prefix
  * @param {AbortSignal} signal
  * @param {() => void} onChange
  */
-export function shareWithTabs(store, prefix, signal, onChange) {
+export function shareWithTabs(store, record, prefix, signal, onChange) {
   const tabs = channel(prefix, signal, (message) => message?.ask && share());
   function share() {
     const chat = store.read("chat");
     if (isShared(prefix) && chat && !chat.ended) tabs?.postMessage({ chat });
   }
   /** @param {StorageEvent} event */
-  const follow = (event) => {
-    const { key, oldValue, newValue, storageArea } = event;
-    if (storageArea !== localStorage || !key?.startsWith(prefix)) return;
-    if (key === nameOf(prefix)) {
-      if (newValue === null) setShared(prefix, false);
-      onChange();
-    } else if (isShared(prefix) && newValue === null && oldValue !== null && OF_A_CHAT.test(key.slice(prefix.length))) {
-      // the other tab has moved it: to the panel it is no end
-      sessionStorage.setItem(key, oldValue);
-      event.stopImmediatePropagation();
-    }
+  const follow = ({ key, newValue, storageArea }) => {
+    if (storageArea !== localStorage || key !== nameOf(prefix)) return;
+    if (newValue === null) setShared(prefix, false);
+    else if (!record.ended) store.write("chat", record); // the other tab has moved what both kept
+    onChange();
   };
-  addEventListener("storage", follow, { capture: true, signal }); // before the panel's
+  addEventListener("storage", follow, { signal });
   share();
   return share;
 }
