@@ -28,7 +28,13 @@ export function answerPicker(t, field, { about, look, onInsert }) {
     hook: "answer-list",
   });
   const status = h("p", { class: "hint", role: "status", hook: "answer-status" });
-  const opener = button(t("answers.open"), { symbol: "canned", hidden: true, hook: "open-answer-list", onclick: open });
+  const opener = button(t("answers.open"), {
+    symbol: "canned",
+    class: "answers-open",
+    hidden: true,
+    hook: "open-answer-list",
+    onclick: open,
+  });
   /** @type {CannedAnswer[]} */
   let found = [];
   let active = 0;
@@ -98,11 +104,18 @@ export function answerPicker(t, field, { about, look, onInsert }) {
     for (const [place, node] of [...list.children].entries()) setAttribute(node, "aria-selected", String(place === index));
     const node = list.children[index];
     setAttribute(field, "aria-activedescendant", node ? node.id : null);
-    if (node) list.scrollTop = Math.max(Math.min(list.scrollTop, offset(node)), offset(node) + node.clientHeight - list.clientHeight);
+    if (node) reveal(/** @type {HTMLElement} */ (node));
   }
 
-  /** @param {Element} node */
-  const offset = (node) => /** @type {HTMLElement} */ (node).offsetTop - list.offsetTop;
+  /**
+   * Scrolls the list, and nothing else, so that this option stands in it. The list is positioned: `offsetTop` counts from it.
+   *
+   * @param {HTMLElement} node
+   */
+  function reveal(node) {
+    const lowest = node.offsetTop + node.offsetHeight - list.clientHeight;
+    list.scrollTop = Math.max(Math.min(list.scrollTop, node.offsetTop), lowest);
+  }
 
   /** @param {CannedAnswer} one */
   function choose(one) {

@@ -48,9 +48,8 @@ export function composer(t, { chat, draft, uploads, acts, answers, look }) {
     h(
       "div",
       { class: "line" },
-      ...Object.values(areas).map((field, index) =>
-        h("div", { class: "text" }, index ? null : picker.list, field, Object.values(copies)[index]),
-      ),
+      picker.list,
+      ...Object.values(areas).map((field, index) => h("div", { class: "text" }, field, Object.values(copies)[index])),
       h("div", { class: "buttons" }, send, save),
     ),
     h("div", { class: "under" }, attach, file, picker.opener, hint, left, picker.status),
