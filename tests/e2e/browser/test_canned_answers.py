@@ -20,6 +20,14 @@ ACCOUNTS = (Account("ada"), Account("sara", supervisor=True), Account("simon", s
 FILLED = "Bonjour Lien, Ada de Questions générales répond dans deux jours."
 
 
+CHOSEN = """() => {
+    const option = document.getElementById(document.activeElement.getAttribute("aria-activedescendant"));
+    const [box, list] = [option, option.parentElement].map((node) => node.getBoundingClientRect());
+    return [option.innerText, box.top >= list.top && box.bottom <= list.bottom];
+}"""
+MORE = 6  # answers, so that they do not all stand in the list
+
+
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system with the agent ada and two supervisors."""
@@ -62,10 +70,10 @@ def answer(person: Person, code: str) -> Locator:
 
 
 async def chosen(person: Person) -> str:
-    """The text of the option that Enter takes."""
-    found: str = await person.page.evaluate(
-        "document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))?.innerText ?? ''"
-    )
+    """The text of the option that Enter takes, which stands in the list as a whole."""
+    found: str
+    found, inside = await person.page.evaluate(CHOSEN)
+    assert inside, found
     return found
 
 
@@ -79,14 +87,14 @@ async def test_a_supervisor_writes_an_answer_and_an_agent_inserts_it_with_the_ke
     await expect(sara.page.get_by_text("Schrijf de tekst in minstens één taal.")).to_be_visible()
     assert not await problems(sara.page)
     await sara.hook("answer-cancel").click()
-    nl, fr = (
-        "Goeiedag {{citizen}}, {{agent}} van {{department}} antwoordt binnen twee dagen.",
-        ("Bonjour {{citizen}}, {{agent}} de {{department}} répond dans deux jours."),
-    )
+    nl = "Goeiedag {{citizen}}, {{agent}} van {{department}} antwoordt binnen twee dagen."
+    fr = "Bonjour {{citizen}}, {{agent}} de {{department}} répond dans deux jours."
     await add(sara, "termijn", "Wanneer antwoord", nl=nl, fr=fr)
     await expect(answer(sara, "termijn")).to_contain_text("Nederlands, Frans")
     await expect(answer(sara, "termijn")).to_contain_text("Laatst gewijzigd door Sara")
     await add(sara, "uren", "Openingsuren", nl="Wij zijn open van 9 tot 17 uur.")
+    for number in range(MORE):
+        await add(sara, f"a-{number}", f"Nog een {number}", nl="Tekst")
     assert not await problems(sara.page)
 
     ada = await scene.agent("ada")
@@ -97,15 +105,20 @@ async def test_a_supervisor_writes_an_answer_and_an_agent_inserts_it_with_the_ke
         await expect(ada.page.locator("#chat-name")).to_have_text("Lien")
         await tab_to(ada, "chat-input")
         await keys(ada, "/")
-        await expect(ada.hook("answer-option")).to_have_count(2)
+        await expect(ada.hook("answer-option")).to_have_count(2 + MORE)
         await expect(ada.hook("answer-status")).to_have_text(
-            "2 standaardantwoorden. Kies met de pijlen; Enter voegt in."
+            "8 standaardantwoorden. Kies met de pijlen; Enter voegt in."
         )
-        assert "/termijn" in await chosen(ada)
-        await keys(ada, "ArrowDown")
-        assert "Alleen Nederlands" in await chosen(ada)
-        await keys(ada, "ArrowDown")
-        assert "Bonjour {{citizen}}" in await chosen(ada)
+        for expected in (
+            *(f"/a-{number}" for number in range(MORE)),
+            "Bonjour {{citizen}}",
+            "Alleen Nederlands",
+            "/a-0",
+        ):
+            assert expected in await chosen(ada)
+            await keys(ada, "ArrowDown")
+        await keys(ada, "ArrowUp", "ArrowUp")
+        assert "/uren" in await chosen(ada)
         assert not await problems(ada.page)
         await focused(ada, "chat-input")
         await ada.page.keyboard.type("wanneer")

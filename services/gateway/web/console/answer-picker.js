@@ -29,6 +29,7 @@ export function answerPicker(t, field, { about, look, onInsert }) {
   });
   const status = h("p", { class: "hint", role: "status", hook: "answer-status" });
   const opener = button(t("answers.open"), {
+    title: t("answers.open"),
     symbol: "canned",
     class: "answers-open",
     hidden: true,
