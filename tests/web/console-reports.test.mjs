@@ -28,8 +28,8 @@ const ALL = {
 test("each figure reads in the language of the agent", () => {
   const t = consoleTexts("nl");
   assert.deepEqual(
-    FIGURES.map((name) => figure(t, name, ALL)),
-    ["1.234", "9", "2", "20 sec / 1 min 40 sec", "–", "3 min 20 sec / 1 uur 2 min", "1", "0", "3 / 1 / 0", "4,25 (4)"],
+    FIGURES.map((name) => figure(t, name, ALL).replaceAll("\u00a0", "_")),
+    ["1.234", "9", "2", "20_sec / 1_min_40_sec", "–", "3_min_20_sec / 1_uur_2_min", "1", "0", "3 / 1 / 0", "4,25 (4)"],
   );
   assert.equal(figure(consoleTexts("en"), "score", ALL), "4.25 (4)");
   assert.equal(figure(t, "score", { scores: 0, score_mean: null }), "–");
@@ -37,7 +37,7 @@ test("each figure reads in the language of the agent", () => {
 
 test("a time of no seconds is a time, and none is none", () => {
   const t = consoleTexts("en");
-  assert.equal(figure(t, "wait", { wait_p50: 0, wait_p90: 0 }), "0 secs / 0 secs");
+  assert.equal(figure(t, "wait", { wait_p50: 0, wait_p90: 0 }), "0\u00a0secs / 0\u00a0secs");
   assert.equal(figure(t, "wait", { wait_p50: null, wait_p90: null }), "–");
 });
 
@@ -51,7 +51,7 @@ test("days and weeks are named with their days", () => {
   const one = { period: "2026-10-25", from: "2026-10-25", until: "2026-10-25" };
   assert.match(periodName(t, one), /Sun.*25 Oct 2026/);
   const week = { period: "2027-W01", from: "2027-01-04", until: "2027-01-10" };
-  assert.match(periodName(t, week), /^Week 1: .*4 Jan 2027 to .*10 Jan 2027$/);
+  assert.match(periodName(t, week), /^Week 1: 4 Jan 2027 – 10 Jan 2027$/);
 });
 
 test("the highest bar fills the chart, and without anything there are no bars", () => {
@@ -75,7 +75,7 @@ test("today is the day of the service, wherever the computer is", () => {
   assert.equal(today(new Date("2026-10-24T21:59:59Z")), "2026-10-24");
   assert.equal(today(new Date("2026-10-24T22:00:00Z")), "2026-10-25");
   assert.equal(today(new Date("2026-10-25T22:59:59Z")), "2026-10-25");
-  assert.match(day("2026-10-25", "nl"), /^zo/);
+  assert.equal(day("2026-10-25", "nl", { weekday: "short" }), "zo");
   assert.equal(number(1234.567, "de"), "1.234,57");
 });
 

@@ -90,15 +90,13 @@ export function size(bytes, language) {
 export const today = (now) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone }).format(now);
 
 /**
- * `ma 30 nov 2026` for the day `2026-11-30`.
+ * The day `2026-11-30` as these options say, such as `{ day: "numeric", month: "short" }`.
  *
  * @param {string} iso
  * @param {string} language
+ * @param {Intl.DateTimeFormatOptions} options
  */
-export const day = (iso, language) =>
-  format(language, { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }).format(
-    new Date(`${iso}T00:00:00Z`),
-  );
+export const day = (iso, language, options) => format(language, { ...options, timeZone: "UTC" }).format(new Date(`${iso}T00:00:00Z`));
 
 /**
  * `1.234` or `4,25`: a number with two decimals at most.

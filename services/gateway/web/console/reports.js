@@ -39,7 +39,7 @@ export function figure(t, name, figures) {
       : NONE;
   if (`${name}_p50` in figures) {
     const times = [figures[`${name}_p50`], figures[`${name}_p90`]];
-    return times[0] === null ? NONE : times.map((seconds) => span(seconds, t.language)).join(" / ");
+    return times[0] === null ? NONE : times.map((seconds) => span(seconds, t.language).replaceAll(" ", "\u00a0")).join(" / ");
   }
   return number(figures[name], t.language);
 }
@@ -52,8 +52,9 @@ export function figure(t, name, figures) {
  */
 export function periodName(t, { period, from, until }) {
   const week = /-W(\d+)$/.exec(period);
-  if (!week) return day(from, t.language);
-  return t("reports.week_of", { week: Number(week[1]), from: day(from, t.language), until: day(until, t.language) });
+  if (!week) return day(from, t.language, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
+  const [first, last] = [from, until].map((one) => day(one, t.language, { day: "numeric", month: "short", year: "numeric" }));
+  return t("reports.week_of", { week: Number(week[1]), from: first, until: last });
 }
 
 /**
@@ -139,7 +140,9 @@ export function reportsView(t, { departments, names, acts }) {
   // The definition stands beside each figure.
   function total() {
     const lines = FIGURES.map((name) => [t(`reports.${name}`), figure(t, name, report.total), t(`reports.${name}.is`)]);
-    return table(t("reports.total"), "reports-total", [t("reports.figure"), t("reports.value"), t("reports.meaning")], lines);
+    const made = table(t("reports.total"), "reports-total", [t("reports.figure"), t("reports.value"), t("reports.meaning")], lines);
+    made.classList.add("defined");
+    return made;
   }
 
   function tables() {
@@ -148,10 +151,10 @@ export function reportsView(t, { departments, names, acts }) {
     const line = (words, figures, of = FIGURES) => [words, ...of.map((name) => figure(t, name, figures))];
     const periods = report.periods.map((/** @type {any} */ one) => line(periodName(t, one), one));
     /** @type {HTMLElement[]} */
-    const made = [table(t(`reports.per_${report.by}`), "reports-periods", head(`reports.${report.by}`), periods)];
+    const made = [wide(table(t(`reports.per_${report.by}`), "reports-periods", head(`reports.${report.by}`), periods))];
     if (report.by_department.length > 1) {
       const each = report.by_department.map((/** @type {any} */ one) => line(names().get(one.department) ?? one.department, one));
-      made.push(table(t("reports.per_department"), "reports-departments", head("chat.department"), each));
+      made.push(wide(table(t("reports.per_department"), "reports-departments", head("chat.department"), each)));
     }
     if (report.by_agent) {
       const each = report.by_agent.map((/** @type {any} */ one) => line(one.name ?? one.agent_id, one, FIGURES_OF_AGENTS));
@@ -230,6 +233,13 @@ function svg(tag, attributes) {
 
 /** @param {number} n @param {number} height @param {string} kind */
 const rect = (n, height, kind) => svg("rect", { class: kind, x: n + 0.15, width: 0.7, y: 100 - height, height });
+
+/**
+ * A place in which a table scrolls sideways, by the keyboard too, where the words of a language are too long for the page.
+ *
+ * @param {HTMLTableElement} one
+ */
+const wide = (one) => h("div", { class: "wide", role: "region", tabindex: "0", "aria-label": one.caption?.textContent }, one);
 
 /**
  * A table whose rows are blocks on a narrow page: then only the roles say that it is a table.
