@@ -35,6 +35,7 @@ NAMES = {
     "attachment_id": "posted",
     "department": "algemeen",
     "name:path": "loket-chat/widget.js",
+    "answer_id": "none",
 }
 """What the parameters of a route stand for, unless a row says otherwise: ids by their names, and values.
 
@@ -100,6 +101,9 @@ def agents_only(*statuses: int) -> tuple[Cell, ...]:
 FILES, TRANSCRIPT = "/api/chats/{chat_id}/attachments", "/api/chats/{chat_id}/transcript"
 NOTES, ASSIGNMENTS = "/api/chats/{chat_id}/notes", "/api/assignments"
 CLAIM, ASKED = "/api/questions/{chat_id}/claim", "/api/questions/{question_id}/attachments"
+REPORTS, NOVEMBER = "/api/agent/reports", "from=2026-11-01&until=2026-11-30"
+ANSWERS = "/api/agent/canned-answers"
+ANSWER = {"code": "groet", "title": "Een groet", "departments": ["algemeen"], "texts": {"nl": "Goeiedag"}}
 NOWHERE = {"department": "nowhere"}
 ROUTES = (
     # the chat
@@ -167,6 +171,24 @@ ROUTES = (
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 403, 200), "of the other one", query="department=premies"),
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 200, 403), "of the chat", query="chat_id={A}"),
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 403, 200), "of the other chat", query="chat_id={B}"),
+    Route("GET", REPORTS, agents_only(403, 403, 403, 200, 200), query=NOVEMBER),
+    Route(
+        "GET",
+        REPORTS,
+        agents_only(403, 403, 403, 403, 200),
+        "of the other department, as CSV",
+        query=f"{NOVEMBER}&department=premies&format=csv",
+    ),
+    Route("GET", ANSWERS, agents_only(200), "those of the agent's departments"),
+    Route("POST", ANSWERS, agents_only(403, 403, 403, 201, 403), "for the department", body=ANSWER),
+    Route(
+        "PUT",
+        ANSWERS + "/{answer_id}",
+        agents_only(403, 403, 403, 404, 403),
+        "of no id",
+        body={**ANSWER, "revision": 1},
+    ),
+    Route("DELETE", ANSWERS + "/{answer_id}", agents_only(403, 403, 403, 204, 204), "of no id", query="revision=1"),
     # questions that were left without a chat
     Route("POST", ASKED, (401, 401, 401, 201, 401, 401, 401, 401, 401, 401), body=FILE_BODY),
     Route(
