@@ -8,7 +8,7 @@ from services.common.failure_detector import ECHO_LATE, FailureDetector
 
 GRACE = 10.0
 Lists = list[tuple[str, int, dict[str, float], bool]]
-PEOPLE = ("an", "bert", "citizen-1")
+PARTICIPANTS = ("an", "bert", "citizen-1")
 
 
 def echoing(live: FailureDetector, start: float, end: float) -> None:
@@ -35,7 +35,7 @@ def live() -> FailureDetector:
 def test_no_participant_is_judged_before_the_first_echo() -> None:
     live = FailureDetector(GRACE)
     live.record("g", 1, {"an": 300.0}, 0)
-    assert live.absent(PEOPLE, 1_000) == []
+    assert live.absent(PARTICIPANTS, 1_000) == []
     assert not live.receives(1_000)
 
 
@@ -129,8 +129,8 @@ def test_memory_is_forgotten_and_forgetting_changes_no_present_participant(live:
     assert live.absent(["an"], 4_000) == []
 
 
-silences = st.dictionaries(st.sampled_from(PEOPLE), st.floats(0, 600), max_size=3)
-lists = st.lists(st.tuples(st.sampled_from("gh"), st.integers(1, 9), silences, st.booleans()), max_size=12)
+absences = st.dictionaries(st.sampled_from(PARTICIPANTS), st.floats(0, 600), max_size=3)
+lists = st.lists(st.tuples(st.sampled_from("gh"), st.integers(1, 9), absences, st.booleans()), max_size=12)
 gaps = st.lists(st.integers(1, 240).map(lambda n: n / 8), min_size=1, max_size=25)  # sums without rounding
 
 
@@ -143,7 +143,7 @@ def test_a_restart_gives_everyone_a_full_grace(start: float, before: Lists, afte
     for gateway, counter, silent, leaving in after:
         live.record(gateway, counter, silent, start, leaving)
     echoing(live, start, start + within)
-    assert live.absent(PEOPLE, start + within) == []
+    assert live.absent(PARTICIPANTS, start + within) == []
 
 
 @given(gaps=gaps)
@@ -168,14 +168,14 @@ def test_the_highest_counter_wins_in_whatever_order_lists_arrive(order: list[int
     assert live.present(0) == ({"an"} if where[-1] else set())
 
 
-@given(lists=st.dictionaries(st.text(max_size=3), st.sets(st.sampled_from(PEOPLE)), max_size=6))
+@given(lists=st.dictionaries(st.text(max_size=3), st.sets(st.sampled_from(PARTICIPANTS)), max_size=6))
 def test_present_is_the_union_over_the_gateways(lists: dict[str, set[str]]) -> None:
     live = FailureDetector(GRACE)
     live.echo(0)
-    for gateway, people in lists.items():
-        live.record(gateway, 1, names(*people), 0)
+    for gateway, participants in lists.items():
+        live.record(gateway, 1, names(*participants), 0)
     assert live.present(1) == set().union(*lists.values())
-    assert live.absent(PEOPLE, 1) == []
+    assert live.absent(PARTICIPANTS, 1) == []
 
 
 @given(lists=lists, gaps=gaps)
@@ -185,4 +185,4 @@ def test_no_participant_is_present_and_absent_at_once(lists: Lists, gaps: list[f
         now += gap
         live.echo(now)
         live.record(gateway, counter, silent, now, leaving)
-        assert not live.present(now) & set(live.absent(PEOPLE, now))
+        assert not live.present(now) & set(live.absent(PARTICIPANTS, now))

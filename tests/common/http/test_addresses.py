@@ -106,7 +106,7 @@ def test_a_trusted_network_holds_the_forms_of_its_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded_for", "told", "scheme"),
+    ("peer", "forwarded_for", "forwarded", "scheme"),
     [
         ("203.0.113.5", [], ["https"], "http"),
         ("10.0.0.1", [], ["https"], "https"),
@@ -119,13 +119,13 @@ def test_a_trusted_network_holds_the_forms_of_its_addresses() -> None:
     ],
 )
 def test_the_scheme_is_that_of_the_outermost_trusted_proxy(
-    peer: str, forwarded_for: list[str], told: list[str], scheme: str
+    peer: str, forwarded_for: list[str], forwarded: list[str], scheme: str
 ) -> None:
-    assert client_scheme(peer, forwarded_for, told, PROXIES, "http") == scheme
+    assert client_scheme(peer, forwarded_for, forwarded, PROXIES, "http") == scheme
 
 
-@pytest.mark.parametrize("told", ["," * 31_000, "10.0.0.1," * 3_400, ", " * 15_000])
-def test_a_list_without_end_is_not_read_to_its_end(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forwarded", ["," * 31_000, "10.0.0.1," * 3_400, ", " * 15_000])
+def test_a_list_without_end_is_not_read_to_its_end(forwarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
 
     def look(text: str) -> IPv4Address | IPv6Address | None:
@@ -133,7 +133,7 @@ def test_a_list_without_end_is_not_read_to_its_end(told: str, monkeypatch: pytes
         return parse(text)
 
     monkeypatch.setattr(addresses, "parse", look)
-    assert client_key("10.0.0.1", [told], PROXIES) == "10.0.0.1"
-    assert client_key("10.0.0.1", [told, "192.0.2.1, 10.0.0.2"], PROXIES) == "192.0.2.1"
+    assert client_key("10.0.0.1", [forwarded], PROXIES) == "10.0.0.1"
+    assert client_key("10.0.0.1", [forwarded, "192.0.2.1, 10.0.0.2"], PROXIES) == "192.0.2.1"
     assert len(looked) < 100
-    assert len(hops("10.0.0.1", [told], PROXIES)) <= addresses.MOST_ITEMS + 1
+    assert len(hops("10.0.0.1", [forwarded], PROXIES)) <= addresses.MOST_ITEMS + 1

@@ -57,13 +57,13 @@ async def document(answer: aiohttp.ClientResponse, status: int, code: str) -> di
     """The problem document in this answer, after all that is the same in each was seen to be so."""
     assert answer.status == status
     assert answer.headers["Content-Type"] == "application/problem+json"
-    told: dict[str, Any] = await answer.json(content_type=None)
-    assert told["status"] == status
-    assert told["code"] == code
-    assert told["title"] == http.HTTPStatus(status).phrase
-    assert told["type"] == "about:blank"
-    assert told["detail"]
-    return told
+    answered: dict[str, Any] = await answer.json(content_type=None)
+    assert answered["status"] == status
+    assert answered["code"] == code
+    assert answered["title"] == http.HTTPStatus(status).phrase
+    assert answered["type"] == "about:blank"
+    assert answered["detail"]
+    return answered
 
 
 async def test_a_problem_has_its_code_its_headers_and_its_own_members(client: aiohttp.ClientSession) -> None:
@@ -86,8 +86,8 @@ async def test_an_invalid_request_is_answered_with_the_place_and_never_the_value
     client: aiohttp.ClientSession, body: bytes, place: str
 ) -> None:
     answer = await client.post("/body", data=body, headers={"Content-Type": "application/json"})
-    told = await document(answer, 422, "invalid")
-    assert [error["at"] for error in told["errors"]] == [place]
+    answered = await document(answer, 422, "invalid")
+    assert [error["at"] for error in answered["errors"]] == [place]
     assert "many" not in await answer.text()
 
 

@@ -115,7 +115,7 @@ async def kept(run: Callable[[], Awaitable[None]]) -> AsyncIterator[asyncio.Task
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def told(publisher: Publisher, event: Event = EVENT, seconds: float = START_SECONDS) -> None:
+async def publish_until_confirmed(publisher: Publisher, event: Event = EVENT, seconds: float = START_SECONDS) -> None:
     """Tells the event as soon as it can be told."""
     deadline = time.monotonic() + seconds
     while True:
@@ -239,12 +239,12 @@ async def test_without_a_connection_publishing_fails_at_once_and_best_effort_nev
 async def test_a_publisher_works_again_after_its_connection_was_closed(account: Account) -> None:
     publisher = Publisher(account.url, "closing")
     async with kept(publisher.run):
-        await told(publisher)
+        await publish_until_confirmed(publisher)
         closing = asyncio.create_task(asyncio.to_thread(account.close_connections))
         await until(lambda: not publisher.up, "the loss")
         with pytest.raises(Unconfirmed, match="no connection"):
             await publisher.publish(EVENT)  # at once: it does not wait for the next connection
-        await told(publisher)
+        await publish_until_confirmed(publisher)
         await until(lambda: publisher.up, "a new connection")
         await closing
 
@@ -255,7 +255,7 @@ async def test_events_published_while_the_broker_is_killed_are_confirmed_and_the
     failures: set[str] = set()
     stop = asyncio.Event()
 
-    async def tell_on() -> None:
+    async def publish_on() -> None:
         while not stop.is_set():
             event = CitizenArrived(chat_id=CHAT)
             try:
@@ -266,8 +266,8 @@ async def test_events_published_while_the_broker_is_killed_are_confirmed_and_the
                 await asyncio.sleep(0.02)
 
     async with kept(publisher.run):
-        await told(publisher)
-        tellers = [asyncio.create_task(tell_on()) for _ in range(8)]
+        await publish_until_confirmed(publisher)
+        tellers = [asyncio.create_task(publish_on()) for _ in range(8)]
         try:
             for _ in range(2):
                 enough = len(confirmed) + 50
@@ -277,7 +277,7 @@ async def test_events_published_while_the_broker_is_killed_are_confirmed_and_the
                 with pytest.raises(Unconfirmed):
                     await publisher.publish(EVENT)
                 node.start()
-                await told(publisher)
+                await publish_until_confirmed(publisher)
         finally:
             stop.set()
             results = await asyncio.gather(*tellers, return_exceptions=True)
@@ -302,23 +302,23 @@ async def test_a_broker_that_stands_still_is_unconfirmed_in_time_and_used_again(
     monkeypatch.setattr(messaging_publisher, "CONFIRM_TIMEOUT", 0.5)
     publisher = Publisher(patient(node.url), "still")
     async with kept(publisher.run):
-        await told(publisher)
+        await publish_until_confirmed(publisher)
         with node.standing_still():
             async with asyncio.timeout(PATIENCE):
                 with pytest.raises(Unconfirmed, match="TimeoutError"):
                     await publisher.publish(EVENT)
                 await asyncio.gather(*(publisher.publish_best_effort(EVENT) for _ in range(20)))
-        await told(publisher)
+        await publish_until_confirmed(publisher)
         await until(lambda: publisher.up, "its connection")
 
 
 async def test_a_broker_that_stands_still_for_long_is_noticed_by_the_heartbeat(node: Node) -> None:
     publisher = Publisher(node.url.replace("heartbeat=2", "heartbeat=1"), "heartbeat")
     async with kept(publisher.run):
-        await told(publisher)
+        await publish_until_confirmed(publisher)
         with node.standing_still():
             await until(lambda: not publisher.up, "silence to be noticed")
-        await told(publisher)
+        await publish_until_confirmed(publisher)
 
 
 async def test_a_link_is_made_when_the_broker_comes_late(node: Node, attempts: list[float]) -> None:
@@ -328,13 +328,13 @@ async def test_a_link_is_made_when_the_broker_comes_late(node: Node, attempts: l
         await until(lambda: len(attempts) >= 3, "three attempts")
         assert not publisher.up
         node.start()
-        await told(publisher)
+        await publish_until_confirmed(publisher)
 
 
 async def test_a_confirmed_event_survives_and_a_transient_one_need_not_be_consumed(vhost_url: str) -> None:
     publisher = Publisher(vhost_url, "transient")
     async with kept(publisher.run):
-        await told(publisher)
+        await publish_until_confirmed(publisher)
         before = published("typing.shown")
         await publisher.publish(TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True))
         assert published("typing.shown") == before + 1
@@ -356,13 +356,13 @@ async def test_a_full_queue_of_messages_refuses_and_takes_again_when_there_is_ro
     publisher, posted = Publisher(vhost_url, "full"), decode(golden("message.posted"))
     vhost = vhost_url.rsplit("/", 1)[1].split("?")[0]
     async with kept(publisher.run), await aio_pika.connect(vhost_url) as connection, connection.channel() as channel:
-        await told(publisher)
+        await publish_until_confirmed(publisher)
         queue = topology.TRANSCRIPTS_MESSAGES.name
         policy = {"pattern": f"^{queue}$", "definition": {"max-length": 3}, "apply-to": "queues"}
         await asyncio.to_thread(broker.api, "PUT", f"/api/policies/{vhost}/short", policy)
         confirmed = 0
 
-        async def tell_on() -> None:
+        async def publish_on() -> None:
             nonlocal confirmed
             async with asyncio.timeout(PATIENCE):
                 while True:
@@ -370,10 +370,10 @@ async def test_a_full_queue_of_messages_refuses_and_takes_again_when_there_is_ro
                     confirmed += 1
 
         with pytest.raises(Unconfirmed, match="DeliveryError"):
-            await tell_on()
+            await publish_on()
         assert confirmed >= 3
         letters = await channel.get_queue(queue)
         for _ in range(confirmed):
             assert decode((await letters.get(no_ack=True)).body) == posted
-        await told(publisher)
-        await told(publisher, posted)  # the queue says a moment later that it takes messages again
+        await publish_until_confirmed(publisher)
+        await publish_until_confirmed(publisher, posted)  # the queue says a moment later that it takes messages again

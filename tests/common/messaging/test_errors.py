@@ -60,9 +60,9 @@ async def ends(run: Callable[[], Awaitable[None]], logged: Logged) -> None:
     while isinstance(error, ExceptionGroup):
         (error,) = error.exceptions
     assert str(error) == FAULT
-    told = [line for line in logged if line["event"] == "unknown_error"]
-    assert [line["in_a_row"] for line in told] == [*range(1, MOST_IN_A_ROW + 1)]
-    assert all(line["exc_info"].__traceback__ for line in told)
+    logged_errors = [line for line in logged if line["event"] == "unknown_error"]
+    assert [line["in_a_row"] for line in logged_errors] == [*range(1, MOST_IN_A_ROW + 1)]
+    assert all(line["exc_info"].__traceback__ for line in logged_errors)
 
 
 async def test_a_link_whose_preparation_is_faulty_ends(vhost_url: str, logged: Logged) -> None:
@@ -123,14 +123,14 @@ async def test_one_fault_in_which_all_that_is_under_way_fails_is_no_row(
     await publisher.link.up.wait()
     event = CitizenArrived(chat_id=CHAT)
     single = [publisher.publish(event) for _ in range(2 * MOST_IN_A_ROW)]
-    telling = asyncio.gather(
+    publishing = asyncio.gather(
         *single, publisher.publish_all([(event, None)] * 2 * MOST_IN_A_ROW), return_exceptions=True
     )
     await asyncio.sleep(0)
     fails.set()
-    assert {type(outcome) for outcome in await telling} == {Unconfirmed}
-    told = [line for line in logged if line["event"] == "unknown_error"]
-    assert [line["in_a_row"] for line in told] == [1] * 4 * MOST_IN_A_ROW
+    assert {type(outcome) for outcome in await publishing} == {Unconfirmed}
+    logged_errors = [line for line in logged if line["event"] == "unknown_error"]
+    assert [line["in_a_row"] for line in logged_errors] == [1] * 4 * MOST_IN_A_ROW
     assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -188,12 +188,12 @@ async def test_a_full_queue_of_messages_refuses_the_next_one(vhost_url: str, mon
     assert isinstance(posted, MessagePosted)
     async with publishing(vhost_url) as publisher:
 
-        async def tell_many() -> None:
+        async def publish_many() -> None:
             for _ in range(20):  # a quorum queue lets a few more in before it refuses
                 await publisher.publish(posted)
 
         with pytest.raises(Unconfirmed):
-            await tell_many()
+            await publish_many()
 
 
 async def test_any_number_may_declare_the_topology_at_once(vhost_url: str) -> None:

@@ -43,8 +43,8 @@ def lines(level: str) -> list[dict[str, object]]:
 
 
 def test_each_line_is_an_event_with_its_values() -> None:
-    told = lines("info")
-    assert [line["event"] for line in told] == [
+    logged = lines("info")
+    assert [line["event"] for line in logged] == [
         "chat_assigned",
         "odd",
         "old style words",
@@ -52,10 +52,10 @@ def test_each_line_is_an_event_with_its_values() -> None:
         "it failed",
         "not_handled",
     ]
-    first = told[0]
+    first = logged[0]
     assert (first["service"], first["level"], first["chat_id"], first["turn"]) == ("routing", "info", "chat-1", 2)
     assert str(first["timestamp"]).endswith("Z")
-    assert all(line["service"] == "routing" for line in told)
+    assert all(line["service"] == "routing" for line in logged)
 
 
 def test_an_error_names_its_types_and_places_from_the_last_to_the_first() -> None:

@@ -58,8 +58,8 @@ async def test_two_tasks_do_not_share_a_trace() -> None:
         await asyncio.sleep(0)
         return begun, traceparent().split("-")[1]
 
-    for begun, told in await asyncio.gather(*(work(h) for h in (HEADER, None, None))):
-        assert begun == told
+    for begun, given in await asyncio.gather(*(work(h) for h in (HEADER, None, None))):
+        assert begun == given
 
 
 async def test_outside_any_work_a_header_is_still_well_formed() -> None:
@@ -75,12 +75,12 @@ def kept() -> Iterator[Kept]:
 def test_what_is_done_within_a_span_belongs_to_it(kept: Kept) -> None:
     trace = begin_trace()
     with span("receive", "message.posted"):
-        told = traceparent()
+        given = traceparent()
         with span("publish", "message.posted"):
             pass
     outer, inner = kept.spans
     assert (outer.name, outer.parent.span_id, inner.parent) == ("receive message.posted", "", outer.place)
-    assert told == f"00-{trace}-{outer.place.span_id}-01"
+    assert given == f"00-{trace}-{outer.place.span_id}-01"
     assert present().span_id == ""
     assert outer.ended is inner.ended is True
 

@@ -478,8 +478,8 @@ async def test_a_trusted_proxy_is_not_struck_and_its_clients_are_counted_one_by_
     async with served(limits := Bounds(per_address=2, proxies="127.0.0.1"), ReceivingProtocol) as at:
         waiting = [await at.open() for _ in range(6)]
         for number, peer in enumerate(waiting):
-            told = b"" if number >= 4 else b"X-Forwarded-For: 198.51.100.%d\r\n" % (number // 2)
-            peer.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n" + told + b"\r\n")
+            given = b"" if number >= 4 else b"X-Forwarded-For: 198.51.100.%d\r\n" % (number // 2)
+            peer.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n" + given + b"\r\n")
         await until(lambda: counted(limits) == {"198.51.100.0": 2, "198.51.100.1": 2}, "four requests")
         one_more = b"GET /ok HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.%d\r\n\r\n"
         assert code_of(await at.ask(one_more % 0)) == (429, "rate_limited")

@@ -64,8 +64,8 @@ def test_a_background_task_that_ends_takes_the_process_with_it(start: Start, tmp
     process.wait_until_it_lives()
     (tmp_path / "now").touch()
     assert process.status() == 70
-    told = {"ends": "background_task_ended", "fails": "background_task_failed"}.get(task)
-    assert told is None or process.line(told)["task"] == "task"
+    given = {"ends": "background_task_ended", "fails": "background_task_failed"}.get(task)
+    assert given is None or process.line(given)["task"] == "task"
 
 
 def test_every_line_is_json_with_the_service_and_the_trace(start: Start) -> None:

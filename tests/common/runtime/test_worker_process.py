@@ -97,8 +97,8 @@ async def test_a_child_that_dies_is_said_so(workers: Workers) -> None:
 
 
 async def test_a_child_that_dies_while_it_gets_its_job_leaves_no_unhandled_error() -> None:
-    told: list[dict[str, object]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    errors: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     workers = Workers(JOBS, memory=200 * MIB, seconds=60, size=1)
     for _ in range(2):
         pid = await pid_of(workers)
@@ -113,7 +113,7 @@ async def test_a_child_that_dies_while_it_gets_its_job_leaves_no_unhandled_error
     del job
     gc.collect()
     await asyncio.sleep(0)
-    assert not told
+    assert not errors
 
 
 async def test_an_exception_is_passed_on_as_its_type_alone(workers: Workers) -> None:
