@@ -37,7 +37,7 @@ def problems(file: File, example: str) -> list[str]:
     for name, service in file["services"].items():
         wrong += [f"{name}: {line}" for line in [*_hardened(service), *_files(service), *_image(name, service)]]
         if name in SERVICES:
-            wrong += [f"{name}: {line}" for line in _told(name, service, example)]
+            wrong += [f"{name}: {line}" for line in _configured(name, service, example)]
         elif "ports" in service:
             wrong.append(f"{name}: published")
     return wrong + _variables(file, example) + _databases(file)
@@ -85,7 +85,7 @@ def _image(name: str, service: File) -> list[str]:
     return wrong + ([] if service.get("build") == wanted else ["it is built otherwise"])
 
 
-def _told(name: str, service: File, example: str) -> list[str]:
+def _configured(name: str, service: File, example: str) -> list[str]:
     """Variables, port, health check and time to drain of one of the four."""
     given = dict(
         line.split("=", 1) for line in (DEPLOY / "base" / "settings.env").read_text().splitlines() if _set(line)

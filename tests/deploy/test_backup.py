@@ -40,7 +40,7 @@ sys.exit(status)
 
 
 @dataclass
-class Desk:
+class Terminal:
     """An operator's terminal; the databases that he backs up."""
 
     url: str
@@ -90,8 +90,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(mongodb_url: str, mongodb_prefix: str, mongodb_client: Client, tmp_path: Path) -> Desk:
-    filled = Desk(mongodb_url, mongodb_prefix, mongodb_client, tmp_path / "backup")
+def terminal(mongodb_url: str, mongodb_prefix: str, mongodb_client: Client, tmp_path: Path) -> Terminal:
+    filled = Terminal(mongodb_url, mongodb_prefix, mongodb_client, tmp_path / "backup")
     chats = mongodb_client[f"{mongodb_prefix}transcripts"]
     chats["entries"].insert_many(
         {"_id": f"c:{n}", "chat_id": "c", "seq": n, "text": WORDS, "at": datetime(2026, 1, 1, tzinfo=UTC)}
@@ -105,35 +105,35 @@ def desk(mongodb_url: str, mongodb_prefix: str, mongodb_client: Client, tmp_path
     return filled
 
 
-def test_what_was_lost_comes_back_byte_for_byte_with_its_indexes(desk: Desk) -> None:
-    before = desk.everything()
-    desk.backup()
+def test_what_was_lost_comes_back_byte_for_byte_with_its_indexes(terminal: Terminal) -> None:
+    before = terminal.everything()
+    terminal.backup()
     for service in ("presence", "routing", "transcripts"):
-        desk.client.drop_database(desk.prefix + service)
-    done = desk.do("restore", str(desk.folder))
+        terminal.client.drop_database(terminal.prefix + service)
+    done = terminal.do("restore", str(terminal.folder))
     assert done.returncode == 0, done.stderr
-    assert desk.everything() == before
+    assert terminal.everything() == before
     assert re.search(r"^transcripts +entries +2,500 documents", done.stdout, re.M)
     assert "restored 5 collections, 2,510 documents" in done.stdout
 
 
-def test_a_restore_is_rehearsed_beside_the_databases_in_use(desk: Desk) -> None:
-    desk.backup()
-    before = desk.everything()
-    assert desk.do("restore", str(desk.folder), MONGODB_PREFIX=f"{desk.prefix}again_").returncode == 0
-    assert desk.everything(f"{desk.prefix}again_") == before == desk.everything()
+def test_a_restore_is_rehearsed_beside_the_databases_in_use(terminal: Terminal) -> None:
+    terminal.backup()
+    before = terminal.everything()
+    assert terminal.do("restore", str(terminal.folder), MONGODB_PREFIX=f"{terminal.prefix}again_").returncode == 0
+    assert terminal.everything(f"{terminal.prefix}again_") == before == terminal.everything()
 
 
-def test_databases_in_use_are_not_touched_unless_asked_to(desk: Desk) -> None:
-    desk.backup()
-    then = desk.everything()
-    desk.client[f"{desk.prefix}routing"]["chats"].insert_one({"_id": "later"})
-    desk.client[f"{desk.prefix}routing"]["other"].insert_one({"_id": "later"})
-    now = desk.everything()
-    assert "--drop" in desk.refused("restore", str(desk.folder))
-    assert desk.everything() == now
-    assert desk.do("restore", str(desk.folder), "--drop").returncode == 0
-    assert desk.everything() == then
+def test_databases_in_use_are_not_touched_unless_asked_to(terminal: Terminal) -> None:
+    terminal.backup()
+    then = terminal.everything()
+    terminal.client[f"{terminal.prefix}routing"]["chats"].insert_one({"_id": "later"})
+    terminal.client[f"{terminal.prefix}routing"]["other"].insert_one({"_id": "later"})
+    now = terminal.everything()
+    assert "--drop" in terminal.refused("restore", str(terminal.folder))
+    assert terminal.everything() == now
+    assert terminal.do("restore", str(terminal.folder), "--drop").returncode == 0
+    assert terminal.everything() == then
 
 
 def flip(folder: Path, prefix: str) -> None:
@@ -168,46 +168,48 @@ def be_of_later(folder: Path, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("harm", [flip, shorten, lose, leave_unfinished, garble, be_of_later])
-def test_a_damaged_backup_is_refused_before_anything_is_deleted(desk: Desk, harm: Callable[[Path, str], None]) -> None:
-    desk.backup()
-    before = desk.everything()
-    harm(desk.folder, desk.prefix)
-    assert str(desk.folder) in desk.refused("restore", str(desk.folder), "--drop")
-    assert desk.everything() == before
+def test_a_damaged_backup_is_refused_before_anything_is_deleted(
+    terminal: Terminal, harm: Callable[[Path, str], None]
+) -> None:
+    terminal.backup()
+    before = terminal.everything()
+    harm(terminal.folder, terminal.prefix)
+    assert str(terminal.folder) in terminal.refused("restore", str(terminal.folder), "--drop")
+    assert terminal.everything() == before
 
 
-def test_what_the_database_refuses_is_reported_without_what_participants_wrote(desk: Desk) -> None:
+def test_what_the_database_refuses_is_reported_without_what_participants_wrote(terminal: Terminal) -> None:
     """An index that the documents contradict: the server's own words quote one of them."""
-    desk.backup()
-    path = f"{desk.prefix}transcripts/entries.metadata.json"
-    text = (desk.folder / path).read_text().replace('"chat_id"', '"text"').replace('"seq": {"$numberInt": "1"}', "")
-    (desk.folder / path).write_text(text.replace('"1"}, }', '"1"}}'))
-    manifest = json.loads((desk.folder / "manifest.json").read_text())
-    data = (desk.folder / path).read_bytes()
+    terminal.backup()
+    path = f"{terminal.prefix}transcripts/entries.metadata.json"
+    text = (terminal.folder / path).read_text().replace('"chat_id"', '"text"').replace('"seq": {"$numberInt": "1"}', "")
+    (terminal.folder / path).write_text(text.replace('"1"}, }', '"1"}}'))
+    manifest = json.loads((terminal.folder / "manifest.json").read_text())
+    data = (terminal.folder / path).read_bytes()
     manifest["files"][path] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (desk.folder / "manifest.json").write_text(json.dumps(manifest))
-    line = desk.refused("restore", str(desk.folder), MONGODB_PREFIX=f"{desk.prefix}again_")
+    (terminal.folder / "manifest.json").write_text(json.dumps(manifest))
+    line = terminal.refused("restore", str(terminal.folder), MONGODB_PREFIX=f"{terminal.prefix}again_")
     assert "code 11000" in line
 
 
-def test_a_folder_that_holds_anything_is_not_written_into(desk: Desk) -> None:
-    desk.folder.mkdir()
-    (desk.folder / "thesis.txt").write_text("mine")
-    assert "not empty" in desk.refused("backup", str(desk.folder))
-    assert "cannot be used" in desk.refused("backup", str(desk.folder / "thesis.txt" / "below"))
-    assert [file.name for file in desk.folder.iterdir()] == ["thesis.txt"]
+def test_a_folder_that_holds_anything_is_not_written_into(terminal: Terminal) -> None:
+    terminal.folder.mkdir()
+    (terminal.folder / "thesis.txt").write_text("mine")
+    assert "not empty" in terminal.refused("backup", str(terminal.folder))
+    assert "cannot be used" in terminal.refused("backup", str(terminal.folder / "thesis.txt" / "below"))
+    assert [file.name for file in terminal.folder.iterdir()] == ["thesis.txt"]
 
 
-def test_only_its_owner_may_read_it(desk: Desk) -> None:
-    desk.backup()
-    for path in (desk.folder, *desk.folder.rglob("*")):
+def test_only_its_owner_may_read_it(terminal: Terminal) -> None:
+    terminal.backup()
+    for path in (terminal.folder, *terminal.folder.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_it_is_what_mongodump_writes(desk: Desk) -> None:
+def test_it_is_what_mongodump_writes(terminal: Terminal) -> None:
     """As MongoDB's own tools have it: rows of documents, and canonical extended JSON beside them."""
-    desk.backup()
-    folder = desk.folder / f"{desk.prefix}transcripts"
+    terminal.backup()
+    folder = terminal.folder / f"{terminal.prefix}transcripts"
     assert sorted(file.name for file in folder.iterdir()) == [
         *("entries.bson", "entries.metadata.json"),
         *("files.chunks.bson", "files.chunks.metadata.json"),
@@ -215,18 +217,18 @@ def test_it_is_what_mongodump_writes(desk: Desk) -> None:
     ]
     rows = bson.decode_all((folder / "entries.bson").read_bytes())
     assert [row["seq"] for row in rows] == list(range(2_500))
-    told = json.loads((folder / "entries.metadata.json").read_text())
-    assert told["collectionName"] == "entries"
-    assert told["type"] == "collection"
-    assert re.fullmatch(r"[0-9a-f]{32}", told["uuid"])
-    indexes = {index["name"]: index for index in told["indexes"]}
+    metadata = json.loads((folder / "entries.metadata.json").read_text())
+    assert metadata["collectionName"] == "entries"
+    assert metadata["type"] == "collection"
+    assert re.fullmatch(r"[0-9a-f]{32}", metadata["uuid"])
+    indexes = {index["name"]: index for index in metadata["indexes"]}
     assert indexes["_id_"]["key"] == {"_id": {"$numberInt": "1"}}
     assert indexes["log"]["key"] == {"chat_id": {"$numberInt": "1"}, "seq": {"$numberInt": "1"}}
     assert indexes["log"]["unique"] is True
     assert indexes["expiry"]["expireAfterSeconds"] == {"$numberInt": "0"}
 
 
-class Heard(monitoring.CommandListener):
+class FindListener(monitoring.CommandListener):
     """What was asked of the server for reading documents."""
 
     def __init__(self) -> None:
@@ -241,48 +243,48 @@ class Heard(monitoring.CommandListener):
     def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
-def test_everything_is_asked_for_as_of_one_moment(desk: Desk) -> None:
-    heard = Heard()
-    desk.folder.mkdir()
-    with pymongo.MongoClient[dict[str, Any]](desk.url, event_listeners=[heard]) as client:
-        dump(client, desk.prefix, desk.folder, lambda *_: None)
-    assert len(heard.asked) == 5
-    assert {concern["level"] for _, _, concern in heard.asked} == {"snapshot"}
-    assert len({str(concern["atClusterTime"]) for _, _, concern in heard.asked[1:]}) == 1
+def test_everything_is_asked_for_as_of_one_moment(terminal: Terminal) -> None:
+    finds = FindListener()
+    terminal.folder.mkdir()
+    with pymongo.MongoClient[dict[str, Any]](terminal.url, event_listeners=[finds]) as client:
+        dump(client, terminal.prefix, terminal.folder, lambda *_: None)
+    assert len(finds.asked) == 5
+    assert {concern["level"] for _, _, concern in finds.asked} == {"snapshot"}
+    assert len({str(concern["atClusterTime"]) for _, _, concern in finds.asked[1:]}) == 1
 
 
-def test_its_memory_does_not_grow_with_what_there_is(desk: Desk, tmp_path: Path) -> None:
+def test_its_memory_does_not_grow_with_what_there_is(terminal: Terminal, tmp_path: Path) -> None:
     def peak(*arguments: str, **environ: str) -> int:
-        done = desk.run(("-c", MEASURED), *arguments, **environ)
+        done = terminal.run(("-c", MEASURED), *arguments, **environ)
         assert done.returncode == 0, done.stderr
         return int(done.stdout.split()[-1]) // 1024
 
-    other = f"{desk.prefix}again_"
+    other = f"{terminal.prefix}again_"
     small = peak("backup", str(tmp_path / "a")), peak("restore", str(tmp_path / "a"), MONGODB_PREFIX=other)
-    chunks = desk.client[f"{desk.prefix}transcripts"]["files.chunks"]
+    chunks = terminal.client[f"{terminal.prefix}transcripts"]["files.chunks"]
     for _ in range(7):
         chunks.insert_many({"data": bson.Binary(os.urandom(255 * 1024))} for _ in range(40))
     large = peak("backup", str(tmp_path / "b")), peak("restore", str(tmp_path / "b"), "--drop", MONGODB_PREFIX=other)
-    assert (tmp_path / "b" / f"{desk.prefix}transcripts" / "files.chunks.bson").stat().st_size > 70 << 20
+    assert (tmp_path / "b" / f"{terminal.prefix}transcripts" / "files.chunks.bson").stat().st_size > 70 << 20
     assert large[0] - small[0] < 40
     assert large[1] - small[1] < 40
 
 
-def test_where_nothing_is_there_is_nothing_to_back_up(desk: Desk) -> None:
-    assert "nothing to back up" in desk.refused("backup", str(desk.folder), MONGODB_PREFIX="nobody_")
-    assert not desk.folder.exists()
+def test_where_nothing_is_there_is_nothing_to_back_up(terminal: Terminal) -> None:
+    assert "nothing to back up" in terminal.refused("backup", str(terminal.folder), MONGODB_PREFIX="nobody_")
+    assert not terminal.folder.exists()
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1/", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300", "mongodb://["]
 )
-def test_without_a_database_it_says_so(desk: Desk, url: str) -> None:
-    assert re.search("MONGODB_URL|does not answer", desk.refused("backup", str(desk.folder), MONGODB_URL=url))
+def test_without_a_database_it_says_so(terminal: Terminal, url: str) -> None:
+    assert re.search("MONGODB_URL|does not answer", terminal.refused("backup", str(terminal.folder), MONGODB_URL=url))
 
 
-def test_nonsense_is_not_understood(desk: Desk) -> None:
-    assert desk.do("backup").returncode == 2
-    assert desk.do("restore", "a", "b").returncode == 2
+def test_nonsense_is_not_understood(terminal: Terminal) -> None:
+    assert terminal.do("backup").returncode == 2
+    assert terminal.do("restore", "a", "b").returncode == 2
 
 
 # ── without MONGODB_URL: the data of `make run` ──────────────────────────────────────────────────────────────────────
@@ -304,22 +306,22 @@ def ids(home: Path) -> list[str]:
         return [row["_id"] for row in client["transcripts"]["entries"].find()]
 
 
-def test_the_data_of_make_run_is_backed_up_and_restored_while_it_is_stopped(desk: Desk, home: Path) -> None:
+def test_the_data_of_make_run_is_backed_up_and_restored_while_it_is_stopped(terminal: Terminal, home: Path) -> None:
     variables = {"MONGODB_URL": "", "MONGODB_PREFIX": "", "DATA_DIR": str(home)}
-    done = desk.do("backup", str(desk.folder), **variables)
+    done = terminal.do("backup", str(terminal.folder), **variables)
     assert done.returncode == 0, done.stderr
-    assert desk.do("restore", str(desk.folder), "--drop", **variables).returncode == 0
+    assert terminal.do("restore", str(terminal.folder), "--drop", **variables).returncode == 0
     assert ids(home) == [f"c:{n}" for n in range(10)]
     fresh = home.parent / "fresh"
-    assert desk.do("restore", str(desk.folder), **{**variables, "DATA_DIR": str(fresh)}).returncode == 0
+    assert terminal.do("restore", str(terminal.folder), **{**variables, "DATA_DIR": str(fresh)}).returncode == 0
     assert ids(fresh) == [f"c:{n}" for n in range(10)]
 
 
-def test_while_make_run_is_running_it_is_refused(desk: Desk, tmp_path: Path) -> None:
+def test_while_make_run_is_running_it_is_refused(terminal: Terminal, tmp_path: Path) -> None:
     held = preflight.lock(tmp_path / "run")
     assert not isinstance(held, Refusal)
     with held:
-        line = desk.refused("backup", str(desk.folder), MONGODB_URL="", DATA_DIR=str(tmp_path / "run"))
+        line = terminal.refused("backup", str(terminal.folder), MONGODB_URL="", DATA_DIR=str(tmp_path / "run"))
     assert "stop it" in line
 
 
@@ -328,16 +330,16 @@ def receipt(act: str, chat_id: str, at: datetime, **more: Any) -> str:
     return json.dumps({**made, "at": at.isoformat(), **more})
 
 
-def test_the_erasure_list_is_applied_after_a_restore_and_a_damaged_one_before_anything_else(desk: Desk) -> None:
+def test_the_erasure_list_is_applied_after_a_restore_and_a_damaged_one_before_anything_else(terminal: Terminal) -> None:
     day = datetime(2026, 11, 1, tzinfo=UTC)
-    chats = desk.client[f"{desk.prefix}transcripts"]["chats"]
+    chats = terminal.client[f"{terminal.prefix}transcripts"]["chats"]
     chats.insert_many({"_id": chat, "department": "algemeen"} for chat in ("c", "held", "free"))
-    desk.backup()
-    before = desk.everything()
-    acts = desk.folder.parent / "erasures.jsonl"
+    terminal.backup()
+    before = terminal.everything()
+    acts = terminal.folder.parent / "erasures.jsonl"
     acts.write_text("no receipt\n")
-    assert "line 1 is no receipt" in desk.refused("restore", str(desk.folder), "--drop", f"--erased={acts}")
-    assert desk.everything() == before
+    assert "line 1 is no receipt" in terminal.refused("restore", str(terminal.folder), "--drop", f"--erased={acts}")
+    assert terminal.everything() == before
     until = (day + timedelta(days=99)).isoformat()
     lines = [
         receipt("erase", "c", day),
@@ -345,17 +347,17 @@ def test_the_erasure_list_is_applied_after_a_restore_and_a_damaged_one_before_an
         receipt("lift", "free", day + timedelta(days=1)),
     ]
     acts.write_text("\n".join(lines) + "\n")
-    done = desk.do("restore", str(desk.folder), "--drop", f"--erased={acts}")
+    done = terminal.do("restore", str(terminal.folder), "--drop", f"--erased={acts}")
     assert done.returncode == 0, done.stderr
     assert "1 chats were erased again, 1 are on hold" in done.stdout
     assert {d["_id"]: "hold" in d for d in chats.find({})} == {"held": True, "free": False}
-    database = desk.client[f"{desk.prefix}transcripts"]
+    database = terminal.client[f"{terminal.prefix}transcripts"]
     assert database["entries"].count_documents({}) == 0
     assert [d["_id"] for d in database["erased"].find({})] == ["c"]
     assert database["receipts"].count_documents({}) == 4
-    assert desk.client[f"{desk.prefix}routing"]["chats"].count_documents({}) == 0
+    assert terminal.client[f"{terminal.prefix}routing"]["chats"].count_documents({}) == 0
 
     # What the databases know that are deleted now is applied too, without a list.
-    done = desk.do("restore", str(desk.folder), "--drop")
+    done = terminal.do("restore", str(terminal.folder), "--drop")
     assert "no erasure list is given" in done.stderr
     assert "1 chats were erased again, 1 are on hold" in done.stdout

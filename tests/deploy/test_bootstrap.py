@@ -250,14 +250,14 @@ def test_a_backup_needs_the_embedded_server_where_no_other_is_given(
 
 def becomes(tree: Path, monkeypatch: pytest.MonkeyPatch, target: str, variable: str) -> list[object]:
     """What a target sees to, in order, and the command that it turns into."""
-    told: list[object] = []
-    monkeypatch.setattr(bootstrap, "environment", lambda *names: told.append(names))
-    monkeypatch.setattr(bootstrap, "package", lambda name, *_: told.append(name))
-    monkeypatch.setattr(os, "execv", lambda program, arguments: told.append(arguments))
+    calls: list[object] = []
+    monkeypatch.setattr(bootstrap, "environment", lambda *names: calls.append(names))
+    monkeypatch.setattr(bootstrap, "package", lambda name, *_: calls.append(name))
+    monkeypatch.setattr(os, "execv", lambda program, arguments: calls.append(arguments))
     monkeypatch.setenv(variable, "--minutes 5 --home 'a b'")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     bootstrap.main(target)
-    return told
+    return calls
 
 
 def test_suites_beside_each_other_are_all_run_and_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from deploy.backup import encryption
 from deploy.backup.nightly import NAME, prune
 from deploy.manifests.kustomize import DEPLOY
 from tests.deploy.image import as_user, environment, lay_out
-from tests.deploy.test_backup import WORDS, Desk, desk  # noqa: F401 - `desk` is a fixture
+from tests.deploy.test_backup import WORDS, Terminal, terminal  # noqa: F401 - `desk` is a fixture
 from tests.support.servers import PATIENCE
 
 Client = MongoClient[dict[str, Any]]
@@ -52,18 +52,18 @@ def volume(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def marked(desk: Desk) -> Desk:  # noqa: F811
-    entries = desk.client[f"{desk.prefix}transcripts"]["entries"]
+def marked(terminal: Terminal) -> Terminal:  # noqa: F811
+    entries = terminal.client[f"{terminal.prefix}transcripts"]["entries"]
     entries.insert_many({"_id": f"marked:{n}", "seq": 10_000 + n, "text": f"{WORDS} {n}"} for n in range(MARKED))
-    return desk
+    return terminal
 
 
-def nightly(desk: Desk, volume: Path, keys: Path, **environ: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
+def nightly(terminal: Terminal, volume: Path, keys: Path, **environ: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
     """Run the job as the component does, with a temporary folder of its own, which it leaves empty."""
     temporary = volume.parent / "temporary"
     temporary.mkdir(exist_ok=True)
     given = {"BACKUP_FOLDER": str(volume), "BACKUP_CERTIFICATE": str(keys / "backup.crt"), "BACKUP_DAYS": "14"}
-    done = desk.run(("-m", "deploy.backup.nightly"), TMPDIR=str(temporary), **{**given, **environ})
+    done = terminal.run(("-m", "deploy.backup.nightly"), TMPDIR=str(temporary), **{**given, **environ})
     assert list(temporary.iterdir()) == []
     return done
 
@@ -74,9 +74,9 @@ def made(volume: Path) -> Path:
     return found
 
 
-def lose_everything(desk: Desk) -> None:  # noqa: F811
+def lose_everything(terminal: Terminal) -> None:  # noqa: F811
     for service in SERVICES:
-        desk.client.drop_database(desk.prefix + service)
+        terminal.client.drop_database(terminal.prefix + service)
 
 
 def copied(backup: Path, made_at: datetime) -> Path:
@@ -85,7 +85,7 @@ def copied(backup: Path, made_at: datetime) -> Path:
 
 
 def test_marked_documents_come_back_after_encryption_removal_and_restore(
-    marked: Desk, volume: Path, keys: Path
+    marked: Terminal, volume: Path, keys: Path
 ) -> None:
     before = marked.everything()
     old = datetime.now(UTC) - timedelta(days=15)
@@ -100,7 +100,7 @@ def test_marked_documents_come_back_after_encryption_removal_and_restore(
     assert "5,510 documents" in restored.stdout
 
 
-def test_the_volume_holds_nothing_that_can_be_read_without_the_key(marked: Desk, volume: Path, keys: Path) -> None:
+def test_the_volume_holds_nothing_that_can_be_read_without_the_key(marked: Terminal, volume: Path, keys: Path) -> None:
     assert nightly(marked, volume, keys).returncode == 0
     backup = made(volume)
     assert re.fullmatch(r"\d{8}T\d{6}Z", backup.name)
@@ -109,8 +109,8 @@ def test_the_volume_holds_nothing_that_can_be_read_without_the_key(marked: Desk,
         assert file.stat().st_mode & 0o077 == 0
         assert file.is_dir() or not re.search(b"rijksregister|marked|entries", file.read_bytes())
     about = ["openssl", "cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", str(backup / "part-00000.cms")]
-    told = subprocess.run(about, capture_output=True, text=True, check=True).stdout
-    assert all(word in told for word in ("authEnvelopedData", "aes-256-gcm", "rsaesOaep"))
+    reported = subprocess.run(about, capture_output=True, text=True, check=True).stdout
+    assert all(word in reported for word in ("authEnvelopedData", "aes-256-gcm", "rsaesOaep"))
 
 
 def encrypted(plain: Path, keys: Path, folder: Path) -> disk.Manifest:
@@ -121,7 +121,7 @@ def encrypted(plain: Path, keys: Path, folder: Path) -> disk.Manifest:
 
 
 def test_a_large_backup_is_in_several_parts(
-    marked: Desk, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    marked: Terminal, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encryption, "PART", 1 << 20)
     marked.backup()
@@ -161,7 +161,7 @@ def test_an_archive_of_another_origin_writes_nothing_beside_the_folder(keys: Pat
     assert not (tmp_path / "outside.bson").exists()
 
 
-def test_a_key_with_a_passphrase(marked: Desk, volume: Path, keys: Path) -> None:
+def test_a_key_with_a_passphrase(marked: Terminal, volume: Path, keys: Path) -> None:
     before = marked.everything()
     assert nightly(marked, volume, keys, BACKUP_CERTIFICATE=str(keys / "closed.crt")).returncode == 0
     arguments = ("restore", str(made(volume)), "--drop", "--key", str(keys / "closed.key"))
@@ -170,7 +170,7 @@ def test_a_key_with_a_passphrase(marked: Desk, volume: Path, keys: Path) -> None
     assert marked.everything() == before
 
 
-def test_without_the_right_key_nothing_is_deleted(marked: Desk, volume: Path, keys: Path) -> None:
+def test_without_the_right_key_nothing_is_deleted(marked: Terminal, volume: Path, keys: Path) -> None:
     assert nightly(marked, volume, keys).returncode == 0
     before = marked.everything()
     arguments = ("restore", str(made(volume)), "--drop")
@@ -182,7 +182,7 @@ def test_without_the_right_key_nothing_is_deleted(marked: Desk, volume: Path, ke
 
 @pytest.mark.parametrize("harm", ["a byte", "cut", "lost", "no manifest"])
 def test_a_damaged_backup_is_refused_before_anything_is_deleted(
-    marked: Desk, volume: Path, keys: Path, harm: str
+    marked: Terminal, volume: Path, keys: Path, harm: str
 ) -> None:
     assert nightly(marked, volume, keys).returncode == 0
     before, part = marked.everything(), made(volume) / "part-00000.cms"
@@ -199,7 +199,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_deleted(
     assert marked.everything() == before
 
 
-def test_a_part_that_was_changed_with_its_sum_is_refused(marked: Desk, volume: Path, keys: Path) -> None:
+def test_a_part_that_was_changed_with_its_sum_is_refused(marked: Terminal, volume: Path, keys: Path) -> None:
     """The encryption itself authenticates each part."""
     assert nightly(marked, volume, keys).returncode == 0
     before, backup = marked.everything(), made(volume)
@@ -215,9 +215,9 @@ def test_a_part_that_was_changed_with_its_sum_is_refused(marked: Desk, volume: P
     assert marked.everything() == before
 
 
-def test_what_the_job_cannot_do_it_says_and_leaves_nothing(marked: Desk, volume: Path, keys: Path) -> None:
+def test_what_the_job_cannot_do_it_says_and_leaves_nothing(marked: Terminal, volume: Path, keys: Path) -> None:
     away = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300"
-    for environ, told in (
+    for environ, reported in (
         ({"BACKUP_CERTIFICATE": str(keys / "backup.key")}, "not the certificate of an RSA key"),
         ({"BACKUP_CERTIFICATE": str(keys / "none.crt")}, "none.crt: No such file"),
         ({"MONGODB_URL": away}, "does not answer"),
@@ -225,7 +225,7 @@ def test_what_the_job_cannot_do_it_says_and_leaves_nothing(marked: Desk, volume:
     ):
         done = nightly(marked, volume, keys, **environ)
         assert done.returncode == 1
-        assert told in done.stderr
+        assert reported in done.stderr
         assert list(volume.iterdir()) == []
     done = nightly(marked, volume, keys, BACKUP_DAYS="0")
     assert done.returncode == 1
@@ -233,7 +233,7 @@ def test_what_the_job_cannot_do_it_says_and_leaves_nothing(marked: Desk, volume:
     assert made(volume).is_dir()
 
 
-def test_old_backups_are_removed_and_the_last_good_one_never(marked: Desk, volume: Path, keys: Path) -> None:
+def test_old_backups_are_removed_and_the_last_good_one_never(marked: Terminal, volume: Path, keys: Path) -> None:
     assert nightly(marked, volume, keys).returncode == 0
     first = made(volume)
     ages = {age: copied(first, NOW - timedelta(days=age)) for age in (1, 13, 15, 40)}
@@ -266,7 +266,7 @@ def interpreter() -> Iterator[Path]:
         subprocess.run(["chmod", "-R", "u+w", name], check=True)
 
 
-def test_the_job_runs_in_the_image_as_its_manifest_says(marked: Desk, keys: Path, interpreter: Path) -> None:
+def test_the_job_runs_in_the_image_as_its_manifest_says(marked: Terminal, keys: Path, interpreter: Path) -> None:
     things = yaml.safe_load_all((DEPLOY / "components" / "backup" / "backup.yaml").read_text())
     (job,) = [thing for thing in things if thing["kind"] == "CronJob"]
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]

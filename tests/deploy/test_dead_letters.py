@@ -36,7 +36,7 @@ def posted(number: int) -> MessagePosted:
 
 
 @dataclass
-class Desk:
+class Terminal:
     """An operator's terminal, and a view of the queues beside it."""
 
     url: str
@@ -87,25 +87,25 @@ def id_of(body: bytes) -> str | None:
 
 
 @pytest.fixture
-async def desk(vhost_url: str) -> AsyncIterator[Desk]:
+async def terminal(vhost_url: str) -> AsyncIterator[Terminal]:
     async with await aio_pika.connect(vhost_url) as connection, connection.channel() as channel:
         await declare_topology(channel)
-        yield Desk(vhost_url, channel)
+        yield Terminal(vhost_url, channel)
 
 
-async def test_what_is_only_shown_stays_in_its_order_and_reveals_no_text_of_a_participant(desk: Desk) -> None:
+async def test_what_is_only_shown_stays_in_its_order_and_reveals_no_text_of_a_participant(terminal: Terminal) -> None:
     poison = [b"not json", b'{"type": "chat.renamed", "chat_id": "c-1", "words": "' + SECRET_WORDS.encode() + b'"}']
     bodies = [*poison, *(encode(posted(n)) for n in range(4))]
-    await desk.bury(*bodies)
+    await terminal.bury(*bodies)
 
-    listed = await desk.do("list")
+    listed = await terminal.do("list")
     assert listed.returncode == 0
     assert "presence     no dead letters" in listed.stdout
     assert "transcripts  6 dead letters" in listed.stdout
     assert "4  message.posted     from transcripts.messages   rejected" in listed.stdout
 
     one, all_of_them = await asyncio.gather(  # two operators at once: each sees all
-        desk.do("show", "transcripts", "--id", posted(2).event_id), desk.do("show", "transcripts")
+        terminal.do("show", "transcripts", "--id", posted(2).event_id), terminal.do("show", "transcripts")
     )
     assert one.stdout.count("\nqueue     transcripts.messages") == 1
     assert f"chat      {CHAT}" in one.stdout
@@ -114,22 +114,22 @@ async def test_what_is_only_shown_stays_in_its_order_and_reveals_no_text_of_a_pa
     assert all_of_them.stdout.count("\nreason    rejected: ") == 6
     assert "content   <8 bytes>" in all_of_them.stdout
     assert "cannot read it (union_tag_invalid)" in all_of_them.stdout
-    assert SECRET_WORDS in (await desk.do("show", "transcripts", "--content")).stdout
+    assert SECRET_WORDS in (await terminal.do("show", "transcripts", "--content")).stdout
 
-    few = await desk.do("show", "transcripts", "--limit", "2")
+    few = await terminal.do("show", "transcripts", "--limit", "2")
     assert few.stdout.count("\nqueue ") == 2
     assert "these are the first 2 of 6" in few.stderr
-    await desk.until(PILE, 6)
-    assert [m.body for m in await desk.taken(PILE)] == bodies
+    await terminal.until(PILE, 6)
+    assert [m.body for m in await terminal.taken(PILE)] == bodies
 
 
-async def test_a_replay_goes_to_the_one_queue_that_it_came_from_and_counts_anew(desk: Desk) -> None:
+async def test_a_replay_goes_to_the_one_queue_that_it_came_from_and_counts_anew(terminal: Terminal) -> None:
     bodies = [encode(posted(n)) for n in range(5)]
-    await desk.bury(*bodies, CC=["chat.state.an"])
+    await terminal.bury(*bodies, CC=["chat.state.an"])
     chosen = ("--id", posted(3).event_id, "--id", posted(1).event_id)
-    done = await desk.do("replay", "transcripts", *chosen)
+    done = await terminal.do("replay", "transcripts", *chosen)
     assert (done.returncode, done.stdout.count("replayed  ")) == (0, 2)
-    back = await desk.taken(SOURCE)
+    back = await terminal.taken(SOURCE)
     assert [m.body for m in back] == [bodies[1], bodies[3]]
     # RabbitMQ 4.3 leaves the count out of a first delivery.
     assert [{"x-delivery-count": 0, **m.headers} for m in back] == [
@@ -137,18 +137,18 @@ async def test_a_replay_goes_to_the_one_queue_that_it_came_from_and_counts_anew(
     ] * 2
     assert back[0].message_id == posted(1).event_id
     assert back[0].delivery_mode == aio_pika.DeliveryMode.PERSISTENT
-    await desk.until(PILE, 3)
+    await terminal.until(PILE, 3)
 
-    again = await desk.do("replay", "transcripts", *chosen)
+    again = await terminal.do("replay", "transcripts", *chosen)
     assert again.returncode == 1
     assert "nothing replayed" in again.stdout
-    assert (await desk.do("replay", "transcripts", "--type", "chat.renamed")).returncode == 1
-    assert (await desk.do("replay", "transcripts", "--all", "--limit", "1")).stdout.endswith("3 replayed\n")
-    assert [m.body for m in await desk.taken(SOURCE)] == [bodies[0], bodies[2], bodies[4]]
-    assert await desk.taken(PILE) == []
+    assert (await terminal.do("replay", "transcripts", "--type", "chat.renamed")).returncode == 1
+    assert (await terminal.do("replay", "transcripts", "--all", "--limit", "1")).stdout.endswith("3 replayed\n")
+    assert [m.body for m in await terminal.taken(SOURCE)] == [bodies[0], bodies[2], bodies[4]]
+    assert await terminal.taken(PILE) == []
 
 
-async def test_what_its_queue_does_not_take_stays(desk: Desk) -> None:
+async def test_what_its_queue_does_not_take_stays(terminal: Terminal) -> None:
     full: FieldTable = {
         "x-queue-type": "quorum",
         "x-max-length": 1,
@@ -157,69 +157,69 @@ async def test_what_its_queue_does_not_take_stays(desk: Desk) -> None:
     }
     full |= {"x-dead-letter-exchange": "eloket.dead", "x-dead-letter-routing-key": "routing"}
     full |= {"x-dead-letter-strategy": "at-least-once"}
-    await desk.channel.declare_queue("routing.small", durable=True, arguments=full)
-    gone = await desk.channel.declare_queue("routing.gone", durable=True, arguments=full)
+    await terminal.channel.declare_queue("routing.small", durable=True, arguments=full)
+    gone = await terminal.channel.declare_queue("routing.gone", durable=True, arguments=full)
     for name in ("routing.small", "routing.gone"):
-        await desk.channel.default_exchange.publish(aio_pika.Message(name.encode()), name)
-        await (await (await desk.channel.get_queue(name)).get()).reject(requeue=False)
-    await desk.until("routing.dead-letters", 2)
+        await terminal.channel.default_exchange.publish(aio_pika.Message(name.encode()), name)
+        await (await (await terminal.channel.get_queue(name)).get()).reject(requeue=False)
+    await terminal.until("routing.dead-letters", 2)
     await gone.delete(if_unused=False, if_empty=False)
     with contextlib.suppress(aio_pika.exceptions.DeliveryError):  # as full as it gets
         for _ in range(50):
-            await desk.channel.default_exchange.publish(aio_pika.Message(b"x"), "routing.small")
-    done = await desk.do("replay", "routing", "--all")
+            await terminal.channel.default_exchange.publish(aio_pika.Message(b"x"), "routing.small")
+    done = await terminal.do("replay", "routing", "--all")
     assert done.returncode == 1
     assert "there is no queue routing.gone" in done.stdout
     assert "routing.small takes no more" in done.stdout
-    await desk.until("routing.dead-letters", 2)
-    assert [m.body for m in await desk.taken("routing.dead-letters")] == [b"routing.small", b"routing.gone"]
+    await terminal.until("routing.dead-letters", 2)
+    assert [m.body for m in await terminal.taken("routing.dead-letters")] == [b"routing.small", b"routing.gone"]
 
 
-async def test_discarding_names_what_it_deletes_and_all_of_it_needs_a_second_word(desk: Desk) -> None:
-    await desk.bury(*(encode(posted(n)) for n in range(3)))
-    assert (await desk.do("discard", "transcripts")).returncode == 2
-    unsure = await desk.do("discard", "transcripts", "--all")
+async def test_discarding_names_what_it_deletes_and_all_of_it_needs_a_second_word(terminal: Terminal) -> None:
+    await terminal.bury(*(encode(posted(n)) for n in range(3)))
+    assert (await terminal.do("discard", "transcripts")).returncode == 2
+    unsure = await terminal.do("discard", "transcripts", "--all")
     assert unsure.returncode == 2
     assert "add --yes" in unsure.stderr
-    one = await desk.do("discard", "transcripts", "--id", posted(1).event_id)
+    one = await terminal.do("discard", "transcripts", "--id", posted(1).event_id)
     assert one.stdout.startswith(f"discarded {posted(1).event_id}  message.posted  transcripts.messages  rejected")
-    await desk.until(PILE, 2)
-    assert (await desk.do("discard", "transcripts", "--all", "--yes")).stdout.count("discarded ") == 2
-    assert await desk.taken(PILE) == []
-    assert await desk.taken(SOURCE) == []
+    await terminal.until(PILE, 2)
+    assert (await terminal.do("discard", "transcripts", "--all", "--yes")).stdout.count("discarded ") == 2
+    assert await terminal.taken(PILE) == []
+    assert await terminal.taken(SOURCE) == []
 
 
-async def test_it_needs_no_more_rights_than_it_says(desk: Desk, broker: Broker) -> None:
-    await desk.bury(encode(posted(1)))
-    vhost, name = desk.url.split("/")[-1].split("?")[0], unique("operator-")
+async def test_it_needs_no_more_rights_than_it_says(terminal: Terminal, broker: Broker) -> None:
+    await terminal.bury(encode(posted(1)))
+    vhost, name = terminal.url.split("/")[-1].split("?")[0], unique("operator-")
     least = {"configure": r"^eloket\.operator\.", "write": r"^amq\.default$", "read": r"\.dead-letters$"}
     broker.api("PUT", f"/api/users/{name}", {"password": "p", "tags": ""})
     broker.api("PUT", f"/api/permissions/{vhost}/{name}", least)
-    url = f"amqp://{name}:p@{desk.url.split('@')[1]}"
-    assert (await desk.do("list", RABBITMQ_URL=url)).returncode == 0
-    assert (await desk.do("replay", "transcripts", "--all", RABBITMQ_URL=url)).returncode == 0
-    assert len(await desk.taken(SOURCE)) == 1
+    url = f"amqp://{name}:p@{terminal.url.split('@')[1]}"
+    assert (await terminal.do("list", RABBITMQ_URL=url)).returncode == 0
+    assert (await terminal.do("replay", "transcripts", "--all", RABBITMQ_URL=url)).returncode == 0
+    assert len(await terminal.taken(SOURCE)) == 1
     broker.api("PUT", f"/api/permissions/{vhost}/{name}", {**least, "read": ""})
-    await desk.bury(encode(posted(1)))
-    refused = await desk.do("list", RABBITMQ_URL=url)
+    await terminal.bury(encode(posted(1)))
+    refused = await terminal.do("list", RABBITMQ_URL=url)
     assert refused.returncode == 1
     assert refused.stderr.startswith("refused: the broker does not answer, or does not allow it")
     broker.api("DELETE", f"/api/users/{name}")
 
 
-async def test_an_operator_who_is_cut_off_loses_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_operator_who_is_cut_off_loses_nothing(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the confirm and the end of the letter: it is there twice, which every handler knows how to meet."""
     body = encode(posted(1))
-    await desk.bury(body)
-    async with connected(desk.url) as connection:
+    await terminal.bury(body)
+    async with connected(terminal.url) as connection:
         with contextlib.suppress(CutOff):
             async with opened(connection, "transcripts") as pile:
                 assert pile is not None
                 monkeypatch.setattr(pile, "discard", cut_off)
                 async for found in pile.letters(10):
                     await pile.replay(found)
-    await desk.until(PILE, 1)
-    assert [m.body for name in (SOURCE, PILE) for m in await desk.taken(name)] == [body, body]
+    await terminal.until(PILE, 1)
+    assert [m.body for name in (SOURCE, PILE) for m in await terminal.taken(name)] == [body, body]
 
 
 class CutOff(Exception):
@@ -230,12 +230,12 @@ async def cut_off(_: object) -> None:
     raise CutOff
 
 
-async def test_where_there_is_nothing_it_says_so(vhost_url: str, tmp_path: Path, desk: Desk) -> None:
-    assert (await desk.do("show", "presence")).stdout == "presence has no dead letters\n"
-    nowhere = await desk.do("list", RABBITMQ_URL="", DATA_DIR=str(tmp_path))
+async def test_where_there_is_nothing_it_says_so(vhost_url: str, tmp_path: Path, terminal: Terminal) -> None:
+    assert (await terminal.do("show", "presence")).stdout == "presence has no dead letters\n"
+    nowhere = await terminal.do("list", RABBITMQ_URL="", DATA_DIR=str(tmp_path))
     assert nowhere.returncode == 1
     assert nowhere.stderr.startswith("refused: there is no broker of `make run` in ")
-    away = await desk.do("list", RABBITMQ_URL="amqp://a:b@127.0.0.1:1/")
+    away = await terminal.do("list", RABBITMQ_URL="amqp://a:b@127.0.0.1:1/")
     assert (away.returncode, away.stderr.count("\n")) == (1, 1)
 
 

@@ -125,10 +125,14 @@ async def ready(processes: dict[str, subprocess.Popen[bytes]], ports_: dict[str,
 
 async def test_the_four_images_talk_and_end_well(images: dict[str, Path], broker: Broker, mongodb_url: str) -> None:
     name = unique("image-")
-    told = {"RABBITMQ_URL": patient(broker.make_vhost(name)), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
-    told |= {"TOKEN_SECRET": os.urandom(16).hex(), "DEMO_ACCOUNTS": "on", "OFFICE_HOURS": "always"}
+    variables = {
+        "RABBITMQ_URL": patient(broker.make_vhost(name)),
+        "MONGODB_URL": mongodb_url,
+        "MONGODB_PREFIX": f"{name}-",
+    }
+    variables |= {"TOKEN_SECRET": os.urandom(16).hex(), "DEMO_ACCOUNTS": "on", "OFFICE_HOURS": "always"}
     listening = {service: ports.pick() for service in SERVICES}
-    with running(images, listening, **told) as processes:
+    with running(images, listening, **variables) as processes:
         await ready(processes, listening)
         base = f"http://127.0.0.1:{listening['gateway']}"
         async with citizen(base) as visitor, agent(base) as an:

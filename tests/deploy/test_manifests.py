@@ -293,13 +293,13 @@ PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("plant", "told"), PLANTED.values(), ids=PLANTED)
+@pytest.mark.parametrize(("plant", "reported"), PLANTED.values(), ids=PLANTED)
 def test_a_planted_fault_is_reported(
-    production: list[Object], plant: Callable[[list[Object]], None], told: str
+    production: list[Object], plant: Callable[[list[Object]], None], reported: str
 ) -> None:
     objects = copy.deepcopy(production)
     plant(objects)
-    assert [line for line in problems(objects) if told in line]
+    assert [line for line in problems(objects) if reported in line]
 
 
 TLS = DEPLOY / "components" / "tls"
@@ -476,11 +476,13 @@ UNENCRYPTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("plant", "told"), UNENCRYPTED.values(), ids=UNENCRYPTED)
-def test_a_fault_in_tls_is_reported(encrypted: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
+@pytest.mark.parametrize(("plant", "reported"), UNENCRYPTED.values(), ids=UNENCRYPTED)
+def test_a_fault_in_tls_is_reported(
+    encrypted: list[Object], plant: Callable[[list[Object]], None], reported: str
+) -> None:
     objects = copy.deepcopy(encrypted)
     plant(objects)
-    assert [line for line in problems(objects) if told in line]
+    assert [line for line in problems(objects) if reported in line]
 
 
 @pytest.fixture(scope="module")
@@ -524,13 +526,13 @@ PLANTED_IN_BACKUP: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("plant", "told"), PLANTED_IN_BACKUP.values(), ids=PLANTED_IN_BACKUP)
+@pytest.mark.parametrize(("plant", "reported"), PLANTED_IN_BACKUP.values(), ids=PLANTED_IN_BACKUP)
 def test_a_planted_fault_of_the_backup_is_reported(
-    with_backup: list[Object], plant: Callable[[list[Object]], None], told: str
+    with_backup: list[Object], plant: Callable[[list[Object]], None], reported: str
 ) -> None:
     objects = copy.deepcopy(with_backup)
     plant(objects)
-    assert [line for line in problems(objects) if told in line]
+    assert [line for line in problems(objects) if reported in line]
 
 
 def test_the_pod_that_reads_backups_has_no_more_rights_than_the_job(with_backup: list[Object]) -> None:
@@ -571,7 +573,7 @@ def test_an_exception_is_for_one_check_at_one_place_and_goes_when_it_is_of_no_us
     failed = {"check_id": "CKV_K8S_40", "check_name": "high UID"}
     at = {"clamav": failed | {"resource": "Deployment.eloket-chat.clamav"}}
     elsewhere = failed | {"resource": "Deployment.eloket-chat.routing"}
-    told = checkov.problems({"a": [at["clamav"], elsewhere]})
-    assert told["a"] == ["CKV_K8S_40 high UID: Deployment.eloket-chat.routing"]
-    assert [line for line in told[""] if "CKV_K8S_15" in line and "fails nowhere any more" in line]
-    assert not [line for line in told[""] if "CKV_K8S_40" in line]
+    reported = checkov.problems({"a": [at["clamav"], elsewhere]})
+    assert reported["a"] == ["CKV_K8S_40 high UID: Deployment.eloket-chat.routing"]
+    assert [line for line in reported[""] if "CKV_K8S_15" in line and "fails nowhere any more" in line]
+    assert not [line for line in reported[""] if "CKV_K8S_40" in line]

@@ -20,7 +20,7 @@ def builds() -> dict[str, Build]:
     return {folder.name: parse(text_of(folder)) for folder in shared()}
 
 
-def told(builds: dict[str, Build]) -> list[str]:
+def reported(builds: dict[str, Build]) -> list[str]:
     servers, *cities = builds.values()
     return shared_servers.problems(servers, cities)
 
@@ -29,7 +29,7 @@ def test_the_servers_and_both_cities_fit(builds: dict[str, Build]) -> None:
     assert list(builds) == ["servers", "brugge", "gent"]
     for objects in [*builds.values(), parse(text_of(DEPLOY / "servers"))]:
         assert problems(objects) == []
-    assert told(builds) == []
+    assert reported(builds) == []
 
 
 def test_a_city_has_no_server_of_its_own_and_requests_less(builds: dict[str, Build]) -> None:
@@ -123,7 +123,7 @@ def a_stranger(servers: Build, _: Build) -> None:
 def test_a_planted_fault_between_cities_is_reported(builds: dict[str, Build], plant: Plant, line: str) -> None:
     changed = copy.deepcopy(builds)
     plant(changed["servers"], changed["gent"])
-    assert line in told(changed)
+    assert line in reported(changed)
 
 
 def no_way(kind: str, name: str) -> Callable[[Build], None]:

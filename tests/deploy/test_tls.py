@@ -222,11 +222,11 @@ async def test_a_database_that_is_not_verified_is_refused(
     monkeypatch.setattr(database_client, "PING_LIMIT", PATIENCE)
     monkeypatch.setattr(database_check, "LIMIT_MS", 2000)
     database = open_database(Settings(token_secret=SECRET, mongodb_url=address), "tls")
-    told = {"no TLS": "[Cc]onnection (closed|reset)", "another host": "IP address mismatch"}.get(
+    reported = {"no TLS": "[Cc]onnection (closed|reset)", "another host": "IP address mismatch"}.get(
         fault, "certificate verify failed"
     )
     try:
-        with pytest.raises(ServerSelectionTimeoutError, match=told):
+        with pytest.raises(ServerSelectionTimeoutError, match=reported):
             await ping(database)
     finally:
         database.client.close()

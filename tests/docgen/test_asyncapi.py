@@ -70,17 +70,17 @@ def test_an_address_is_the_routing_key_with_its_id_in_braces(events: Document, t
 @pytest.mark.parametrize("type_", sorted(EVENTS))
 def test_a_event_has_exactly_the_members_of_its_schema(events: Document, type_: str) -> None:
     schema = events["components"]["schemas"][type(EVENTS[type_]).__name__]
-    told = json.loads(encode(EVENTS[type_]))
-    assert schema["properties"].keys() == told.keys()
+    shown = json.loads(encode(EVENTS[type_]))
+    assert schema["properties"].keys() == shown.keys()
     assert schema["properties"]["type"]["const"] == type_
-    assert set(schema["required"]) <= told.keys()
+    assert set(schema["required"]) <= shown.keys()
     assert decode(encode(EVENTS[type_])) == EVENTS[type_]
 
 
 def test_the_consumers_are_those_to_which_the_queues_are_bound(events: Document) -> None:
     for queue in topology.QUEUES:
-        told = {n.split(".hears.")[1] for n in events["operations"] if n.startswith(f"{queue.name}.hears.")}
-        assert told == set(heard(queue.keys)) != set()
+        shown = {n.split(".hears.")[1] for n in events["operations"] if n.startswith(f"{queue.name}.hears.")}
+        assert shown == set(heard(queue.keys)) != set()
         assert events["x-queues"][queue.name]["arguments"] == queue.declaration
     assert set(followed()) >= {"message.stored", "chat.state", "agent.changed", "button.changed", "queue.changed"}
 

@@ -88,8 +88,8 @@ def test_check_reports_every_change_and_writes_nothing(
     missing.unlink()
     extra.write_text("{}")
     assert main(["--folder", str(tmp_path), "--check"]) == 1
-    told = capsys.readouterr().out.splitlines()
-    assert [Path(line.split(": ")[0]).name for line in told] == ["asyncapi.json", "old.openapi.json", "openapi.json"]
+    shown = capsys.readouterr().out.splitlines()
+    assert [Path(line.split(": ")[0]).name for line in shown] == ["asyncapi.json", "old.openapi.json", "openapi.json"]
     assert not missing.exists()
     assert extra.exists()
     assert main(["--folder", str(tmp_path)]) == 0
