@@ -89,7 +89,7 @@ async def test_an_agent_who_logs_out_gives_the_chat_back_at_once_and_the_next_on
         began = time.monotonic()
         assert (await an.log_out()).status == 204
         waiting = await theirs.expect("status", dot="grey")
-        told = time.monotonic() - began
+        published = time.monotonic() - began
         assert waiting["agent"] is None
         assert (await theirs.expect("message", event="agent_left"))["from"] == "system"
         assert await ours.closed() == 4401
@@ -100,7 +100,7 @@ async def test_an_agent_who_logs_out_gives_the_chat_back_at_once_and_the_next_on
             last = await say(bert.socket, "ik neem het over", visitor.chat_id)
             await theirs.expect("message", id=last["id"])
             assert bert.socket.messages(visitor.chat_id) == theirs.messages()
-        print(f"\ntold after {told:.2f} s")
+        print(f"\ntold after {published:.2f} s")
     assert events(theirs)[:4] == ["opened", "assigned", "agent_left", "assigned"]
 
 

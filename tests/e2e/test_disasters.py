@@ -125,17 +125,17 @@ async def test_a_chat_whose_beginning_was_lost_with_it_is_served(place: Place, o
         await asyncio.to_thread(place.begin_anew)
         await ready(own_system)
         # The console is closed while the chat cannot be shown: it comes back, sees the chat and accepts it.
-        someone, console = lasting_citizen(visitor), lasting_agent(an, visitor.chat_id)
-        running = [asyncio.create_task(one.run()) for one in (someone, console)]
+        participant, console = lasting_citizen(visitor), lasting_agent(an, visitor.chat_id)
+        running = [asyncio.create_task(one.run()) for one in (participant, console)]
         began = time.monotonic()
-        await someone.status(dot="green")
-        await someone.shown(await someone.say("Bent u daar?"))
+        await participant.status(dot="green")
+        await participant.shown(await participant.say("Bent u daar?"))
         print(f"\nserved {time.monotonic() - began:.1f} s after everybody was ready again")
-        shown = [m.get("event") or m["text"] for m in someone.messages()]
+        shown = [m.get("event") or m["text"] for m in participant.messages()]
         # An agent who is away for longer than the grace meanwhile has lost the chat, and got it again.
         said = [one for one in shown if one not in ("assigned", "agent_left")]
         assert said == ["opened", "Waar vind ik mijn attest?", "Bent u daar?"]
-        await someone.end()
+        await participant.end()
         for task in running:
             task.cancel()
         visitor.token = ""

@@ -108,10 +108,10 @@ async def test_one_address_does_not_hold_every_agent_and_an_abuser_is_kept_out(l
         crew = [await stack.enter_async_context(agent(base, name)) for name in names]
         crowd = [await stack.enter_async_context(citizen(base)) for _ in range(len(names))]
         statuses = []
-        for n, someone in enumerate(crowd):
-            statuses.append(await pressed(someone, n))
+        for n, participant in enumerate(crowd):
+            statuses.append(await pressed(participant, n))
             if statuses[-1] == 201:
-                await (await someone.join()).expect("status")
+                await (await participant.join()).expect("status")
         assert statuses == [201] * 5 + [429] * 3
         first = crowd[0]
         helper = await holder(crew, first.chat_id)
@@ -124,12 +124,12 @@ async def test_one_address_does_not_hold_every_agent_and_an_abuser_is_kept_out(l
         assert await pressed(crowd[7], 7) == 201, "a place came free"
 
 
-async def pressed(someone: Citizen, number: int) -> int:
+async def pressed(participant: Citizen, number: int) -> int:
     """The answer to a press of this browser; a colour from just before may still be shown, and is pressed again."""
     status, key = 409, new_id()
     while status in (409, 503):
-        await until_green(someone.base)
-        status = (await someone.start(key=key, browser=f"browser-{number:-<20}")).status
+        await until_green(participant.base)
+        status = (await participant.start(key=key, browser=f"browser-{number:-<20}")).status
     return status
 
 

@@ -29,12 +29,12 @@ from services.common.messaging.declarations import declare_topology
 from services.transcripts.log.store import Store
 from tests.support.servers import PATIENCE, ROOT, checks_at, in_thread, running, wait_for
 from tests.transcripts import conftest as transcripts
-from tests.transcripts.conftest import SECRET, Ear, new_id, opened_event, posted
+from tests.transcripts.conftest import SECRET, EventObserver, new_id, opened_event, posted
 
 LIMIT = 2  # each of two killers may strike once amid others; from then on it is alone
 NOTES, MESSAGES, LETTERS = "transcripts.notes", "transcripts.messages", "transcripts.dead-letters"
 database, make_settings = transcripts.database, transcripts.make_settings
-ear, store = transcripts.ear, transcripts.store
+observer, store = transcripts.observer, transcripts.store
 
 
 @pytest.fixture(autouse=True)
@@ -89,11 +89,11 @@ def serving(home: Path, vhost_url: str, mongodb_url: str, replicas: int = 1, **m
             one.process.wait(10)
 
 
-async def until_empty(ear: Ear, *queues: str, letters: int, wait: float = 60) -> None:
+async def until_empty(observer: EventObserver, *queues: str, letters: int, wait: float = 60) -> None:
     """Returns when these queues are empty, nothing is in anybody's hands, and so many letters are dead."""
     async with asyncio.timeout(wait):
         while True:
-            if not any([await ear.waiting(q) for q in queues]) and await ear.waiting(LETTERS) >= letters:
+            if not any([await observer.waiting(q) for q in queues]) and await observer.waiting(LETTERS) >= letters:
                 return
             await asyncio.sleep(0.05)
 
@@ -104,7 +104,7 @@ def note(chat: str, text: str = "let op") -> NotePosted:
 
 @pytest.mark.parametrize(("replicas", "killer"), [(1, "KILL"), (2, "DRAG"), (1, "HURT")])
 async def test_a_message_that_hurts_or_kills_its_process_takes_no_neighbour_with_it(
-    ear: Ear,
+    observer: EventObserver,
     store: Store,
     vhost_url: str,
     mongodb_url: str,
@@ -117,25 +117,25 @@ async def test_a_message_that_hurts_or_kills_its_process_takes_no_neighbour_with
     good = [posted(chat) for _ in range(3) for chat in chats]
     notes = [note(chat) for _ in range(3) for chat in chats]
     bad: list[Event] = [posted(chats[0], text=killer), note(chats[0], killer)]
-    await ear.put(*(opened_event(chat, None) for chat in chats))
-    await ear.put(*good[:30], bad[0], *good[30:])
-    await ear.put(*notes[:30], bad[1], *notes[30:])
+    await observer.put(*(opened_event(chat, None) for chat in chats))
+    await observer.put(*good[:30], bad[0], *good[30:])
+    await observer.put(*notes[:30], bad[1], *notes[30:])
     began = time.monotonic()
     with serving(tmp_path, vhost_url, mongodb_url, replicas, MONGODB_PREFIX=mongodb_prefix) as running:
-        await until_empty(ear, NOTES, MESSAGES, letters=2)
-        letters = await ear.letters(2)
+        await until_empty(observer, NOTES, MESSAGES, letters=2)
+        letters = await observer.letters(2)
         took = time.monotonic() - began
         late = posted(chats[0])
-        await ear.put(late)
-        told = {g.id for g in (*good, late)}
+        await observer.put(late)
+        published = {g.id for g in (*good, late)}
         await transcripts.until(
-            lambda: told <= {e.id for e in ear.stored()}, "all good ones, and one that came later", 60
+            lambda: published <= {e.id for e in observer.stored()}, "all good ones, and one that came later", 60
         )
-        await transcripts.until(lambda: len(notes_heard(ear)) == len(notes), "all notes", 60)
+        await transcripts.until(lambda: len(notes_seen(observer)) == len(notes), "all notes", 60)
         deaths = [one.deaths() for one in running]
     print(f"\n{replicas} x {killer}: dead-lettered after {took:.1f} s, deaths {deaths}")
     assert sorted(letters) == sorted(map(encode, bad)), "the two that kill, and nobody else"
-    assert await ear.waiting(LETTERS) == 0
+    assert await observer.waiting(LETTERS) == 0
     for chat in chats:
         log = await store.entries(chat)
         assert [e.seq for e in log] == list(range(1, len(log) + 1))
@@ -143,8 +143,8 @@ async def test_a_message_that_hurts_or_kills_its_process_takes_no_neighbour_with
         assert {n.id for n in await store.notes(chat)} == {n.id for n in notes if n.chat_id == chat}
 
 
-def notes_heard(ear: Ear) -> set[str]:
-    return {f.note.id for f in ear.heard if isinstance(f, NoteStored)}
+def notes_seen(observer: EventObserver) -> set[str]:
+    return {f.note.id for f in observer.seen if isinstance(f, NoteStored)}
 
 
 @contextlib.contextmanager
@@ -161,7 +161,7 @@ def started(program: Program) -> Iterator["subprocess.Popen[bytes]"]:
 
 @pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_database_that_is_away_for_long_dead_letters_nothing(
-    ear: Ear, vhost_url: str, tmp_path: Path, strike: signal.Signals
+    observer: EventObserver, vhost_url: str, tmp_path: Path, strike: signal.Signals
 ) -> None:
     port = ports.pick()
     program = database_server.program(tmp_path / "database", port, tmp_path / "database.log")
@@ -172,54 +172,54 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
             serving(tmp_path, vhost_url, database_server.url(port), SABOTAGE_PATIENCE="0.5")
         )
         await asyncio.to_thread(wait_for, replica.is_ready, "the service")
-        await ear.put(*(opened_event(chat, None) for chat in chats))
-        await transcripts.until(lambda: len(ear.stored()) == 10, "the chats")
+        await observer.put(*(opened_event(chat, None) for chat in chats))
+        await transcripts.until(lambda: len(observer.stored()) == 10, "the chats")
         server.send_signal(strike)
         said = [posted(chat) for _ in range(50) for chat in chats]
         notes = [note(chat) for _ in range(6) for chat in chats]
-        await ear.put(*said, *notes)
+        await observer.put(*said, *notes)
         await transcripts.until(
             lambda: {"consumer_stopped", "consumers_stopped"} <= set(re.findall(r"\w+", replica.log.read_text())),
             "the end of patience",
             60,
         )
         assert not await asyncio.to_thread(replica.is_ready)
-        await until_waiting(ear, {MESSAGES: 500, NOTES: 60, LETTERS: 0})
+        await until_waiting(observer, {MESSAGES: 500, NOTES: 60, LETTERS: 0})
         if strike == signal.SIGSTOP:
             server.send_signal(signal.SIGCONT)
         else:
             await asyncio.to_thread(stack.enter_context, started(program))
-        await transcripts.until(lambda: len({e.id for e in ear.stored()}) == 510, "all that was said", 60)
-        await transcripts.until(lambda: len(notes_heard(ear)) == 60, "all notes", 60)
-        await until_waiting(ear, {MESSAGES: 0, NOTES: 0, LETTERS: 0})
+        await transcripts.until(lambda: len({e.id for e in observer.stored()}) == 510, "all that was said", 60)
+        await transcripts.until(lambda: len(notes_seen(observer)) == 60, "all notes", 60)
+        await until_waiting(observer, {MESSAGES: 0, NOTES: 0, LETTERS: 0})
         await asyncio.to_thread(wait_for, replica.is_ready, "the service")
         assert replica.deaths() == 0
     for chat in chats:
-        order = {e.seq: e.id for e in ear.stored(chat)}
+        order = {e.seq: e.id for e in observer.stored(chat)}
         assert [order[seq] for seq in range(2, 52)] == [m.id for m in said if m.chat_id == chat]
 
 
-async def until_waiting(ear: Ear, counts: dict[str, int]) -> None:
+async def until_waiting(observer: EventObserver, counts: dict[str, int]) -> None:
     """Returns when so many messages are ready in each of these queues. Raises `AssertionError` with what was."""
     end = time.monotonic() + PATIENCE
-    while (found := {name: await ear.waiting(name) for name in counts}) != counts:
+    while (found := {name: await observer.waiting(name) for name in counts}) != counts:
         assert time.monotonic() < end, f"waits: {found}, not {counts}"
         await asyncio.sleep(0.05)
 
 
 async def test_an_event_of_a_later_version_is_dead_lettered_and_replayed_after_the_upgrade(
-    ear: Ear, vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
+    observer: EventObserver, vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
 ) -> None:
     renamed = encode(note(new_id())).replace(b"note.posted", b"note.renamed")
     with serving(tmp_path, vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix):
-        await ear.raw(renamed, "note.posted")
-        await until_waiting(ear, {NOTES: 0, LETTERS: 1})
+        await observer.raw(renamed, "note.posted")
+        await until_waiting(observer, {NOTES: 0, LETTERS: 1})
     environ = {**os.environ, "RABBITMQ_URL": vhost_url}
     replay = [sys.executable, "-m", "deploy.dead_letters", "replay", "transcripts", "--type", "note.renamed"]
     with serving(tmp_path, vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, SABOTAGE_KNOWS="note.renamed"):
         assert await asyncio.to_thread(subprocess.call, replay, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) == 0
-        await transcripts.until(lambda: len(notes_heard(ear)) == 1, "the note")
-        await until_waiting(ear, {NOTES: 0, LETTERS: 0})
+        await transcripts.until(lambda: len(notes_seen(observer)) == 1, "the note")
+        await until_waiting(observer, {NOTES: 0, LETTERS: 0})
 
 
 async def test_a_broker_that_dies_while_it_dead_letters_loses_none(

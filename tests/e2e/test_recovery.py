@@ -110,21 +110,23 @@ async def test_kill_9_while_a_chat_starts_makes_one_chat_which_is_served(frail: 
         old = strike(frail, name)
         async with asyncio.timeout(2 * PATIENCE):
             statuses = await first
-        someone = lasting_citizen(visitor)
+        participant = lasting_citizen(visitor)
         ours = lasting_agent(an, visitor.chat_id)
-        running, helping = asyncio.create_task(someone.run()), asyncio.create_task(ours.run())
+        running, helping = asyncio.create_task(participant.run()), asyncio.create_task(ours.run())
         began = time.monotonic()
-        await someone.status(dot="green")
-        print(f"\n{name}: presses {statuses}, agent after {time.monotonic() - began:.1f} s, closes {someone.closes}")
+        await participant.status(dot="green")
+        print(
+            f"\n{name}: presses {statuses}, agent after {time.monotonic() - began:.1f} s, closes {participant.closes}"
+        )
         chat_id = visitor.chat_id
         await press(visitor, key)
         assert visitor.chat_id == chat_id, "the same press is the same chat"
         await ours.until(lambda: ours.log, "the chat on the agent's console")
         assert [c["chat_id"] for c in ours.last("welcome")["chats"]] in ([], [visitor.chat_id])
-        await someone.shown(await someone.say("eindelijk"))
-        await someone.end()
+        await participant.shown(await participant.say("eindelijk"))
+        await participant.end()
         await replaced(frail, old)
-        events = [m["event"] for m in someone.messages() if m["from"] == "system"]
+        events = [m["event"] for m in participant.messages() if m["from"] == "system"]
         assert events[0] == "opened"
         assert events[-1] == "closed"
         await ready(frail)

@@ -99,11 +99,11 @@ async def test_each_replica_in_turn_is_killed_while_two_talk_across_gateways(
             async with citizen(base) as visitor:
                 await begin(visitor)
                 pressed = time.monotonic() - began
-                someone = lasting_citizen(visitor)  # a gateway that has just come may send them away at first
-                running = asyncio.create_task(someone.run())
-                await someone.status(dot="green")
+                participant = lasting_citizen(visitor)  # a gateway that has just come may send them away at first
+                running = asyncio.create_task(participant.run())
+                await participant.status(dot="green")
                 helped = time.monotonic() - began
-                await someone.end()
+                await participant.end()
                 await running
                 visitor.token = ""
             print(f"\n{name}: messages after {flows:.1f} s, pressed {pressed:.1f} s, helped {helped:.1f} s")

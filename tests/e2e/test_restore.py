@@ -36,9 +36,9 @@ class Kept:
 
     def back(self, base: str, http: aiohttp.ClientSession) -> Citizen:
         """The citizen comes back, with another browser's connection."""
-        someone = Citizen(base, http)
-        someone.chat_id, someone.token = self.chat_id, self.token
-        return someone
+        participant = Citizen(base, http)
+        participant.chat_id, participant.token = self.chat_id, self.token
+        return participant
 
     async def downloads(self, base: str) -> Downloads:
         """Everything that they can download, byte for byte."""

@@ -184,9 +184,9 @@ ATTACKS: dict[str, Callable[[AbstractChannel, str], Awaitable[object]]] = {
         channel, "routing.dead-letters" if user == "presence" else "presence.dead-letters"
     ),
     "bind another's queue": lambda channel, _: bind(channel, "transcripts.messages", "chat.opened"),
-    "hear everything": lambda channel, _: hear(channel, "#"),
-    "hear all messages": lambda channel, _: hear(channel, "message.stored.*"),
-    "hear every chat": lambda channel, _: hear(channel, "*.*.*"),
+    "hear everything": lambda channel, _: subscribe(channel, "#"),
+    "hear all messages": lambda channel, _: subscribe(channel, "message.stored.*"),
+    "hear every chat": lambda channel, _: subscribe(channel, "*.*.*"),
 }
 FORGED = {
     "gateway": ["chat.state.x", "session.ended.x", "message.stored.x", "place.claimed"],
@@ -216,7 +216,7 @@ async def refused(attempt: Awaitable[object]) -> bool:
     return False
 
 
-async def hear(channel: AbstractChannel, key: str) -> None:
+async def subscribe(channel: AbstractChannel, key: str) -> None:
     """Bind a queue of its own, which it may have, to what it may not hear."""
     queue = await channel.declare_queue(exclusive=True)
     await queue.bind("eloket", key)
@@ -270,6 +270,6 @@ async def test_the_scaler_sees_how_long_queues_are_and_can_do_nothing_to_them(ri
         async with await aio_pika.connect(url) as connection:
             assert await refused(purge(await connection.channel(), "transcripts.messages"))
             assert await refused(take_one(await connection.channel(), "transcripts.messages"))
-            assert await refused(hear(await connection.channel(), "chat.state.*"))
+            assert await refused(subscribe(await connection.channel(), "chat.state.*"))
     finally:
         rights.broker.api("DELETE", f"/api/users/{name}")

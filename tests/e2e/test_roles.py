@@ -140,25 +140,25 @@ async def cast(base: str) -> AsyncIterator[Cast]:
             http = await stack.enter_async_context(http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)))
             agents[name] = Agent(base, http, name)
             assert (await agents[name].log_in()).status == 204
-        people = {name: await stack.enter_async_context(citizen(base)) for name in "ABC"}
+        users = {name: await stack.enter_async_context(citizen(base)) for name in "ABC"}
         await agents["an"].connect()  # first: `pair` waits for the green button of `algemeen`
         await agents["lien"].connect()
-        waiting, _ = await pair(people["C"], agents["lien"], department="premies")
+        waiting, _ = await pair(users["C"], agents["lien"], department="premies")
         await agents["lien"].log_out()
         await waiting.expect("message", event="agent_left")
-        left = await people["C"].http.post(
-            f"{base}/api/chats/{people['C'].chat_id}/question",
+        left = await users["C"].http.post(
+            f"{base}/api/chats/{users['C'].chat_id}/question",
             json={"contact": "02 123", "text": "Waar is mijn premie?"},
-            headers=people["C"].bearer,
+            headers=users["C"].bearer,
         )
         assert left.status == 201, await left.text()
         assert await waiting.closed() == 1000, "else the agent would be given this chat again"
         assert (await agents["lien"].log_in()).status == 204
         await agents["lien"].connect()
-        with_lien, _ = await pair(people["B"], agents["lien"], department="premies")
-        with_an, _ = await pair(people["A"], agents["an"])
-        ids = {name: someone.chat_id for name, someone in people.items()} | {"none": new_id()}
-        made = Cast(base, agents, people, ids, {"A": with_an, "B": with_lien})
+        with_lien, _ = await pair(users["B"], agents["lien"], department="premies")
+        with_an, _ = await pair(users["A"], agents["an"])
+        ids = {name: participant.chat_id for name, participant in users.items()} | {"none": new_id()}
+        made = Cast(base, agents, users, ids, {"A": with_an, "B": with_lien})
         asked = {"department": "algemeen", "contact": "an@example.be", "text": "Wanneer?"}
         status, body = await made.ask("nobody", "POST", "/api/questions", asked)
         assert status == 201, body
@@ -193,7 +193,7 @@ def path_of(row: Route) -> str:
 
 
 async def test_every_role_on_every_route(offices: System) -> None:
-    async with cast(offices.base_url) as people:
+    async with cast(offices.base_url) as users:
         wrong = []
         for row in ROUTES:
             path = path_of(row)
@@ -201,77 +201,77 @@ async def test_every_role_on_every_route(offices: System) -> None:
             if row.refused_first:
                 cells.sort(key=lambda cell: int(cell[1]) < 400)
             for role, status in cells:
-                got, body = await people.ask(role, row.method, path, row.body)
+                got, body = await users.ask(role, row.method, path, row.body)
                 if got != status:
                     wrong.append(f"{row.method} {path} as {role}: {got} instead of {status}: {body[:200]!r}")
-                if PEOPLE.get(role, role) not in people.agents:
+                if PEOPLE.get(role, role) not in users.agents:
                     assert b"nota van an" not in body
         assert not wrong, "\n".join(wrong)
 
 
 async def test_every_role_with_every_frame(offices: System) -> None:
-    async with cast(offices.base_url) as people:
+    async with cast(offices.base_url) as users:
         wrong = []
         for row in FRAMES:
             for role, expected in reversed([*zip(ROLES, row.cells, strict=True)]):
-                if (got := await people.send(role, row)) != expected:
+                if (got := await users.send(role, row)) != expected:
                     wrong.append(f"{row.frame['type']} on /ws/{row.socket} as {role}: {got} instead of {expected}")
             if row == FRAMES[-2]:  # it has ended chat A
-                _, body = await people.ask("citizen", "GET", "/api/chats/{A}/transcript?format=json")
+                _, body = await users.ask("citizen", "GET", "/api/chats/{A}/transcript?format=json")
                 said = [message.get("text") for message in json.loads(body)["messages"]]
                 assert said.count("van citizen") > 0
                 assert "van other citizen" not in said, "another citizen wrote in this chat"
-                await pair(people.citizens["A"], people.agents["an"])
-                people.ids["A"] = people.citizens["A"].chat_id
+                await pair(users.citizens["A"], users.agents["an"])
+                users.ids["A"] = users.citizens["A"].chat_id
         assert not wrong, "\n".join(wrong)
 
 
 async def test_a_hello_that_names_the_chat_of_another_does_not_show_it(offices: System) -> None:
-    async with cast(offices.base_url) as people:
-        chat = people.ids["A"]
+    async with cast(offices.base_url) as users:
+        chat = users.ids["A"]
         for name in ("lien", "petra"):
-            welcome = await people.agents[name].connect({chat: 0})
+            welcome = await users.agents[name].connect({chat: 0})
             assert chat not in [c["chat_id"] for c in welcome["chats"]]
 
 
 async def test_who_passed_a_chat_on_reads_it_up_to_then_and_a_question_is_read_by_who_claims_it(
     offices: System,
 ) -> None:
-    async with cast(offices.base_url) as people:
-        an, bert, path = people.agents["an"], people.agents["bert"], "/api/chats/{A}/transcript?format=json"
+    async with cast(offices.base_url) as users:
+        an, bert, path = users.agents["an"], users.agents["bert"], "/api/chats/{A}/transcript?format=json"
         await bert.connect()
         await until_green(offices.base_url)  # a colleague who can take a chat
-        before = await say(people.sockets["A"], "voor de overdracht")
+        before = await say(users.sockets["A"], "voor de overdracht")
         await an.socket.expect("message", id=before["id"])
-        await an.socket.send(type="transfer", chat_id=people.ids["A"], to={"agent": bert.id}, note="een nota")
-        await an.socket.expect("unassigned", chat_id=people.ids["A"])
+        await an.socket.send(type="transfer", chat_id=users.ids["A"], to={"agent": bert.id}, note="een nota")
+        await an.socket.expect("unassigned", chat_id=users.ids["A"])
         await bert.socket.expect("assigned")
         await bert.socket.expect("note", text="een nota")
-        answer = await say(bert.socket, "na de overdracht", people.ids["A"])
-        await people.sockets["A"].expect("message", id=answer["id"])
+        answer = await say(bert.socket, "na de overdracht", users.ids["A"])
+        await users.sockets["A"].expect("message", id=answer["id"])
         read = {
-            name: [m.get("text") for m in json.loads((await people.ask(name, "GET", path))[1])["messages"]]
+            name: [m.get("text") for m in json.loads((await users.ask(name, "GET", path))[1])["messages"]]
             for name in ("an", "bert", "sofie", "citizen")
         }
         assert "voor de overdracht" in read["an"]
         assert "na de overdracht" not in read["an"]
         assert all("na de overdracht" in read[name] for name in ("bert", "sofie", "citizen"))
-        assert (await people.ask("an", "POST", "/api/chats/{A}/attachments", FILE_BODY))[0] == 403
-        notes = json.loads((await people.ask("bert", "GET", "/api/chats/{A}/notes"))[1])["notes"]
+        assert (await users.ask("an", "POST", "/api/chats/{A}/attachments", FILE_BODY))[0] == 403
+        notes = json.loads((await users.ask("bert", "GET", "/api/chats/{A}/notes"))[1])["notes"]
         assert [n["text"] for n in notes] == ["nota van an", "een nota"]
 
         question = "/api/chats/{C}/transcript?format=json"
-        assert (await people.ask("lotte", "GET", question))[0] == 403
+        assert (await users.ask("lotte", "GET", question))[0] == 403
         claims = await asyncio.gather(
-            *(people.ask(name, "POST", "/api/questions/{C}/claim") for name in ("lotte", "petra") * 3)
+            *(users.ask(name, "POST", "/api/questions/{C}/claim") for name in ("lotte", "petra") * 3)
         )
         assert {status for status, _ in claims} == {200, 409}
         winner, loser = ("lotte", "petra") if claims[0][0] == 200 or claims[2][0] == 200 else ("petra", "lotte")
         assert [s for (s, _), n in zip(claims, ("lotte", "petra") * 3, strict=True) if n == loser] == [409] * 3
-        status, body = await people.ask(loser, "GET", "/api/questions")
-        (listed,) = [q for q in json.loads(body)["questions"] if q["chat_id"] == people.ids["C"]]
+        status, body = await users.ask(loser, "GET", "/api/questions")
+        (listed,) = [q for q in json.loads(body)["questions"] if q["chat_id"] == users.ids["C"]]
         assert (status, listed["claimed"]["name"]) == (200, winner.title())
-        assert (await people.ask(winner, "GET", question))[0] == 200
-        assert (await people.ask("lien", "POST", "/api/questions/{C}/done"))[0] == 409
-        assert (await people.ask(winner, "DELETE", "/api/questions/{C}/claim"))[0] == 204
-        assert (await people.ask("lotte", "GET", question))[0] == 403
+        assert (await users.ask(winner, "GET", question))[0] == 200
+        assert (await users.ask("lien", "POST", "/api/questions/{C}/done"))[0] == 409
+        assert (await users.ask(winner, "DELETE", "/api/questions/{C}/claim"))[0] == 204
+        assert (await users.ask("lotte", "GET", question))[0] == 403

@@ -10,7 +10,7 @@ KIB = 1024
 
 
 async def test_time_zone_file_sizes_and_access(tmp_path_factory: pytest.TempPathFactory) -> None:
-    told = {
+    published = {
         "TIMEZONE": "America/New_York",
         "ATTACHMENT_BYTES": str(200 * KIB),
         "ATTACHMENT_COUNT": "2",
@@ -18,7 +18,7 @@ async def test_time_zone_file_sizes_and_access(tmp_path_factory: pytest.TempPath
         "CITIZEN_ACCESS": "1",
         "RATE_LIMITS": "off",
     }
-    with running_system(tmp_path_factory.mktemp("elsewhere"), **told) as system:
+    with running_system(tmp_path_factory.mktemp("elsewhere"), **published) as system:
         base = system.base_url
         async with aiohttp.ClientSession() as http:
             async with http.get(f"{base}/api/settings") as answer:

@@ -71,8 +71,8 @@ async def test_one_trace_from_frame_to_database_to_the_other_browser(traced: Sys
     processed = the(spans, "transcripts", "process message.posted")
     stored = the(spans, "transcripts", "store entries")
     inserted = the(spans, "transcripts", "insert entries")
-    told = the(spans, "transcripts", "publish message.stored")
-    heard = the(spans, "gateway", "process message.stored")
+    republished = the(spans, "transcripts", "publish message.stored")
+    handled = the(spans, "gateway", "process message.stored")
     to_agent = the(spans, "gateway", "send message", **{"eloket.to": "agent"})
     to_citizen = the(spans, "gateway", "send message", **{"eloket.to": "citizen"})
 
@@ -82,16 +82,16 @@ async def test_one_trace_from_frame_to_database_to_the_other_browser(traced: Sys
         (processed, published),
         (stored, processed),
         (inserted, stored),
-        (told, processed),
-        (heard, told),
-        (to_agent, heard),
-        (to_citizen, heard),
+        (republished, processed),
+        (handled, republished),
+        (to_agent, handled),
+        (to_citizen, handled),
     ]:
         assert child.parent == parent.id, f"{child.name} is not under {parent.name}"
-    kinds = [s.kind for s in (received, published, processed, inserted, told, heard)]
+    kinds = [s.kind for s in (received, published, processed, inserted, republished, handled)]
     assert kinds == [SERVER, PRODUCER, CONSUMER, CLIENT, PRODUCER, CONSUMER]
     assert inserted.attributes["db.system.name"] == "mongodb"
-    assert inserted.ended <= told.began, "stored first, shown second"
+    assert inserted.ended <= republished.began, "stored first, shown second"
     assert received.ended >= to_agent.began, "the receipt is the end of it"
     assert all("formulier" not in str(s.attributes) for s in spans), "what people write is in no span"
 

@@ -220,27 +220,27 @@ def new_id() -> str:
 @contextlib.asynccontextmanager
 async def citizen(base: str) -> AsyncIterator[Citizen]:
     async with http_client(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        someone = Citizen(base, session)
+        participant = Citizen(base, session)
         try:
-            yield someone
+            yield participant
         finally:
-            for socket in someone.sockets:
+            for socket in participant.sockets:
                 await socket.close()
-            if someone.token:
-                await someone.end()
+            if participant.token:
+                await participant.end()
 
 
 @contextlib.asynccontextmanager
 async def agent(base: str, username: str = "an", accepts: bool = True) -> AsyncIterator[Agent]:
     """An agent who is logged in and connected; logs out at the end."""
     async with http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        someone = Agent(base, session, username, accepts)
-        assert (await someone.log_in()).status == 204
+        participant = Agent(base, session, username, accepts)
+        assert (await participant.log_in()).status == 204
         try:
-            await someone.connect()
-            yield someone
+            await participant.connect()
+            yield participant
         finally:
-            await someone.leave()
+            await participant.leave()
 
 
 async def button(base: str, department: str = "algemeen") -> Frame:
@@ -270,7 +270,7 @@ async def until_blue(base: str, reason: str) -> None:
     await until(lambda b: b["colour"] == "blue" and b["reason"] == reason, base)
 
 
-async def begin(someone: Citizen, **start: Any) -> None:
+async def begin(participant: Citizen, **start: Any) -> None:
     """Press the button as soon as it is green; a colour from just before may still be shown for 0.2 s.
 
     A press that is refused for the moment (503) is repeated as the same one: a chat may have begun all the same.
@@ -278,8 +278,8 @@ async def begin(someone: Citizen, **start: Any) -> None:
     end, key = time.monotonic() + WAIT, start.pop("key", None)
     press = key or new_id()
     while True:
-        await until_green(someone.base, start.get("department", "algemeen"))
-        response = await someone.start(key=press, **start)
+        await until_green(participant.base, start.get("department", "algemeen"))
+        response = await participant.start(key=press, **start)
         if response.status == 201:
             return
         assert response.status in (409, 503), await response.text()
@@ -288,11 +288,11 @@ async def begin(someone: Citizen, **start: Any) -> None:
             press = key or new_id()
 
 
-async def pair(someone: Citizen, helper: Agent, **start: Any) -> tuple[Socket, Socket]:
+async def pair(participant: Citizen, helper: Agent, **start: Any) -> tuple[Socket, Socket]:
     """A chat between the two, begun: the agent has accepted the chat and the citizen's dot is green."""
-    await begin(someone, **start)
-    socket = await someone.join()
-    await helper.socket.expect("assigned", chat=lambda c: c["chat_id"] == someone.chat_id)
+    await begin(participant, **start)
+    socket = await participant.join()
+    await helper.socket.expect("assigned", chat=lambda c: c["chat_id"] == participant.chat_id)
     await socket.expect("status", dot="green")
     return socket, helper.socket
 

@@ -32,7 +32,7 @@ def _together() -> list[Event]:
     file = "66666666-7777-4888-8999-aaaaaaaaaaaa"
     first, said = "11111111-2222-4333-8444-555555555555", _at(8, 0, 0, 123_000)
 
-    def told(number: str) -> dict[str, Any]:
+    def common_members(number: str) -> dict[str, Any]:
         return {"event_id": f"7d3e{number}-52a1-4c0b-8f6e-9a1b2c3d4e5f", "occurred_at": said}
 
     citizen = types.Sender(party=types.Party.CITIZEN, id="citizen", name="An Peeters")
@@ -41,11 +41,11 @@ def _together() -> list[Event]:
     agent: dict[str, Any] = {"party": types.Party.AGENT, "name": "An"}
     return [
         messages.MessagesPosted(
-            **told("0031"),
+            **common_members("0031"),
             posted=[
-                messages.MessagePosted(**told("0012"), chat_id=CHAT, id=first, sender=citizen, text=question),
+                messages.MessagePosted(**common_members("0012"), chat_id=CHAT, id=first, sender=citizen, text=question),
                 messages.MessagePosted(
-                    **told("0112"),
+                    **common_members("0112"),
                     chat_id=CHAT,
                     id=f"{first[:-1]}7",
                     sender=types.Sender(id=AN, **agent),
@@ -55,7 +55,7 @@ def _together() -> list[Event]:
             traces=[trace, trace.replace("736-", "737-")],
         ),
         messages.MessagesStored(
-            **told("0032"),
+            **common_members("0032"),
             chat_id=CHAT,
             entries=[
                 types.Entry(
@@ -85,7 +85,7 @@ def _together() -> list[Event]:
 def _events() -> list[Event]:
     number = iter(range(1, 100))
 
-    def told() -> dict[str, Any]:
+    def common_members() -> dict[str, Any]:
         return {
             "event_id": f"7d3e{next(number):04x}-52a1-4c0b-8f6e-9a1b2c3d4e5f",
             "occurred_at": _at(8, 0, 0, 123_000),
@@ -93,7 +93,7 @@ def _events() -> list[Event]:
 
     return [
         chats.ChatOpened(
-            **told(),
+            **common_members(),
             chat_id=CHAT,
             department="algemeen",
             locale="nl",
@@ -102,11 +102,11 @@ def _events() -> list[Event]:
             form=types.Form(id="aanvraag-42", title="Aanvraag premie", url="https://loket.example.be/premie?stap=2"),
             opened_at=_at(8, 0, 0, 100_000),
         ),
-        chats.CitizenArrived(**told(), chat_id=CHAT),
-        chats.CloseRequested(**told(), chat_id=CHAT, by=types.CloseReason.AGENT, agent_id=AN),
-        chats.ChatAccepted(**told(), chat_id=CHAT, agent_id=AN),
+        chats.CitizenArrived(**common_members(), chat_id=CHAT),
+        chats.CloseRequested(**common_members(), chat_id=CHAT, by=types.CloseReason.AGENT, agent_id=AN),
+        chats.ChatAccepted(**common_members(), chat_id=CHAT, agent_id=AN),
         chats.ChatState(
-            **told(),
+            **common_members(),
             chat_id=CHAT,
             v=4,
             state=types.ChatStatus.ASSIGNED,
@@ -118,17 +118,21 @@ def _events() -> list[Event]:
             former_agent_id=AN,
             at=_at(8, 4, 10, 500_000),
         ),
-        chats.QueueChanged(**told(), department="algemeen", revision=17, order=[CHAT, OTHER_CHAT]),
-        places.PlaceWanted(**told(), chat_id=CHAT, turn=2, department="algemeen", locale="fr", agent_id=BERT),
-        places.PlaceClaimed(**told(), chat_id=CHAT, turn=2, agent_id=BERT, agent_name="Bert Claes"),
-        places.PlaceReleased(**told(), chat_id=CHAT, turn=2, agent_id=BERT, reason=types.ReleaseReason.AGENT_GONE),
-        places.PlacesChanged(**told(), department="algemeen", free=3, revision=1795420800123),
-        chats.AcceptOverdue(**told(), chat_id=CHAT, turn=2, agent_id=BERT),
-        agents.StateRequested(**told(), agent_id=AN, state=types.AgentState.PAUSED),
-        agents.AgentChanged(**told(), agent_id=AN, v=9, online=True, state=types.AgentState.PAUSED, cause="request"),
-        agents.SessionEnded(**told(), agent_id=AN, session_id="5e0a7a1e-9f0b-4d55-8a6b-d1c2b3a49586"),
+        chats.QueueChanged(**common_members(), department="algemeen", revision=17, order=[CHAT, OTHER_CHAT]),
+        places.PlaceWanted(**common_members(), chat_id=CHAT, turn=2, department="algemeen", locale="fr", agent_id=BERT),
+        places.PlaceClaimed(**common_members(), chat_id=CHAT, turn=2, agent_id=BERT, agent_name="Bert Claes"),
+        places.PlaceReleased(
+            **common_members(), chat_id=CHAT, turn=2, agent_id=BERT, reason=types.ReleaseReason.AGENT_GONE
+        ),
+        places.PlacesChanged(**common_members(), department="algemeen", free=3, revision=1795420800123),
+        chats.AcceptOverdue(**common_members(), chat_id=CHAT, turn=2, agent_id=BERT),
+        agents.StateRequested(**common_members(), agent_id=AN, state=types.AgentState.PAUSED),
+        agents.AgentChanged(
+            **common_members(), agent_id=AN, v=9, online=True, state=types.AgentState.PAUSED, cause="request"
+        ),
+        agents.SessionEnded(**common_members(), agent_id=AN, session_id="5e0a7a1e-9f0b-4d55-8a6b-d1c2b3a49586"),
         agents.ButtonChanged(
-            **told(),
+            **common_members(),
             department="algemeen",
             colour=types.ButtonColour.BLUE,
             reason=types.ButtonReason.CLOSED,
@@ -136,7 +140,7 @@ def _events() -> list[Event]:
             revision=1795420800456,
         ),
         presence.GatewayConnections(
-            **told(),
+            **common_members(),
             incarnation=GATEWAY,
             counter=31,
             agents=[
@@ -145,16 +149,16 @@ def _events() -> list[Event]:
             ],
             chats=[CHAT],
         ),
-        presence.ListenerEcho(**told(), listener="presence-91c4", counter=12),
+        presence.ListenerEcho(**common_members(), listener="presence-91c4", counter=12),
         messages.MessagePosted(
-            **told(),
+            **common_members(),
             chat_id=CHAT,
             id="11111111-2222-4333-8444-555555555555",
             sender=types.Sender(party=types.Party.CITIZEN, id="citizen", name="An Peeters"),
             text="Goedemorgen,\nik heb een vraag over <b>artikel 3</b>.",
         ),
         messages.MessageStored(
-            **told(),
+            **common_members(),
             chat_id=CHAT,
             entry=types.Entry(
                 chat_id=CHAT,
@@ -173,14 +177,14 @@ def _events() -> list[Event]:
             ),
         ),
         messages.MessageRefused(
-            **told(),
+            **common_members(),
             chat_id=CHAT,
             id="11111111-2222-4333-8444-555555555557",
             sender_id="citizen",
             code=types.RefusalCode.CHAT_CLOSED,
         ),
         messages.NotePosted(
-            **told(),
+            **common_members(),
             chat_id=CHAT,
             id="22222222-3333-4444-8555-666666666666",
             agent_id=AN,
@@ -188,7 +192,7 @@ def _events() -> list[Event]:
             text="Dossier loopt al sinds maart.",
         ),
         messages.NoteStored(
-            **told(),
+            **common_members(),
             chat_id=CHAT,
             note=types.Note(
                 chat_id=CHAT,
@@ -199,12 +203,12 @@ def _events() -> list[Event]:
                 at=_at(8, 3),
             ),
         ),
-        messages.TypingShown(**told(), chat_id=CHAT, party=types.Party.AGENT, sender_id=AN, active=True),
-        messages.ReadShown(**told(), chat_id=CHAT, party=types.Party.CITIZEN, sender_id="citizen", seq=7),
-        messages.CitizenPresence(**told(), chat_id=CHAT, incarnation=GATEWAY, online=True),
-        messages.CitizenSilent(**told(), chat_id=CHAT, warning=2, since=_at(8, 5), closes_at=_at(8, 20)),
-        messages.CitizenStayed(**told(), chat_id=CHAT),
-        chats.TransferRefused(**told(), chat_id=CHAT, agent_id=BERT),
+        messages.TypingShown(**common_members(), chat_id=CHAT, party=types.Party.AGENT, sender_id=AN, active=True),
+        messages.ReadShown(**common_members(), chat_id=CHAT, party=types.Party.CITIZEN, sender_id="citizen", seq=7),
+        messages.CitizenPresence(**common_members(), chat_id=CHAT, incarnation=GATEWAY, online=True),
+        messages.CitizenSilent(**common_members(), chat_id=CHAT, warning=2, since=_at(8, 5), closes_at=_at(8, 20)),
+        messages.CitizenStayed(**common_members(), chat_id=CHAT),
+        chats.TransferRefused(**common_members(), chat_id=CHAT, agent_id=BERT),
         *_together(),
     ]
 

@@ -27,8 +27,8 @@ class HttpFrames:
         poll: Whether each answer is a poll.
     """
 
-    def __init__(self, someone: Citizen, poll: bool = False) -> None:
-        self.someone, self.poll = someone, poll
+    def __init__(self, participant: Citizen, poll: bool = False) -> None:
+        self.participant, self.poll = participant, poll
         self.after = 0
         self.close_code: int | None = None
         self.session = new_id()
@@ -42,7 +42,7 @@ class HttpFrames:
 
     @property
     def url(self) -> str:
-        return f"{self.someone.base}/api/chats/{self.someone.chat_id}"
+        return f"{self.participant.base}/api/chats/{self.participant.chat_id}"
 
     async def __aenter__(self) -> "HttpFrames":
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._post())]
@@ -101,10 +101,10 @@ class HttpFrames:
         if self.poll:
             query |= {"poll": "true", "known": ",".join(self._known.values())}
         timeout = aiohttp.ClientTimeout(total=None, sock_read=15)
-        heard, event = False, {}
+        received, event = False, {}
         with contextlib.suppress(aiohttp.ClientPayloadError, ConnectionError):  # cut off: what came, came
-            async with self.someone.http.get(
-                f"{self.url}/stream", params=query, headers=self.someone.bearer, timeout=timeout
+            async with self.participant.http.get(
+                f"{self.url}/stream", params=query, headers=self.participant.bearer, timeout=timeout
             ) as answer:
                 if answer.status != 200:
                     return False
@@ -114,14 +114,14 @@ class HttpFrames:
                     if name:
                         event[name] = value
                     elif "data" in event:
-                        heard = True
-                        self._hear(event)
+                        received = True
+                        self._receive(event)
                         event = {}
                     else:
                         event = {}
-        return heard
+        return received
 
-    def _hear(self, event: dict[str, str]) -> None:
+    def _receive(self, event: dict[str, str]) -> None:
         frame: Any = json.loads(event["data"])
         if event.get("event") == "close":
             return self._end(frame["code"])
@@ -154,8 +154,8 @@ class HttpFrames:
     async def _post_one(self, frames: list[Frame]) -> list[Frame] | None:
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             timeout = aiohttp.ClientTimeout(total=25)
-            async with self.someone.http.post(
-                f"{self.url}/frames", json={"frames": frames}, headers=self.someone.bearer, timeout=timeout
+            async with self.participant.http.post(
+                f"{self.url}/frames", json={"frames": frames}, headers=self.participant.bearer, timeout=timeout
             ) as answer:
                 self.statuses.append(answer.status)
                 if answer.status == 200:
@@ -167,13 +167,15 @@ class HttpFrames:
 class LastingOverHttp(Lasting):
     """A citizen who continues whatever fails, without a websocket."""
 
-    def __init__(self, someone: Citizen, poll: bool = False) -> None:
-        super().__init__(someone.http, f"{someone.base}/ws/citizen", lambda after: {"type": "hello", "after": after})
-        self.someone, self.poll = someone, poll
+    def __init__(self, participant: Citizen, poll: bool = False) -> None:
+        super().__init__(
+            participant.http, f"{participant.base}/ws/citizen", lambda after: {"type": "hello", "after": after}
+        )
+        self.participant, self.poll = participant, poll
 
     async def _connection(self) -> None:
-        async with HttpFrames(self.someone, self.poll) as frames:
+        async with HttpFrames(self.participant, self.poll) as frames:
             frames.after = max(self.log, default=0)
             async for frame in frames:
-                await self._hear(frames, frame)  # type: ignore[arg-type]
+                await self._receive(frames, frame)  # type: ignore[arg-type]
         self.closes.append(frames.close_code)

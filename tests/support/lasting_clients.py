@@ -127,10 +127,10 @@ class Lasting:
         async with self.http.ws_connect(self.url, headers={"Origin": base}, timeout=timeout) as ws:
             await ws.send_json(self.hello(max(self.log, default=0)))
             async for message in ws:
-                await self._hear(ws, message.json())
+                await self._receive(ws, message.json())
             self.closes.append(ws.close_code)
 
-    async def _hear(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
+    async def _receive(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         self.frames.append((time.monotonic(), frame))
         kind = frame["type"]
         mine = self.chat_id is None or frame.get("chat_id") == self.chat_id
@@ -189,22 +189,22 @@ class Lasting:
                 await self._ws.send_json(frame)
 
 
-def lasting_citizen(someone: Citizen) -> Lasting:
+def lasting_citizen(participant: Citizen) -> Lasting:
     """The citizen of a chat that was started."""
 
     def hello(after: int) -> Frame:
-        return {"type": "hello", "token": someone.token, "after": after}
+        return {"type": "hello", "token": participant.token, "after": after}
 
-    return Lasting(someone.http, f"{someone.base}/ws/citizen", hello)
+    return Lasting(participant.http, f"{participant.base}/ws/citizen", hello)
 
 
-def lasting_agent(someone: Agent, chat_id: str) -> Lasting:
+def lasting_agent(participant: Agent, chat_id: str) -> Lasting:
     """An agent, in one of their chats."""
 
     def hello(after: int) -> Frame:
         return {"type": "hello", "chats": {chat_id: after}}
 
-    return Lasting(someone.http, f"{someone.base}/ws/agent", hello, chat_id)
+    return Lasting(participant.http, f"{participant.base}/ws/agent", hello, chat_id)
 
 
 class Talk:
