@@ -8,7 +8,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 
 from tests.gateway.standing import World
-from tests.gateway.test_button_state import told
+from tests.gateway.test_button_state import button_event
 from tests.support.servers import PATIENCE
 
 
@@ -50,7 +50,7 @@ async def show(world: World, client: Client, green: bool = True, revision: int =
     """Presence tells this colour, and the gateway has heard it."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            await world.publisher.publish(told(revision, green=green))
+            await world.publisher.publish(button_event(revision, green=green))
             _, button, _ = await client.ask("GET", "/api/button")
             if button["reason"] == ("available" if green else "closed"):
                 return

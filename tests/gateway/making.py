@@ -47,21 +47,21 @@ def stored(one: Entry) -> MessageStored:
 def state(v: int, status: ChatStatus, agent_id: str | None = None, **more: Any) -> ChatState:
     """What routing tells of a chat."""
     cause = {"waiting": Cause.OPENED, "assigned": Cause.ASSIGNED, "closed": Cause.CLOSED}[status.value]
-    told = {"chat_id": CHAT, "turn": 1, "department": "algemeen", "cause": cause, "at": NOW}
+    given = {"chat_id": CHAT, "turn": 1, "department": "algemeen", "cause": cause, "at": NOW}
     name = {AN: "An", BERT: "Bert"}.get(agent_id or "")
-    return ChatState(**{**told, "v": v, "state": status, "agent_id": agent_id, "agent_name": name, **more})
+    return ChatState(**{**given, "v": v, "state": status, "agent_id": agent_id, "agent_name": name, **more})
 
 
 def view(v: int, status: ChatStatus, agent_id: str | None = None, **more: Any) -> ChatView:
     """A chat as routing holds it."""
-    told = state(v, status, agent_id).model_dump(include={"chat_id", "turn", "department", "cause", "agent_name"})
-    return ChatView(**{**told, "v": v, "state": status, "agent_id": agent_id, "opened_at": NOW, **more})
+    given = state(v, status, agent_id).model_dump(include={"chat_id", "turn", "department", "cause", "agent_name"})
+    return ChatView(**{**given, "v": v, "state": status, "agent_id": agent_id, "opened_at": NOW, **more})
 
 
 def agent_view(agent_id: str = AN, **more: Any) -> AgentView:
     name = {AN: "An", BERT: "Bert"}.get(agent_id, agent_id)
-    told = {"departments": ["algemeen"], "capacity": 1, "state": AgentState.AVAILABLE, "online": True, "free": 1}
-    return AgentView(**{"id": agent_id, "name": name, **told, **more})
+    given = {"departments": ["algemeen"], "capacity": 1, "state": AgentState.AVAILABLE, "online": True, "free": 1}
+    return AgentView(**{"id": agent_id, "name": name, **given, **more})
 
 
 def open_session(agent_id: str = AN, token: str | None = None) -> OpenSession:

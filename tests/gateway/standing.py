@@ -258,11 +258,11 @@ class Others:
                 return Response(status_code=503)
             if path in self.refused:
                 raise self.refused[path]
-            told = self.answer(path, body)
+            given = self.answer(path, body)
             if path in self.meanwhile:
                 await self.meanwhile.pop(path)()
             return Response(
-                told.model_dump_json() if told else b"", 200 if told else 204, media_type="application/json"
+                given.model_dump_json() if given else b"", 200 if given else 204, media_type="application/json"
             )
 
         _files(app, self)
@@ -310,10 +310,10 @@ class World:
         )
         self.storing = True  # whether what is posted is stored at once
 
-    def heard(self, kind: type[F]) -> list[F]:
+    def received(self, kind: type[F]) -> list[F]:
         return [f for f in self.events if isinstance(f, kind)]
 
-    async def heard_all_of(self, publisher: Publisher) -> None:
+    async def received_all_of(self, publisher: Publisher) -> None:
         """Returns when all was heard that this publisher has published so far, since its events come in order."""
         mark = CitizenArrived(chat_id=str(uuid4()))
         await publisher.publish(mark)
@@ -322,8 +322,8 @@ class World:
 
     async def receive(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
         """Returns as soon as so many events of this kind were heard."""
-        await until(lambda: len(self.heard(kind)) >= number, f"{number} {kind.__name__}", seconds)
-        return self.heard(kind)
+        await until(lambda: len(self.received(kind)) >= number, f"{number} {kind.__name__}", seconds)
+        return self.received(kind)
 
     async def take(self, message: AbstractIncomingMessage) -> None:
         event = decode(message.body)
@@ -344,11 +344,11 @@ class World:
             log.append(one)
         await self.publisher.publish(stored(one))
 
-    async def append(self, *entries: Entry, tell: bool = True) -> None:
+    async def append(self, *entries: Entry, publish: bool = True) -> None:
         """These are in the log now."""
         for one in entries:
             self.others.logs[one.chat_id].append(one)
-            if tell:
+            if publish:
                 await self.publisher.publish(stored(one))
 
 

@@ -22,7 +22,7 @@ DEPARTMENTS = load_departments(Path(__file__).parents[2] / "deploy/departments.t
 WALL = 1_795_420_800.0
 
 
-def told(revision: int, green: bool = True, department: str = "algemeen", **more: Any) -> ButtonChanged:
+def button_event(revision: int, green: bool = True, department: str = "algemeen", **more: Any) -> ButtonChanged:
     colour, reason = (ButtonColour.GREEN, ButtonReason.AVAILABLE) if green else (ButtonColour.BLUE, ButtonReason.CLOSED)
     return ButtonChanged(**{"department": department, "colour": colour, "reason": reason, "revision": revision, **more})
 
@@ -50,10 +50,10 @@ def test_a_button_is_blue_until_presence_has_spoken() -> None:
 def test_a_press_counts_as_one_on_green_for_a_moment_after_that_revision() -> None:
     button = Button("algemeen", lambda: WALL, start="form")
     assert body(button)["start"] == "form"
-    button.handle(told(9), 0.0)
+    button.handle(button_event(9), 0.0)
     button.refresh(0.0, broker_up=True)
     assert not button.was_green(9, 0.0), "it is green now"
-    button.handle(told(10, green=False), 5.0)
+    button.handle(button_event(10, green=False), 5.0)
     button.refresh(5.0, broker_up=True)
     assert button.was_green(9, 5.0 + LATE_PRESS)
     assert not button.was_green(9, 5.1 + LATE_PRESS)
@@ -63,15 +63,15 @@ def test_a_press_counts_as_one_on_green_for_a_moment_after_that_revision() -> No
 
 def test_it_shows_what_presence_published_and_drops_older_revisions() -> None:
     button = Button("algemeen", lambda: WALL)
-    button.handle(told(9, green=False, opens_at=NOW), 0.0)
+    button.handle(button_event(9, green=False, opens_at=NOW), 0.0)
     button.refresh(0.0, broker_up=True)
     assert (body(button)["colour"], body(button)["reason"]) == ("blue", "closed")
     assert body(button)["opens_at"] == "2026-11-23T08:00:00.123Z"
     assert body(button)["revision"] == 9
-    button.handle(told(8), 1.0)
+    button.handle(button_event(8), 1.0)
     button.refresh(1.0, broker_up=True)
     assert body(button)["revision"] == 9
-    button.handle(told(10), 2.0)
+    button.handle(button_event(10), 2.0)
     button.refresh(2.0, broker_up=True)
     assert (button.shown.green, button.shown.revision) == (True, 10)
 
@@ -79,26 +79,26 @@ def test_it_shows_what_presence_published_and_drops_older_revisions() -> None:
 def test_a_digest_is_the_state_of_each_department_in_it() -> None:
     buttons = Buttons(DEPARTMENTS, lambda: True)
     first, second = (d.id for d in DEPARTMENTS.departments[:2])
-    buttons.handle(told(9, department=second))
-    others = [DepartmentButton(**told(n, False, d).model_dump()) for n, d in ((8, second), (7, "elsewhere"))]
-    buttons.handle(told(8, department=first, others=others))
+    buttons.handle(button_event(9, department=second))
+    others = [DepartmentButton(**button_event(n, False, d).model_dump()) for n, d in ((8, second), (7, "elsewhere"))]
+    buttons.handle(button_event(8, department=first, others=others))
     assert (buttons.of[first].shown.revision, buttons.of[first].shown.green) == (8, True)
     assert (buttons.of[second].shown.revision, buttons.of[second].shown.green) == (9, True), "an older revision"
-    buttons.handle(told(9, department=first, others=[others[0].model_copy(update={"revision": 10})]))
+    buttons.handle(button_event(9, department=first, others=[others[0].model_copy(update={"revision": 10})]))
     assert (buttons.of[second].shown.revision, buttons.of[second].shown.reason) == (10, "closed")
 
 
 @pytest.mark.parametrize(("now", "up"), [(SILENCE + 0.1, True), (1.0, False)])
 def test_no_event_or_no_broker_is_unknown_with_a_higher_revision_and_so_is_the_return(now: float, up: bool) -> None:
     button = Button("algemeen", lambda: 0.001)
-    button.handle(told(50), 0.0)
+    button.handle(button_event(50), 0.0)
     button.refresh(0.0, broker_up=True)
     green = button.shown
     button.refresh(now, broker_up=up)
     unknown = button.shown
     assert (body(button)["reason"], unknown.green) == ("unknown", False)
     assert unknown.revision > green.revision
-    button.handle(told(50), now)
+    button.handle(button_event(50), now)
     button.refresh(now, broker_up=True)
     assert button.shown.green
     assert button.shown.revision > unknown.revision
@@ -107,23 +107,23 @@ def test_no_event_or_no_broker_is_unknown_with_a_higher_revision_and_so_is_the_r
 
 def test_a_repetition_changes_nothing_and_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     button = Button("algemeen", lambda: WALL)
-    told_of: list[int] = []
-    monkeypatch.setattr(button.listeners, "changed", lambda: told_of.append(button.revision))
-    button.handle(told(9), 0.0)
+    revisions: list[int] = []
+    monkeypatch.setattr(button.listeners, "changed", lambda: revisions.append(button.revision))
+    button.handle(button_event(9), 0.0)
     button.refresh(0.0, broker_up=True)
     shown = button.shown
     for second in range(1, 20):
-        button.handle(told(9), float(second))
+        button.handle(button_event(9), float(second))
         button.refresh(float(second), broker_up=True)
     assert button.shown is shown
-    button.handle(told(10, green=False), 20.0)
+    button.handle(button_event(10, green=False), 20.0)
     button.refresh(20.0, broker_up=True)
-    assert told_of == [9, 10]
+    assert revisions == [9, 10]
 
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("told"), st.integers(0, 40), st.booleans()),
+        st.tuples(st.just("event"), st.integers(0, 40), st.booleans()),
         st.tuples(st.just("time"), st.integers(0, 10), st.booleans()),
     ),
     max_size=50,
@@ -136,8 +136,8 @@ def test_the_revision_grows_with_every_change_whatever_happens(steps: list[tuple
     button, now, before = Button("algemeen", lambda: wall[0]), 0.0, None
     truth: dict[int, bool] = {}
     for kind, number, flag in steps:
-        if kind == "told":
-            button.handle(told(number, green=truth.setdefault(number, flag)), now)
+        if kind == "event":
+            button.handle(button_event(number, green=truth.setdefault(number, flag)), now)
             button.refresh(now, broker_up=True)
         else:
             now += number
@@ -154,8 +154,8 @@ def test_the_revision_grows_with_every_change_whatever_happens(steps: list[tuple
 async def test_departments_do_not_touch_each_other_and_unknown_ones_are_ignored() -> None:
     buttons = Buttons(DEPARTMENTS, lambda: True)
     buttons.refresh()
-    buttons.handle(told(7))
-    buttons.handle(told(7, department="elders"))
+    buttons.handle(button_event(7))
+    buttons.handle(button_event(7, department="elders"))
     assert buttons.of["algemeen"].shown.green
     assert not buttons.of["premies"].shown.green
 
@@ -169,7 +169,7 @@ async def test_settled_after_the_first_event_or_three_seconds(monkeypatch: pytes
     monkeypatch.setattr(button_state, "FIRST_WAIT", -1.0)
     assert buttons.settled
     monkeypatch.setattr(button_state, "FIRST_WAIT", PATIENCE)
-    buttons.handle(told(7))
+    buttons.handle(button_event(7))
     assert buttons.settled
 
 
@@ -190,14 +190,14 @@ BUSY: dict[str, Any] = {"green": False, "reason": ButtonReason.BUSY}
 def waiting_button(**more: Any) -> Button:
     """A button of a department that lets three citizens wait, which shows that all agents are busy."""
     button = Button("algemeen", lambda: WALL, (), Blue(longest=3, **more))
-    button.handle(told(9, **BUSY), 0.0)
+    button.handle(button_event(9, **BUSY), 0.0)
     return button
 
 
 def test_only_a_department_that_offers_more_shows_more() -> None:
     button = Button("algemeen", lambda: WALL)
     button.note_queue(1, 2, 60.0)
-    button.handle(told(9, **BUSY), 0.0)
+    button.handle(button_event(9, **BUSY), 0.0)
     button.refresh(0.0, broker_up=True)
     assert not {"queue", "questions", "answer_within", "timezone"} & set(body(button))
     button = waiting_button(questions=True, answer_within=2)
@@ -208,7 +208,7 @@ def test_only_a_department_that_offers_more_shows_more() -> None:
 
 def test_an_opening_time_comes_with_its_time_zone() -> None:
     button = Button("algemeen", lambda: WALL, (), Blue(timezone="Europe/London"))
-    button.handle(told(9, green=False, opens_at=NOW), 0.0)
+    button.handle(button_event(9, green=False, opens_at=NOW), 0.0)
     button.refresh(0.0, broker_up=True)
     assert body(button)["timezone"] == "Europe/London"
 
@@ -219,7 +219,7 @@ def test_it_shows_the_next_position_and_its_wait_while_there_is_room() -> None:
     for revision, waiting, pace in ((1, 0, None), (2, 2, 90.4), (1, 0, 5.0), (3, 3, 90.4), (4, 1, None)):
         button.note_queue(revision, waiting, pace)
         button.refresh(now := now + QUEUE_EVERY, broker_up=True)
-        button.handle(told(9, **BUSY), now)
+        button.handle(button_event(9, **BUSY), now)
         seen.append(body(button)["queue"])
     assert seen == [
         {"position": 1, "wait": None},
@@ -235,7 +235,7 @@ def test_it_shows_the_next_position_and_its_wait_while_there_is_room() -> None:
 def test_waiting_is_offered_only_for_busy_agents(reason: ButtonReason) -> None:
     button = Button("algemeen", lambda: WALL, (), Blue(longest=3))
     button.note_queue(1, 0, 60.0)
-    button.handle(told(9, green=reason is ButtonReason.AVAILABLE, reason=reason), 0.0)
+    button.handle(button_event(9, green=reason is ButtonReason.AVAILABLE, reason=reason), 0.0)
     button.refresh(0.0, broker_up=True)
     assert body(button)["queue"] is None
 
@@ -257,7 +257,7 @@ def test_a_digest_of_queues_names_the_empty_ones() -> None:
     empty = [EmptyQueue(department=two.id, revision=5, pace=30.0), EmptyQueue(department="elders", revision=5)]
     buttons.note_queue(QueueChanged(department=one.id, revision=5, order=[], pace=60.0, empty=empty))
     for department, wait in ((one.id, 60), (two.id, 30)):
-        buttons.handle(told(9, department=department, **BUSY))
+        buttons.handle(button_event(9, department=department, **BUSY))
         assert body(buttons.of[department])["queue"] == {"position": 1, "wait": wait}
 
 
@@ -271,7 +271,7 @@ def test_a_notice_appears_and_disappears_by_itself() -> None:
         return notice if notice.start <= now < notice.end else None
 
     button = Button("algemeen", lambda: wall[0], notice=current)
-    button.handle(told(9), 0.0)
+    button.handle(button_event(9), 0.0)
     seen = []
     for moment in (WALL - 1, WALL, WALL + 3599, WALL + 3600):
         wall[0] = moment

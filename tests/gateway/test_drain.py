@@ -12,7 +12,7 @@ from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import browser, close_code, receive, say
 from tests.gateway.making import AN, CHAT
 from tests.gateway.standing import Gateway, World, until
-from tests.gateway.test_button_state import told
+from tests.gateway.test_button_state import button_event
 from tests.support.servers import PATIENCE
 
 
@@ -28,7 +28,7 @@ def test_making_the_application_opens_nothing(world: World) -> None:
 async def test_it_is_ready_when_broker_and_button_are(world: World, gateway: Gateway) -> None:
     async with asyncio.timeout(PATIENCE):
         while set((await gateway.service.readiness()).values()) != {"ok"}:
-            await world.publisher.publish(told(9))
+            await world.publisher.publish(button_event(9))
             await asyncio.sleep(0.05)
 
 
@@ -51,7 +51,7 @@ async def test_a_drain_closes_everyone_with_1012_and_takes_its_leave(world: Worl
         await asyncio.wait_for(draining, PATIENCE)
         async with client.get("/readyz") as ready:
             assert ready.status == 503
-    await until(lambda: any(c.leaving for c in world.heard(GatewayConnections)), "the last list")
+    await until(lambda: any(c.leaving for c in world.received(GatewayConnections)), "the last list")
 
 
 async def test_pages_of_other_sites_may_ask_only_when_they_are_listed(world: World, gateway: Gateway) -> None:

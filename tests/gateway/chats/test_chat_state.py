@@ -31,7 +31,7 @@ def test_who_has_a_chat_and_has_not_accepted_it_is_not_shown() -> None:
 
 
 def test_of_the_same_version_an_acceptance_is_learnt_and_never_taken_back() -> None:
-    for known, told, news in (
+    for known, given, news in (
         (None, None, False),
         (None, False, True),
         (None, True, True),
@@ -42,7 +42,7 @@ def test_of_the_same_version_an_acceptance_is_learnt_and_never_taken_back() -> N
         (True, False, False),
         (True, True, False),
     ):
-        assert State.of_event(state(3, ChatStatus.ASSIGNED, AN, accepted=known)).learns(told) is news, (known, told)
+        assert State.of_event(state(3, ChatStatus.ASSIGNED, AN, accepted=known)).learns(given) is news, (known, given)
 
 
 @pytest.mark.parametrize("status", list(ChatStatus))

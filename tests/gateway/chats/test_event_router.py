@@ -357,13 +357,13 @@ def test_a_note_is_never_for_the_citizen(stage: Stage) -> None:
 def test_the_citizen_is_online_while_any_gateway_has_them(stage: Stage) -> None:
     console = stage.join(agent())
 
-    def told(gateway: str, online: bool) -> list[dict[str, Any]]:
+    def presence_frames(gateway: str, online: bool) -> list[dict[str, Any]]:
         stage.receive(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=online))
         return sent(console)
 
-    assert told("a", True) == [{"type": "citizen", "chat_id": CHAT, "online": True}]
-    assert told("b", True) == told("a", False) == []
-    assert told("b", False) == [{"type": "citizen", "chat_id": CHAT, "online": False}]
+    assert presence_frames("a", True) == [{"type": "citizen", "chat_id": CHAT, "online": True}]
+    assert presence_frames("b", True) == presence_frames("a", False) == []
+    assert presence_frames("b", False) == [{"type": "citizen", "chat_id": CHAT, "online": False}]
 
 
 def test_another_gateways_question_is_answered_and_an_own_one_is_not(stage: Stage) -> None:

@@ -12,15 +12,15 @@ from services.gateway.chats.chat import LASTS
 from tests.gateway.chats.test_event_router import ASSIGNED, CLOSED, WAITING, Stage
 from tests.gateway.making import AN, CHAT, NOW, OTHER, agent, citizen, entry, seal, sent, state, stored
 
-TOLD_AT, CLOSES_AT = NOW + timedelta(seconds=600), NOW + timedelta(seconds=900)
+PUBLISHED_AT, CLOSES_AT = NOW + timedelta(seconds=600), NOW + timedelta(seconds=900)
 OVER = {"type": "inactive", "warning": 0, "closes_at": None, "seconds": None}
 
 
 def silent(warning: int = 1, after: float = 0, chat_id: str = CHAT) -> CitizenSilent:
     """Transcripts warns; `after`: seconds since `NOW` at which the citizen was last spoken to."""
     later = timedelta(seconds=after)
-    told = {"since": NOW + later, "closes_at": CLOSES_AT + later, "occurred_at": TOLD_AT + later}
-    return CitizenSilent(chat_id=chat_id, warning=warning, **told)
+    given = {"since": NOW + later, "closes_at": CLOSES_AT + later, "occurred_at": PUBLISHED_AT + later}
+    return CitizenSilent(chat_id=chat_id, warning=warning, **given)
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_a_connection_made_during_the_warning_is_warned_too_with_the_seconds_tha
 
 ENDS: list[tuple[str, Callable[[Stage], None]]] = [
     ("stayed", lambda stage: stage.receive(CitizenStayed(chat_id=CHAT))),
-    ("wrote", lambda stage: stage.receive(stored(entry(1, at=TOLD_AT)))),
-    ("was spoken to", lambda stage: stage.receive(stored(entry(1, party=Party.AGENT, sender_id=AN, at=TOLD_AT)))),
+    ("wrote", lambda stage: stage.receive(stored(entry(1, at=PUBLISHED_AT)))),
+    ("was spoken to", lambda stage: stage.receive(stored(entry(1, party=Party.AGENT, sender_id=AN, at=PUBLISHED_AT)))),
     ("lost his agent", lambda stage: stage.receive(state(3, WAITING))),
 ]
 

@@ -7,26 +7,26 @@ from services.gateway.chats.chat_state import NOWHERE, DepartmentQueues, Place, 
 from tests.gateway.making import CHAT, OTHER
 
 
-def told(revision: int, *order: str, pace: float | None = None, department: str = "algemeen") -> QueueChanged:
+def queue_event(revision: int, *order: str, pace: float | None = None, department: str = "algemeen") -> QueueChanged:
     return QueueChanged(department=department, revision=revision, order=list(order), pace=pace)
 
 
 def test_each_chat_has_a_position_and_a_wait_that_depends_on_it() -> None:
-    lines = DepartmentQueues()
-    assert list(lines.take(told(5, OTHER, CHAT, pace=40.1))) == [(OTHER, (1, 41)), (CHAT, (2, 81))]
-    assert lines.place("algemeen", CHAT) == (2, 81)
-    assert lines.place("premies", CHAT) == lines.place("algemeen", "nobody") == NOWHERE
+    queues = DepartmentQueues()
+    assert list(queues.take(queue_event(5, OTHER, CHAT, pace=40.1))) == [(OTHER, (1, 41)), (CHAT, (2, 81))]
+    assert queues.place("algemeen", CHAT) == (2, 81)
+    assert queues.place("premies", CHAT) == queues.place("algemeen", "nobody") == NOWHERE
 
 
 def test_an_older_queue_is_dropped_and_departments_do_not_touch_each_other() -> None:
-    lines = DepartmentQueues()
-    lines.take(told(5, OTHER, CHAT))
+    queues = DepartmentQueues()
+    queues.take(queue_event(5, OTHER, CHAT))
     for revision in (4, 5):
-        assert list(lines.take(told(revision, CHAT))) == []
-    lines.take(told(1, CHAT, department="premies"))
-    assert (lines.place("algemeen", CHAT), lines.place("premies", CHAT)) == ((2, None), (1, None))
-    lines.take(told(6))
-    assert lines.place("algemeen", CHAT) == NOWHERE
+        assert list(queues.take(queue_event(revision, CHAT))) == []
+    queues.take(queue_event(1, CHAT, department="premies"))
+    assert (queues.place("algemeen", CHAT), queues.place("premies", CHAT)) == ((2, None), (1, None))
+    queues.take(queue_event(6))
+    assert queues.place("algemeen", CHAT) == NOWHERE
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`subscriptions.py`: bind, history, then live, without a hole or a double; and everything given back."""
+"""`subscriptions.py`: bind, history, then live, without a hole or a double; and all of it released at the end."""
 
 import asyncio
 from random import Random
@@ -79,7 +79,7 @@ async def test_an_unknown_chat_is_none(world: World, parts: Parts, monkeypatch: 
 
 async def test_a_log_of_several_pages_that_grows_meanwhile_is_shown_once_in_order(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    await world.append(*(entry(n) for n in range(2, 1_201)), tell=False)
+    await world.append(*(entry(n) for n in range(2, 1_201)), publish=False)
     session, chat = citizen(), await parts.chats.open(CHAT)
 
     async def grow() -> None:
@@ -117,7 +117,7 @@ async def test_a_hole_in_the_live_events_is_read_from_transcripts(world: World, 
     session, chat = citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(chat, 0)
     assert [e.seq async for e in parts.following.catch_up(session, chat, page, 0)] == [1]
-    await world.append(*(entry(n) for n in range(2, 700)), tell=False)
+    await world.append(*(entry(n) for n in range(2, 700)), publish=False)
     await world.publisher.publish(stored(entry(699)))
     await until(lambda: session.shown[CHAT] == 699, "the gap to be read")
     assert [f["seq"] for f in sent(session)] == list(range(2, 700))
@@ -129,7 +129,7 @@ async def test_a_gap_is_asked_for_again_while_transcripts_is_away(world: World, 
     session, chat = citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(chat, 1)
     assert [e async for e in parts.following.catch_up(session, chat, page, 1)] == []
-    await world.append(entry(2), tell=False)
+    await world.append(entry(2), publish=False)
     world.others.away.add(transcripts_api.HISTORY)
     asked = len(world.others.asked)
     await world.append(entry(3))
@@ -158,7 +158,7 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
     session, chat = citizen(), await parts.chats.open(CHAT)
 
     async def lose_one() -> None:
-        await world.append(entry(2), tell=False)
+        await world.append(entry(2), publish=False)
         await world.append(entry(3))
         await until(lambda: chat.cursor.highest == 3, "what is ahead")
 
@@ -185,7 +185,7 @@ async def test_a_request_names_the_latest_entry_that_is_known(world: World, part
     await asked_for(0, 4)
     assert [e.seq async for e in parts.following.catch_up(session, chat, page, 0)] == [1]
     await asked_for(1, 4)
-    await world.append(entry(2), entry(3), entry(4), tell=False)
+    await world.append(entry(2), entry(3), entry(4), publish=False)
     await until(lambda: session.shown[CHAT] == 4, "the rest")
 
 
@@ -208,10 +208,10 @@ async def test_live_events_lost_doubled_and_turned_around_are_shown_once_each_in
     while seq < last:
         several = [entry(n) for n in range(seq + 1, min(seq + rng.randint(1, 9), last) + 1)]
         seq += len(several)
-        await world.append(*several, tell=False)
-        told = [e for e in several for _ in range(rng.choice((0, 1, 1, 1, 2)))]
-        rng.shuffle(told)
-        for one in told:
+        await world.append(*several, publish=False)
+        delivered = [e for e in several for _ in range(rng.choice((0, 1, 1, 1, 2)))]
+        rng.shuffle(delivered)
+        for one in delivered:
             await world.publisher.publish(stored(one))
     await world.publisher.publish(stored(entry(last)))
     await until(lambda: all(c.shown[CHAT] == last for c in connections), "everything")

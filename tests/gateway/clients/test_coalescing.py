@@ -74,8 +74,8 @@ async def test_a_failure_reaches_all_who_shared_the_request_and_no_other() -> No
     await asyncio.sleep(0)
     gone.cancel()
     oracle.may.set()
-    told = await asyncio.gather(*together, return_exceptions=True)
-    assert [type(t) for t in told] == [LookupError, LookupError]
+    answered = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(t) for t in answered] == [LookupError, LookupError]
     assert await gather.ask("good") == ["good"]
     with pytest.raises(asyncio.CancelledError):
         await gone

@@ -32,7 +32,7 @@ class Replicas:
     """
 
     def __init__(self, *words: str) -> None:
-        self.words, self.heard, self.connections = list(words), list[str](), 0
+        self.words, self.received, self.connections = list(words), list[str](), 0
         self.ended = asyncio.Queue[str]()
         self._another = asyncio.Event()
 
@@ -47,9 +47,9 @@ class Replicas:
         head = await reader.readuntil(b"\r\n\r\n")
         length = next((int(h[15:]) for h in head.splitlines() if h.lower().startswith(b"content-length:")), 0)
         await reader.readexactly(length)
-        word = self.words[min(len(self.heard), len(self.words) - 1)]
-        self.heard.append(word)
-        if len(self.heard) > 1:
+        word = self.words[min(len(self.received), len(self.words) - 1)]
+        self.received.append(word)
+        if len(self.received) > 1:
             self._another.set()
         if word == "late":
             await self._another.wait()
@@ -108,7 +108,7 @@ async def test_a_connection_that_breaks_costs_no_answer(words: list[str], connec
     async with asking_replicas(*words) as (clients, replicas):
         for _ in range(words.count("answer")):
             assert await clients.transcripts.grown(HAS) == {CHAT: 7}
-    assert (replicas.heard, replicas.connections) == (words, connections)
+    assert (replicas.received, replicas.connections) == (words, connections)
     assert asked_again("transcripts", "broken") - before == len(words) - words.count("answer")
 
 
@@ -116,7 +116,7 @@ async def test_what_breaks_every_time_is_unavailable_after_six_tries() -> None:
     async with asking_replicas("cut") as (clients, replicas):
         with pytest.raises(Unavailable, match="transcripts"):
             await clients.transcripts.grown(HAS)
-    assert len(replicas.heard) == module.TRIES
+    assert len(replicas.received) == module.TRIES
 
 
 @pytest.mark.parametrize("words", [["hang", "answer"], ["hang", "hang", "answer"], ["hang", "cut", "answer"]])
@@ -130,7 +130,7 @@ async def test_a_replica_that_stands_still_costs_a_reader_little(
         async with asyncio.timeout(PATIENCE):  # the others are given up
             assert [await replicas.ended.get() for word in words if word == "hang"] == ["hang"] * words.count("hang")
         assert await clients.transcripts.grown(HAS) == {CHAT: 7}
-    assert replicas.heard == [*words, "answer"]
+    assert replicas.received == [*words, "answer"]
     new = words[1] != "hang"  # every second try goes over a connection of its own, which is not kept
     assert replicas.connections == len(words) + new, "what answered is used again"
     assert asked_again("transcripts", "slow") - before == words.count("hang")
@@ -142,7 +142,7 @@ async def test_the_first_answer_counts_whichever_question_it_answers(monkeypatch
         assert await clients.transcripts.grown(HAS) == {CHAT: 7}
         async with asyncio.timeout(PATIENCE):
             await replicas.ended.get()
-    assert replicas.heard == ["late", "hang"]
+    assert replicas.received == ["late", "hang"]
 
 
 async def test_what_changes_something_is_not_asked_twice_because_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,11 +155,11 @@ async def test_what_changes_something_is_not_asked_twice_because_it_is_slow(monk
 
     async with asking_replicas("hang") as (clients, replicas):
         async with waited_for(asyncio.create_task(ask(clients))):
-            await until(lambda: replicas.heard, "the question")
-        assert (replicas.heard, looked.looks) == (["hang"], 0), "an answer is waited for as long as it takes"
+            await until(lambda: replicas.received, "the question")
+        assert (replicas.received, looked.looks) == (["hang"], 0), "an answer is waited for as long as it takes"
     async with asking_replicas("cut", "answer") as (clients, replicas):
         await ask(clients)
-    assert replicas.heard == ["cut", "answer"]
+    assert replicas.received == ["cut", "answer"]
 
 
 @contextlib.asynccontextmanager
@@ -180,10 +180,10 @@ async def test_a_service_that_is_slow_for_all_gets_few_more_requests(monkeypatch
     monkeypatch.setattr(module, "MOST_SLOW", 2)
     async with asking_replicas("hang") as (clients, replicas):
         async with waited_for(*(asyncio.create_task(clients.transcripts.grown(HAS)) for _ in range(10))):
-            await until(lambda: len(replicas.heard) >= most, "all tries of two of them")
+            await until(lambda: len(replicas.received) >= most, "all tries of two of them")
             looks = looked.looks
             await until(lambda: looked.looks > looks + 30, "the others to think of it again")
-            assert (len(replicas.heard), clients.http.slow_requests.count) == (most, 2)
+            assert (len(replicas.received), clients.http.slow_requests.count) == (most, 2)
         assert clients.http.slow_requests.count == 0
 
 
@@ -191,11 +191,11 @@ async def test_all_tries_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "patience", Patience(then=0.02))
     async with asking_replicas("hang") as (clients, replicas):
         async with waited_for(asyncio.create_task(clients.transcripts.grown(HAS))):
-            await until(lambda: len(replicas.heard) == module.TRIES, "all tries")
+            await until(lambda: len(replicas.received) == module.TRIES, "all tries")
         monkeypatch.setattr(http_client, "TIMEOUT", aiohttp.ClientTimeout(total=0.3))
         with pytest.raises(Unavailable):
             await clients.transcripts.grown(HAS)
-        assert len(replicas.heard) <= 2 * module.TRIES
+        assert len(replicas.received) <= 2 * module.TRIES
 
 
 async def test_a_stream_is_opened_again_unless_its_body_was_begun() -> None:
@@ -207,7 +207,7 @@ async def test_a_stream_is_opened_again_unless_its_body_was_begun() -> None:
     async with asking_replicas("cut", "answer") as (clients, replicas):
         async with await clients.transcripts.stream("GET", "/x", ACTOR) as response:
             assert b'"tails"' in await response.read()
-        assert replicas.heard == ["cut", "answer"]
+        assert replicas.received == ["cut", "answer"]
         replicas.words.append("cut")
         with pytest.raises(Unavailable):
             await clients.transcripts.stream("POST", "/x", ACTOR, {}, body())

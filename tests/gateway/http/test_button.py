@@ -16,7 +16,7 @@ from services.gateway.http import button as button_routes
 from services.gateway.settings import Settings
 from tests.gateway.asking import Client, show
 from tests.gateway.standing import SECRET, World, gateway_of, listening
-from tests.gateway.test_button_state import told
+from tests.gateway.test_button_state import button_event
 from tests.support.servers import PATIENCE, Account
 
 
@@ -58,7 +58,7 @@ async def test_an_open_page_gets_each_change(world: World, client: Client) -> No
     async with client.session.get("/api/button/events") as stream:
         assert stream.content_type == "text/event-stream"
         assert (await next_button(stream))[1] == "available"
-        await world.publisher.publish(told(10**15, green=False))
+        await world.publisher.publish(button_event(10**15, green=False))
         assert await next_button(stream) == (10**15, "closed")
 
 
@@ -72,7 +72,7 @@ async def test_without_the_broker_every_open_page_gets_unknown_at_once(
         aiohttp.ClientSession(f"http://{gateway.address}") as session,
     ):
         await show(world, Client(session))
-        world.others.buttons = [told(9)]
+        world.others.buttons = [button_event(9)]
         async with session.get("/api/button/events") as stream:
             first, reason = await next_button(stream)
             assert reason == "available"
@@ -88,7 +88,7 @@ async def test_a_gateway_begins_with_the_colours_that_presence_answers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(button_state, "FIRST_WAIT", 1_000.0)
-    world.others.buttons = [told(7), told(8, green=False, department="premies")]
+    world.others.buttons = [button_event(7), button_event(8, green=False, department="premies")]
     async with gateway_of(world.settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
         client = Client(session)
         async with asyncio.timeout(PATIENCE):

@@ -25,8 +25,8 @@ async def end(client: Client, token: str | None, path: str = PATH) -> tuple[int,
 async def test_the_chat_ends_as_by_the_frame_close_and_a_repeat_is_no_error(world: World, client: Client) -> None:
     for _ in range(2):
         assert await end(client, KEYS.chat_token(CHAT)) == (204, None)
-    told = await world.receive(CloseRequested, 2)
-    assert {(one.chat_id, one.by, one.agent_id) for one in told} == {(CHAT, CloseReason.CITIZEN, None)}
+    requested = await world.receive(CloseRequested, 2)
+    assert {(one.chat_id, one.by, one.agent_id) for one in requested} == {(CHAT, CloseReason.CITIZEN, None)}
 
 
 async def test_only_the_token_of_this_chat_ends_it(world: World, client: Client) -> None:

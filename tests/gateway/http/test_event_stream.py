@@ -18,7 +18,7 @@ MUCH = b"x" * 400_000  # more than a connection takes from a page that does not 
 
 
 @dataclass
-class Told:
+class StreamServer:
     """A server whose every address is one button's stream; `show` is what changes it."""
 
     address: str = ""
@@ -47,23 +47,23 @@ class Told:
 
 
 @pytest.fixture
-async def told() -> AsyncIterator[Told]:
-    told, before = Told(), shown_listeners()
+async def server() -> AsyncIterator[StreamServer]:
+    server, before = StreamServer(), shown_listeners()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await told.listeners.listen(receive, send)
+        await server.listeners.listen(receive, send)
 
-    async with listening(app, send_buffer=64 * 1024, lifespan="off") as (_, told.address):
-        yield told
-        await told.listeners.end()
-    await until(lambda: (len(told.listeners), shown_listeners()) == (0, before), "the last page to be forgotten")
+    async with listening(app, send_buffer=64 * 1024, lifespan="off") as (_, server.address):
+        yield server
+        await server.listeners.end()
+    await until(lambda: (len(server.listeners), shown_listeners()) == (0, before), "the last page to be forgotten")
 
 
 def shown_listeners() -> float:
     return value_of(module.LISTENERS)
 
 
-async def heard(reader: asyncio.StreamReader) -> bytes:
+async def received(reader: asyncio.StreamReader) -> bytes:
     """The next thing that the server wrote: one chunk of its answer."""
     async with asyncio.timeout(PATIENCE):
         size = int(await reader.readuntil(b"\r\n"), 16)
@@ -71,85 +71,87 @@ async def heard(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_each_page_gets_the_present_state_at_once_and_then_each_change(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+    server: StreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SLICE", 2)
-    pages = [await told.page() for _ in range(7)]
+    pages = [await server.page() for _ in range(7)]
     try:
         for reader, _ in pages:
-            assert await heard(reader) == b"event 1\n\n"
+            assert await received(reader) == b"event 1\n\n"
         for event in (b"event 2", b"event 3"):
-            told.show(event)
+            server.show(event)
             for reader, _ in pages:
-                assert await heard(reader) == event + b"\n\n"
-        await told.listeners.remind()
+                assert await received(reader) == event + b"\n\n"
+        await server.listeners.remind()
         for reader, _ in pages:
-            assert await heard(reader) == module.STILL_HERE
+            assert await received(reader) == module.STILL_HERE
     finally:
         for _, writer in pages:
             writer.close()
-    await until(lambda: len(told.listeners) == 0, "the pages to be forgotten")
+    await until(lambda: len(server.listeners) == 0, "the pages to be forgotten")
 
 
-async def test_a_change_during_a_broadcast_reaches_all_pages(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_change_during_a_broadcast_reaches_all_pages(
+    server: StreamServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "SLICE", 1)
-    pages = [await told.page() for _ in range(4)]
+    pages = [await server.page() for _ in range(4)]
     for reader, _ in pages:
-        await heard(reader)
-    told.show(b"event 2")
+        await received(reader)
+    server.show(b"event 2")
     await asyncio.sleep(0)  # the first of them is told
-    told.show(b"event 3")
-    seen = [await heard(reader) for reader, _ in pages]
+    server.show(b"event 3")
+    seen = [await received(reader) for reader, _ in pages]
     assert sorted(set(seen)) == [b"event 2\n\n", b"event 3\n\n"], "some heard the first change, some only the second"
     for (reader, writer), event in zip(pages, seen, strict=True):
         if event == b"event 2\n\n":
-            assert await heard(reader) == b"event 3\n\n"
+            assert await received(reader) == b"event 3\n\n"
         writer.close()
 
 
-async def test_a_page_that_does_not_read_delays_no_other_and_gets_only_the_last_state(told: Told) -> None:
-    slow, slow_writer = await told.page()
-    quick, quick_writer = await told.page()
-    assert await heard(quick) == b"event 1\n\n"
+async def test_a_page_that_does_not_read_delays_no_other_and_gets_only_the_last_state(server: StreamServer) -> None:
+    slow, slow_writer = await server.page()
+    quick, quick_writer = await server.page()
+    assert await received(quick) == b"event 1\n\n"
     for number in range(20):
-        told.show(b"%d " % number + MUCH)
-        assert (await heard(quick)).startswith(b"%d " % number)
-        await told.listeners.remind()
-        assert await heard(quick) == module.STILL_HERE
-    told.show(b"the last")
-    assert await heard(quick) == b"the last\n\n"
-    backlog = [await heard(slow)]
+        server.show(b"%d " % number + MUCH)
+        assert (await received(quick)).startswith(b"%d " % number)
+        await server.listeners.remind()
+        assert await received(quick) == module.STILL_HERE
+    server.show(b"the last")
+    assert await received(quick) == b"the last\n\n"
+    backlog = [await received(slow)]
     while backlog[-1] != b"the last\n\n":
-        backlog.append(await heard(slow))
+        backlog.append(await received(slow))
     events = [part for part in backlog if part != module.STILL_HERE]
     assert len(events) < 10, "what the system took for it of the 20 before it was full, and the last"
-    told.show(b"more")
-    assert await heard(slow) == await heard(quick) == b"more\n\n"
+    server.show(b"more")
+    assert await received(slow) == await received(quick) == b"more\n\n"
     slow_writer.close()
     quick_writer.close()
 
 
-async def test_at_the_drain_the_streams_end_those_of_slow_pages_and_late_ones_too(told: Told) -> None:
-    slow, slow_writer = await told.page()
-    quick, quick_writer = await told.page()
-    assert await heard(slow) == await heard(quick) == b"event 1\n\n"
+async def test_at_the_drain_the_streams_end_those_of_slow_pages_and_late_ones_too(server: StreamServer) -> None:
+    slow, slow_writer = await server.page()
+    quick, quick_writer = await server.page()
+    assert await received(slow) == await received(quick) == b"event 1\n\n"
     for number in range(2):
-        told.show(b"%d " % number + MUCH)
-        await heard(quick)
-    await told.listeners.end()
-    late, late_writer = await told.page()
-    assert await heard(quick) == await heard(late) == b""
-    while await heard(slow):
+        server.show(b"%d " % number + MUCH)
+        await received(quick)
+    await server.listeners.end()
+    late, late_writer = await server.page()
+    assert await received(quick) == await received(late) == b""
+    while await received(slow):
         pass
     for writer in (slow_writer, quick_writer, late_writer):
         writer.close()
 
 
-async def test_a_page_that_goes_without_having_read_is_forgotten(told: Told) -> None:
-    _, writer = await told.page()
+async def test_a_page_that_goes_without_having_read_is_forgotten(server: StreamServer) -> None:
+    _, writer = await server.page()
     for number in range(3):
-        told.show(b"%d " % number + MUCH)
+        server.show(b"%d " % number + MUCH)
         await asyncio.sleep(0)
-    assert len(told.listeners) == 1
+    assert len(server.listeners) == 1
     writer.transport.abort()
-    await until(lambda: len(told.listeners) == 0, "the page to be forgotten")
+    await until(lambda: len(server.listeners) == 0, "the page to be forgotten")

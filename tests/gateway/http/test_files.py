@@ -45,11 +45,11 @@ async def ask(client: aiohttp.ClientSession, method: str, path: str, **options: 
 
 async def test_a_file_passes_unchanged_with_its_name_and_sender(world: World, client: aiohttp.ClientSession) -> None:
     content = b"\r\n--" + bytes(range(256)) * 40_000  # just under 10 MiB
-    status, told = await ask(client, "POST", f"{PATH}/attachments", data=form(content), headers=CITIZEN)
+    status, answered = await ask(client, "POST", f"{PATH}/attachments", data=form(content), headers=CITIZEN)
     assert status == 201
-    assert (told["name"], told["size"]) == ("brief één.pdf", len(content))
-    assert (told["actor"]["party"], told["actor"]["id"]) == ("citizen", CHAT)
-    assert told["actor"] == Actor(party="citizen", id=CHAT).model_dump()  # a citizen's address is not passed on
+    assert (answered["name"], answered["size"]) == ("brief één.pdf", len(content))
+    assert (answered["actor"]["party"], answered["actor"]["id"]) == ("citizen", CHAT)
+    assert answered["actor"] == Actor(party="citizen", id=CHAT).model_dump()  # a citizen's address is not passed on
     assert hashlib.sha256(world.others.files[CHAT]).digest() == hashlib.sha256(content).digest()
 
 
@@ -57,21 +57,21 @@ async def test_of_an_agent_transcripts_gets_the_address_and_the_reason(
     world: World, client: aiohttp.ClientSession
 ) -> None:
     headers = {"Cookie": f"eloket-agent={world.others.log_in(AN)}", "X-Reason": "klacht%20van%20Zo%C3%AB"}
-    status, told = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=headers)
+    status, answered = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=headers)
     assert status == 201
-    assert (told["actor"]["id"], told["actor"]["source"], told["actor"]["reason"]) == (
+    assert (answered["actor"]["id"], answered["actor"]["source"], answered["actor"]["reason"]) == (
         *(AN, "127.0.0.1", "klacht van Zoë"),
     )
     headers["X-Reason"] = "x" * 600
-    _, told = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=headers)
-    assert told["actor"]["reason"] == "x" * 500
+    _, answered = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=headers)
+    assert answered["actor"]["reason"] == "x" * 500
 
 
 async def test_a_name_of_any_length_passes_with_its_beginning_and_its_ending(client: aiohttp.ClientSession) -> None:
     name = "Rekening " + "🧾" * 1_000 + ".pdf"
-    status, told = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x", name), headers=CITIZEN)
-    assert (status, told["name"][:10], told["name"][-5:]) == (201, "Rekening 🧾", "🧾.pdf")
-    assert len(told["name"]) == 400
+    status, answered = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x", name), headers=CITIZEN)
+    assert (status, answered["name"][:10], answered["name"][-5:]) == (201, "Rekening 🧾", "🧾.pdf")
+    assert len(answered["name"]) == 400
 
 
 async def test_10_mib_are_taken_and_one_byte_more_is_not(world: World, client: aiohttp.ClientSession) -> None:

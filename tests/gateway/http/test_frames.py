@@ -132,7 +132,7 @@ def message(number: int, text: str = "") -> Frame:
 async def test_the_stream_has_the_frames_of_the_websocket_in_their_order(
     world: World, gateway: Gateway, visitor: Visitor
 ) -> None:
-    await world.append(entry(2, text="regel\u2028twee\n\ndrie"), tell=False)
+    await world.append(entry(2, text="regel\u2028twee\n\ndrie"), publish=False)
     async with visitor.stream() as stream, browser(gateway) as socket:
         headers = stream.answer.headers
         assert headers["Content-Type"].startswith("text/event-stream")
@@ -161,7 +161,7 @@ async def test_the_first_bytes_come_before_the_answer_to_the_hello(world: World,
 
 
 async def test_the_stream_goes_on_after_the_seq_that_the_client_has(world: World, visitor: Visitor) -> None:
-    await world.append(entry(2), entry(3), tell=False)
+    await world.append(entry(2), entry(3), publish=False)
     async with visitor.stream(after=2) as stream:
         assert [(await stream.frame("message"))["seq"]] == [3]
 
@@ -175,11 +175,11 @@ async def test_a_stream_ends_by_itself_and_the_next_one_keeps_the_citizen_online
         async with visitor.stream(after=after, session="s") as stream:
             frames_ = await stream.rest()
             assert [f["type"] for f in frames_][:2] == ["welcome", "status"]
-    assert [p.online for p in world.heard(CitizenPresence)] == [True], "never offline between them"
+    assert [p.online for p in world.received(CitizenPresence)] == [True], "never offline between them"
     monkeypatch.setattr(frames, "LINGER", 0.1)
     async with visitor.stream(after=1, session="s") as stream:
         await stream.rest()
-    await until(lambda: [p.online for p in world.heard(CitizenPresence)] == [True, False], "the end of the presence")
+    await until(lambda: [p.online for p in world.received(CitizenPresence)] == [True, False], "the end of the presence")
 
 
 async def test_an_answer_of_the_same_session_replaces_the_one_before(world: World, visitor: Visitor) -> None:
@@ -199,7 +199,7 @@ async def test_the_citizen_is_in_the_list_of_connections_until_the_client_has_di
     monkeypatch.setattr(frames, "LINGER", 0.2)
 
     def listed() -> list[bool]:
-        return [CHAT in c.chats for c in world.heard(GatewayConnections) if c.chats is not None]
+        return [CHAT in c.chats for c in world.received(GatewayConnections) if c.chats is not None]
 
     async with visitor.stream() as stream:
         await stream.frame("message")
@@ -327,7 +327,7 @@ async def test_messages_are_stored_in_order_and_their_receipts_come_by_the_strea
     async with visitor.stream() as stream:
         await stream.frame("message")
         assert await visitor.post(*(message(number) for number in range(10, 20))) == (200, {"frames": []})
-        assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 20)]
+        assert [p.id for p in world.received(MessagePosted)] == [id_of(n) for n in range(10, 20)]
         assert [(await stream.frame("message"))["id"] for _ in range(10)] == [id_of(n) for n in range(10, 20)]
         assert (await visitor.post(message(15, "anders")))[0] == 200
         assert [e.id for e in world.others.logs[CHAT]][1:] == [id_of(n) for n in range(10, 20)]
@@ -359,7 +359,7 @@ async def test_a_request_is_answered_only_with_the_receipts_of_its_messages(
     [posted] = await world.receive(MessagePosted)
     await asyncio.sleep(0.2)
     assert not asking.done()
-    assert len(world.heard(MessagePosted)) == 1, "the next one waits for the receipt"
+    assert len(world.received(MessagePosted)) == 1, "the next one waits for the receipt"
     world.storing = True
     await world.store(posted)
     assert await asking == (200, {"frames": []})
@@ -381,7 +381,7 @@ async def test_the_other_frames_do_what_they_do_on_the_websocket(world: World, v
     assert [e.text for e in world.others.logs[CHAT]][1:] == ["dag"]
     await world.append(seal(3))
     assert await ending == (200, {"frames": []})
-    assert len(world.heard(CitizenStayed)) == 1, "one in 2 s"
+    assert len(world.received(CitizenStayed)) == 1, "one in 2 s"
 
 
 async def test_what_is_wrong_is_an_error_and_the_others_count(world: World, visitor: Visitor) -> None:
@@ -405,16 +405,16 @@ async def test_what_is_wrong_is_an_error_and_the_others_count(world: World, visi
     ],
 )
 async def test_what_is_no_list_of_frames_is_422(world: World, visitor: Visitor, body: bytes) -> None:
-    status, told = await visitor.post(body=body)
-    assert (status, told["code"]) == (422, "invalid")
-    assert world.heard(MessagePosted) == []
+    status, answered = await visitor.post(body=body)
+    assert (status, answered["code"]) == (422, "invalid")
+    assert world.received(MessagePosted) == []
 
 
 async def test_frames_of_more_than_64_kib_are_413(visitor: Visitor) -> None:
-    status, told = await visitor.post(body=b'{"frames":[' + b" " * 65_536 + b"]}")
-    assert (status, told["code"]) == (413, "too_large")
-    status, told = await visitor.post(body=b"{}", **{"Content-Type": "text/plain"})
-    assert (status, told["code"]) == (415, "unsupported_media_type")
+    status, answered = await visitor.post(body=b'{"frames":[' + b" " * 65_536 + b"]}")
+    assert (status, answered["code"]) == (413, "too_large")
+    status, answered = await visitor.post(body=b"{}", **{"Content-Type": "text/plain"})
+    assert (status, answered["code"]) == (415, "unsupported_media_type")
 
 
 async def test_a_chat_that_has_ended_takes_no_message(world: World, visitor: Visitor) -> None:
@@ -501,7 +501,7 @@ async def test_only_the_token_of_this_chat_opens_the_stream_and_sends(world: Wor
             assert (stream.answer.status, (await stream.answer.json())["code"]) == (status, code)
         got, body = await visitor.post(message(2))
         assert (got, body["code"]) == (status, code)
-    assert world.heard(MessagePosted) == []
+    assert world.received(MessagePosted) == []
 
 
 async def test_a_page_of_another_site_gets_nothing_unless_it_is_listed(

@@ -44,7 +44,7 @@ async def test_a_question_is_kept_then_said_then_the_chat_ends(world: World, cli
     assert (kept.contact, kept.text, kept.department) == ("an@example.be", "Wanneer?", "algemeen")
     assert (kept.locale, kept.name) == ("fr", "An Peeters")
     assert [c.by for c in await world.receive(CloseRequested)] == [CloseReason.CITIZEN]
-    said = world.heard(MessagePosted)
+    said = world.received(MessagePosted)
     assert [(m.text, m.sender.id, m.sender.name) for m in said] == [("Wanneer?", "citizen", "An Peeters")]
     events = [type(f) for f in world.events if isinstance(f, MessagePosted | CloseRequested)]
     assert events == [MessagePosted, CloseRequested]
@@ -58,7 +58,7 @@ async def test_what_was_asked_at_the_start_stands_in_the_chat_already(world: Wor
     world.others.chats[CHAT] = view(1, ChatStatus.WAITING, question="Wanneer?")
     assert (await leave(client))[0] == 201
     await world.receive(CloseRequested)
-    assert world.heard(MessagePosted) == []
+    assert world.received(MessagePosted) == []
 
 
 async def test_what_was_sent_as_a_message_is_not_sent_once_more(world: World, client: Client) -> None:
@@ -67,7 +67,7 @@ async def test_what_was_sent_as_a_message_is_not_sent_once_more(world: World, cl
     world.others.chats[CHAT] = view(1, ChatStatus.WAITING)
     assert (await leave(client))[0] == 201
     await world.receive(CloseRequested)
-    assert world.heard(MessagePosted) == []
+    assert world.received(MessagePosted) == []
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ async def test_only_who_got_no_agent_leaves_a_question(
     assert code == answer
     assert body["chat_id"] == CHAT if answer == 201 else body["code"] == "not_waiting"
     assert len(left(world)) == (answer == 201)
-    assert world.heard(MessagePosted) == []
-    assert world.heard(CloseRequested) == []
+    assert world.received(MessagePosted) == []
+    assert world.received(CloseRequested) == []
 
 
 async def test_the_token_must_be_that_of_the_chat(world: World, client: Client) -> None:
@@ -135,7 +135,7 @@ async def test_a_service_that_is_away_ends_nothing(world: World, client: Client,
     world.others.away.add(path)
     status, problem = await leave(client)
     assert (status, problem["code"]) == (503, "unavailable")
-    assert world.heard(CloseRequested) == []
+    assert world.received(CloseRequested) == []
 
 
 async def test_an_unknown_chat_has_no_question(world: World, client: Client) -> None:

@@ -42,9 +42,9 @@ def wishes(world: World) -> list[presence_api.ReserveQuery]:
 
 
 async def reserve(client: Client, key: str = "formulier", **members: object) -> str:
-    status, told, headers = await client.ask("POST", "/api/reservations", members, Idempotency_Key=long(key))
-    assert (status, told["expires_in"], headers["Cache-Control"]) == (201, 60, "no-store")
-    token: str = told["reservation"]
+    status, answered, headers = await client.ask("POST", "/api/reservations", members, Idempotency_Key=long(key))
+    assert (status, answered["expires_in"], headers["Cache-Control"]) == (201, 60, "no-store")
+    token: str = answered["reservation"]
     return token
 
 
@@ -68,19 +68,19 @@ async def test_an_open_form_reserves_a_slot_that_its_chat_gets(world: World, cli
     assert (opened.chat_id, opened.held, opened.question) == (chat_id, HOLD, "Mag dit?")
     world.others.chats[chat_id] = view(1, ChatStatus.WAITING, chat_id=chat_id)
     assert (await client.press("sleutel", reservation=token, question="Mag dit?"))[1] == started
-    assert len(world.heard(ChatOpened)) == 1
+    assert len(world.received(ChatOpened)) == 1
 
 
 async def test_a_reservation_is_renewed_and_released(world: World, client: Client) -> None:
     await show(world, client)
     token = await reserve(client)
     await show(world, client, green=False, revision=10)
-    status, told, _ = await client.ask("POST", "/api/reservations/renew", {"reservation": token})
-    assert (status, told) == (200, {"reservation": token, "expires_in": 60})
+    status, answered, _ = await client.ask("POST", "/api/reservations/renew", {"reservation": token})
+    assert (status, answered) == (200, {"reservation": token, "expires_in": 60})
     assert [w.renew for w in wishes(world)] == [False, True]
     world.others.reserved = presence_api.Reserved(reason=ButtonReason.BUSY)
-    status, told, _ = await client.ask("POST", "/api/reservations/renew", {"reservation": token})
-    assert (status, told["code"]) == LAPSED
+    status, answered, _ = await client.ask("POST", "/api/reservations/renew", {"reservation": token})
+    assert (status, answered["code"]) == LAPSED
     assert (await client.ask("POST", "/api/reservations/release", {"reservation": token}))[0] == 204
     released = [body for path, body in world.others.asked if path == presence_api.RELEASE]
     assert [presence_api.ReleaseQuery.model_validate_json(b).chat_id for b in released] == [wishes(world)[0].chat_id]
@@ -89,8 +89,8 @@ async def test_a_reservation_is_renewed_and_released(world: World, client: Clien
 async def test_what_is_no_reservation_is_none(world: World, client: Client) -> None:
     await show(world, client)
     for token in ("", "x", KEYS.chat_token(wrong := "11111111-2222-4333-8444-555555555555")):
-        status, told, _ = await client.ask("POST", "/api/reservations/renew", {"reservation": token})
-        assert (status, told["code"]) == LAPSED
+        status, answered, _ = await client.ask("POST", "/api/reservations/renew", {"reservation": token})
+        assert (status, answered["code"]) == LAPSED
         assert (await client.ask("POST", "/api/reservations/release", {"reservation": token}))[0] == 204
     assert [p for p, _ in world.others.asked if p in (presence_api.RESERVE, presence_api.RELEASE)] == []
     other = KEYS.reservation_token(wrong, "premies")
@@ -110,16 +110,16 @@ async def test_a_reservation_whose_chat_is_over_or_unknown_starts_an_ordinary_on
 
 
 async def test_a_form_gets_no_slot_where_a_press_would_get_none(world: World, client: Client) -> None:
-    status, told, _ = await client.ask("POST", "/api/reservations", {"department": "premies"})
-    assert (status, told["code"]) == (409, "not_a_form")
+    status, answered, _ = await client.ask("POST", "/api/reservations", {"department": "premies"})
+    assert (status, answered["code"]) == (409, "not_a_form")
     assert (await client.ask("POST", "/api/reservations", {"department": "x"}))[1]["code"] == "unknown_department"
     await show(world, client, green=False)
     assert (await client.ask("POST", "/api/reservations", {}))[1]["code"] == "button_blue"
     assert wishes(world) == []
     await show(world, client, revision=10)
     world.others.reserved = presence_api.Reserved(reason=ButtonReason.BUSY)
-    status, told, _ = await client.ask("POST", "/api/reservations", {})
-    assert (status, told["code"], told["reason"]) == (409, "button_blue", "busy")
+    status, answered, _ = await client.ask("POST", "/api/reservations", {})
+    assert (status, answered["code"], answered["reason"]) == (409, "button_blue", "busy")
     world.others.admitted = routing_api.Admitted(full_for=30)
     assert (await client.ask("POST", "/api/reservations", {}))[1]["code"] == "rate_limited"
     world.others.away.add(presence_api.RESERVE)

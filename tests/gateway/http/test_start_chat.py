@@ -24,7 +24,7 @@ from services.gateway.http.start_chat import Source, StartChat, Starting, member
 from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, value_of, view
 from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
-from tests.gateway.test_button_state import told
+from tests.gateway.test_button_state import button_event
 from tests.support.servers import PATIENCE
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,7 +81,7 @@ async def test_a_blue_button_opens_nothing(world: World, client: Client) -> None
     status, problem, _ = await client.press()
     assert (status, problem["code"], problem["infofiche_url"]) == (409, "button_blue", "/infofiche/algemeen")
     assert (await client.press(department="elders"))[1]["code"] == "unknown_department"
-    assert world.heard(ChatOpened) == []
+    assert world.received(ChatOpened) == []
 
 
 def holds(world: World) -> list[presence_api.HoldQuery]:
@@ -108,7 +108,7 @@ async def test_a_press_that_was_a_moment_too_late_waits_in_the_queue_or_is_blue(
         status, problem, _ = await client.press("sleutel")
         assert (status, problem["code"], problem["reason"]) == (409, "button_blue", said)
         assert problem["infofiche_url"] == "/infofiche/algemeen"
-    assert len(world.heard(ChatOpened)) == 1
+    assert len(world.received(ChatOpened)) == 1
     world.others.held = presence_api.Held(hold=HOLD)
     assert (await client.press("sleutel"))[0] == 201, "nothing is remembered of a press that was refused"
 
@@ -120,7 +120,7 @@ async def shown(world: World, client: Client, why: str, **state: Any) -> None:
     """Presence tells this state, and the gateway has heard it."""
     async with asyncio.timeout(PATIENCE):
         while (await client.ask("GET", "/api/button"))[1]["reason"] != why:
-            await world.publisher.publish(told(**state))
+            await world.publisher.publish(button_event(**state))
             await asyncio.sleep(0.05)
 
 
@@ -160,7 +160,7 @@ async def test_a_full_queue_and_a_queue_that_is_not_known_are_refused(world: Wor
         assert (status, problem["code"], problem["reason"]) == (409, "button_blue", "closed")
         world.others.away.add(presence_api.HOLD)
         assert (await client.press(queue=True))[0] == 503
-        assert world.heard(ChatOpened) == []
+        assert world.received(ChatOpened) == []
 
 
 async def test_no_press_waits_for_a_closed_office_or_without_an_agent(
@@ -268,7 +268,7 @@ def started_by(world: World, parts: Parts) -> Starting:
 
 
 async def test_a_gateway_gets_the_events_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:
-    parts.buttons.handle(told(9))
+    parts.buttons.handle(button_event(9))
     started = await started_by(world, parts).start(StartChat(), None, HERE)
     await until(lambda: started.chat_id in parts.bindings.late, "the binding, which goes later")
     assert started.chat_id in parts.bindings.bound
@@ -277,13 +277,13 @@ async def test_a_gateway_gets_the_events_of_a_chat_before_its_citizen_is_there(w
 
 async def test_a_citizen_with_a_slot_is_not_refused_because_it_made_the_button_blue(world: World, parts: Parts) -> None:
     one = started_by(world, parts)
-    parts.buttons.handle(told(9))
+    parts.buttons.handle(button_event(9))
     world.others.held = presence_api.Held(hold=HOLD)
     parts.publisher.broken = True
     with pytest.raises(Problem, match="unavailable"):
         await one.start(StartChat(), long("sleutel"), HERE)
     parts.publisher.broken = False
-    parts.buttons.handle(told(10, green=False))
+    parts.buttons.handle(button_event(10, green=False))
     another = started_by(world, parts)
     with pytest.raises(Problem, match="button_blue"):
         await another.start(StartChat(), None, HERE)
@@ -308,7 +308,7 @@ async def test_a_repeated_press_is_one_chat_even_when_the_button_is_blue_by_then
     again = await client.press("sleutel")
     assert (again[0], again[1]) == (201, first[1])
     assert (await client.press("nieuwe"))[0] == 409
-    assert len(world.heard(ChatOpened)) == 2
+    assert len(world.received(ChatOpened)) == 2
 
 
 async def test_a_press_that_another_replica_took_is_the_same_chat(world: World, client: Client) -> None:
@@ -368,7 +368,7 @@ async def test_a_wrong_press_is_invalid(world: World, client: Client) -> None:
     for body in WRONG:
         status, problem, _ = await client.ask("POST", "/api/chats", body)
         assert (status, problem["code"]) == (422, "invalid"), body
-    assert world.heard(ChatOpened) == []
+    assert world.received(ChatOpened) == []
 
 
 async def test_a_press_has_bounds(world: World, client: Client) -> None:
@@ -486,7 +486,7 @@ async def test_a_body_that_does_not_say_it_is_json_is_refused(world: World, clie
         assert (status, problem["code"]) == (415, "unsupported_media_type"), kind
     async with client.session.post(path, data=b"{}", skip_auto_headers=["Content-Type"]) as answer:
         assert answer.status in (401, 415)
-    assert world.heard(ChatOpened) == []
+    assert world.received(ChatOpened) == []
 
 
 async def test_json_may_name_its_character_set_and_an_empty_body_needs_no_type(world: World, client: Client) -> None:
@@ -511,7 +511,7 @@ async def test_a_key_with_another_body_or_origin_is_refused_and_gives_no_other_c
     headers = {"Idempotency_Key": long("sleutel"), "Origin": own}
     assert (await client.ask("POST", "/api/chats", {"name": "An"}, **headers))[0] == 422
     assert (await client.press("sleutel", name="An", unknown=1))[1] == first, "what is ignored makes no difference"
-    assert len(world.heard(ChatOpened)) == 1
+    assert len(world.received(ChatOpened)) == 1
 
 
 async def test_two_requests_with_one_key_at_once_are_not_one_chat(world: World, client: Client) -> None:
@@ -563,7 +563,7 @@ async def test_who_is_blocked_or_has_enough_chats_gets_no_slot(
     refused, problem, headers = await client.press(key)
     assert (refused, problem["code"], headers["Retry-After"]) == (status, code, wait)
     assert len(holds(world)) == asked, "an agent is not bothered"
-    assert len(world.heard(ChatOpened)) == 1
+    assert len(world.received(ChatOpened)) == 1
     assert (await client.press("eerder"))[1] == started, "a repeat is the same chat"
     world.others.admitted = routing_api.Admitted()
     assert (await client.press(key))[0] == 201

@@ -15,9 +15,9 @@ CARL = "agent-carl"
 
 async def test_the_list_names_agents_with_their_best_connection_and_citizens(world: World, parts: Parts) -> None:
     now = asyncio.get_running_loop().time()
-    for agent_id, heard in ((AN, now - 9), (AN, now - 1), (BERT, now - 3)):
+    for agent_id, received in ((AN, now - 9), (AN, now - 1), (BERT, now - 3)):
         session = fresh_agent(agent_id)
-        session.connection.socket.last_received = heard
+        session.connection.socket.last_received = received
         parts.registry.agents.join(session)
     parts.registry.citizens.join(citizen())
     parts.registry.citizens.join(citizen())
@@ -56,5 +56,5 @@ async def test_the_list_is_published_at_each_change_and_a_last_time(
         parts.registry.agents_changed.set()
         await world.receive(GatewayConnections, 4)
     await parts.heartbeat.leave()
-    await until(lambda: any(c.leaving for c in world.heard(GatewayConnections)), "the last list")
-    assert [c.leaving for c in world.heard(GatewayConnections)][-2:] == [False, True]
+    await until(lambda: any(c.leaving for c in world.received(GatewayConnections)), "the last list")
+    assert [c.leaving for c in world.received(GatewayConnections)][-2:] == [False, True]

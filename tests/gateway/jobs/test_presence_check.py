@@ -25,20 +25,20 @@ async def test_a_gateway_that_died_does_not_leave_its_citizen_online(
     await parts.agents.greet(an, Hello(chats={}))
     chat = parts.chats.by_id[CHAT]
 
-    def told(gateway: str) -> None:
+    def publish_presence(gateway: str) -> None:
         parts.router.handle(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=True))
 
-    told("dead")
-    told("alive")
+    publish_presence("dead")
+    publish_presence("alive")
     sent(an)
     now[0] += FORGET_AFTER - 1
-    told("alive")
+    publish_presence("alive")
     now[0] += 1
-    asked = len(world.heard(CitizenPresence))
+    asked = len(world.received(CitizenPresence))
     async with kept(parts.presence_check.run()):
         await until(lambda: chat.citizen_at.gateways == {"alive"}, "the dead one to be forgotten")
         assert sent(an) == [], "the other one has the citizen"
-        await until(lambda: [p.asked for p in world.heard(CitizenPresence)[asked:]].count(True) > 1, "questions")
+        await until(lambda: [p.asked for p in world.received(CitizenPresence)[asked:]].count(True) > 1, "questions")
         now[0] += FORGET_AFTER
         await until(lambda: an.connection.waiting, "the news")
     assert sent(an) == [{"type": "citizen", "chat_id": CHAT, "online": False}]

@@ -21,7 +21,7 @@ from tests.gateway.making import (
     view,
 )
 from tests.gateway.standing import World, parts_of, until
-from tests.gateway.test_button_state import told
+from tests.gateway.test_button_state import button_event
 from tests.support.servers import Account
 
 THIRD = id_of(3)
@@ -55,7 +55,7 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, a
         world.others.chats[THIRD] = view(1, ChatStatus.WAITING, chat_id=THIRD, position=4)  # it waits still, one back
         world.others.agents[AN] = agent_view(AN, v=9, state=AgentState.PAUSED)
         del world.others.sessions[f"token-{BERT}"]
-        world.others.buttons = [told(5)]
+        world.others.buttons = [button_event(5)]
         world.others.away.add(presence_api.BUTTONS)  # and the first attempt is not answered whole
         asked = buttons_asked(world)
         await asyncio.to_thread(account.close_connections)
@@ -65,8 +65,8 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, a
         await until(lambda: CHAT in an.shown and one.shown[CHAT] == 2 and bert.connection.closing, "the resync")
         await until(lambda: OTHER in an.ended, "the seal")
         assert [(f["type"], f.get("dot") or f["seq"]) for f in sent(one)] == [("status", "green"), ("message", 2)]
-        told_an = kinds(sent(an))
-        assert set(told_an) == {"state", "message", "closed", "assigned", "citizen"}
+        sent_to_an = kinds(sent(an))
+        assert set(sent_to_an) == {"state", "message", "closed", "assigned", "citizen"}
         assert bert.connection.closing == (4401, "logged out")
         assert [(f["type"], f["position"]) for f in sent(waiting)] == [("status", 4)]
         await until(lambda: parts.buttons.of["algemeen"].shown.green, "the button")

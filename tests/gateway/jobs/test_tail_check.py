@@ -19,7 +19,7 @@ async def test_a_hole_at_the_tail_is_found(world: World, parts: Parts, monkeypat
     world.others.open(CHAT)
     session = fresh_citizen()
     await parts.citizens.greet(session, Hello())
-    await world.append(entry(2), entry(3), tell=False)
+    await world.append(entry(2), entry(3), publish=False)
     world.others.away.add(transcripts_api.TAILS)
     async with kept(parts.tail_check.run()):
         await until(lambda: len(tails_asked(world)) > 1, "questions that are not answered")

@@ -107,7 +107,7 @@ async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(
 async def test_an_agent_is_welcomed_with_their_chats_and_the_logs(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     world.others.open(OTHER, ASSIGNED, BERT)
-    await world.append(entry(2), entry(3), tell=False)
+    await world.append(entry(2), entry(3), publish=False)
     world.others.notes[CHAT] = [Note(chat_id=CHAT, id=id_of(9), agent_id=BERT, name="Bert", text="intern", at=NOW)]
     session = await greeted(world, parts, after=1)
     frames = sent(session)
@@ -198,7 +198,7 @@ async def test_the_same_agents_next_attempt_is_accepted_anew(world: World, parts
     await assign(world, v=5, turn=2)
     await until(lambda: parts.chats.by_id[CHAT].state.turn == 2, "the next turn")  # type: ignore[union-attr]
     parts.agents.take(session, Typing(True, CHAT))
-    await until(lambda: {a.turn for a in world.heard(ChatAccepted)} == {1, 2}, "both acceptances")
+    await until(lambda: {a.turn for a in world.received(ChatAccepted)} == {1, 2}, "both acceptances")
 
 
 async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> None:
@@ -307,7 +307,7 @@ async def test_an_agent_blocks_when_ending_a_chat_and_after_its_end(world: World
     parts.agents.take(session, End(OTHER, ASKED))
     parts.agents.take(session, End(CHAT))
     assert [f["code"] for f in sent(session)] == ["not_yours", "chat_closed"]
-    assert len(world.heard(CloseRequested)) == 2
+    assert len(world.received(CloseRequested)) == 2
     parts.agents.leave(session)
 
 
@@ -351,11 +351,11 @@ async def test_an_agents_frames_become_events_and_the_first_accepts(world: World
     assert (await world.receive(StateRequested))[0].state is AgentState.PAUSED
     posted = (await world.receive(MessagePosted))[0]
     assert (posted.sender.id, posted.sender.name) == (AN, "An")
-    await world.heard_all_of(parts.publisher)
-    assert world.heard(NotePosted) == [], "in its line behind the message"
+    await world.received_all_of(parts.publisher)
+    assert world.received(NotePosted) == [], "in its line behind the message"
     await world.store(posted)
     assert (await world.receive(NotePosted))[0].text == "intern"
-    assert len(world.heard(ChatAccepted)) <= 2
+    assert len(world.received(ChatAccepted)) <= 2
     sent(session)
     parts.agents.take(session, Read(99, CHAT))
     assert [f["code"] for f in sent(session)] == ["invalid"]
@@ -368,9 +368,9 @@ async def test_another_agents_chat_is_not_theirs(world: World, parts: Parts) -> 
     for frame in (Post(id_of(7), text="x", chat_id=CHAT), End(CHAT), Accept(CHAT), Read(1, CHAT), Typing(True, OTHER)):
         parts.agents.take(an, frame)
         assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("not_yours", frame.chat_id)]
-    await world.heard_all_of(parts.publisher)
-    assert not world.heard(CloseRequested)
-    assert not world.heard(MessagePosted)
+    await world.received_all_of(parts.publisher)
+    assert not world.received(CloseRequested)
+    assert not world.received(MessagePosted)
     assert sent(bert) == []
 
 
@@ -383,7 +383,7 @@ async def test_a_transferred_chat_is_refused_without_being_accepted(world: World
     assert [f["chat"]["transferred"] for f in sent(session) if f["type"] == "assigned"] == [True]
     parts.agents.take(session, Refuse(CHAT))
     assert [(f.chat_id, f.agent_id) for f in await world.receive(TransferRefused)] == [(CHAT, AN)]
-    assert world.heard(ChatAccepted) == []
+    assert world.received(ChatAccepted) == []
     assert not session.accepted
     detail = {"cause": Cause.TRANSFERRED, "detail": Detail.REFUSED, "former_agent_id": AN}
     world.others.chats[CHAT] = view(3, WAITING)
@@ -407,9 +407,9 @@ async def test_what_was_not_transferred_or_is_accepted_cannot_be_refused(
         parts.agents.take(other, Typing(True, CHAT))
     parts.agents.take(session, Refuse(CHAT))
     await until(lambda: session.connection.waiting, "the answer")
-    await world.heard_all_of(parts.publisher)
+    await world.received_all_of(parts.publisher)
     assert [(f["code"], f["chat_id"]) for f in sent(session)] == [("unavailable", CHAT)]
-    assert world.heard(TransferRefused) == []
+    assert world.received(TransferRefused) == []
 
 
 async def test_an_agent_who_was_too_late_gets_an_error(world: World, parts: Parts) -> None:

@@ -57,7 +57,7 @@ async def test_a_token_is_for_one_chat(world: World, parts: Parts) -> None:
 
 async def test_a_hello_is_answered_in_order_and_everything_is_given_back(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    await world.append(entry(2), entry(3), tell=False)
+    await world.append(entry(2), entry(3), publish=False)
     session = await greeted(parts)
     frames = sent(session)
     assert kinds(frames) == ["welcome", "status", "message", "message", "message"]
@@ -75,7 +75,7 @@ async def test_a_hello_is_answered_in_order_and_everything_is_given_back(world: 
 
 async def test_after_a_seq_only_what_is_beyond_and_again_on_the_same_connection(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    await world.append(entry(2), entry(3), tell=False)
+    await world.append(entry(2), entry(3), publish=False)
     session = await greeted(parts, after=2)
     assert [f["seq"] for f in sent(session)[2:]] == [3]
     await parts.citizens.greet(session, Hello(after=1))
@@ -91,7 +91,7 @@ async def test_after_a_seq_only_what_is_beyond_and_again_on_the_same_connection(
 async def test_a_chat_that_has_ended_is_shown_and_closed(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
     world.others.chats[CHAT] = view(5, ChatStatus.CLOSED, AN, closed_at=datetime.now(UTC))
-    await world.append(seal(2), tell=False)
+    await world.append(seal(2), publish=False)
     session = await greeted(parts)
     frames = sent(session)
     assert frames[0]["dot"] == "red"
@@ -163,8 +163,8 @@ async def test_two_tabs_are_one_citizen(world: World, parts: Parts) -> None:
     parts.citizens.leave(one)
     await world.append(entry(3))
     await until(lambda: two.shown[CHAT] == 3, "the one that is left")
-    await world.heard_all_of(parts.publisher)
-    assert [p.online for p in world.heard(CitizenPresence)] == [True]
+    await world.received_all_of(parts.publisher)
+    assert [p.online for p in world.received(CitizenPresence)] == [True]
     parts.citizens.leave(two)
     await world.receive(CitizenPresence, 2)
     assert parts.idle
@@ -218,8 +218,8 @@ async def test_a_citizen_who_stays_is_published_once_and_again_after_a_failure(
     for _ in range(5):
         parts.citizens.take(session, Extend())
     assert [s.chat_id for s in await world.receive(CitizenStayed)] == [CHAT]
-    await world.heard_all_of(parts.publisher)
-    assert len(world.heard(CitizenStayed)) == 1
+    await world.received_all_of(parts.publisher)
+    assert len(world.received(CitizenStayed)) == 1
     now[0] += EXTEND_EACH
     parts.citizens.take(session, Extend())
     await world.receive(CitizenStayed, 2)
@@ -230,8 +230,8 @@ async def test_an_inactive_citizen_is_warned_and_it_is_over_when_they_stay(world
     world.others.open(CHAT, ChatStatus.ASSIGNED, AN)
     session = await greeted(parts)
     sent(session)
-    told = {"warning": 1, "since": NOW, "closes_at": NOW + timedelta(seconds=900)}
-    await world.publisher.publish(CitizenSilent(chat_id=CHAT, **told))
+    given = {"warning": 1, "since": NOW, "closes_at": NOW + timedelta(seconds=900)}
+    await world.publisher.publish(CitizenSilent(chat_id=CHAT, **given))
     await until(lambda: session.connection.waiting, "the warning")
     parts.citizens.take(session, Extend())
     await until(lambda: session.connection.waiting == 2, "its end")
@@ -257,13 +257,15 @@ async def test_a_name_is_stored_then_shown_to_agents_and_said_with_each_message(
     tabs = [await greeted(parts), await greeted(parts)]
     await world.receive(CitizenArrived)
     parts.citizens.take(tabs[0], Details("Lien Claes"))
-    await until(lambda: [e.name for e in world.heard(CitizenArrived)][-1:] == ["Lien Claes"], "the name, for routing")
-    await until(lambda: world.heard(CitizenPresence)[-1].name == "Lien Claes", "the name, for gateways")
+    await until(
+        lambda: [e.name for e in world.received(CitizenArrived)][-1:] == ["Lien Claes"], "the name, for routing"
+    )
+    await until(lambda: world.received(CitizenPresence)[-1].name == "Lien Claes", "the name, for gateways")
     assert [tab.sender.name for tab in tabs] == ["Lien Claes"] * 2
-    told = len(world.heard(CitizenArrived))
+    before = len(world.received(CitizenArrived))
     parts.citizens.take(tabs[1], Details("Lien Claes"))
     assert sent(await greeted(parts))[0]["name"] == "Lien Claes"
-    assert len([e for e in world.heard(CitizenArrived)[told:] if e.name]) == 0, "a repetition is not published"
+    assert len([e for e in world.received(CitizenArrived)[before:] if e.name]) == 0, "a repetition is not published"
 
 
 async def test_a_name_that_another_gateway_has_taken_is_shown_here(world: World, parts: Parts) -> None:

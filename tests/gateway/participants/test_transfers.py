@@ -57,7 +57,7 @@ async def test_a_transfer_that_cannot_be_made_is_unavailable(
     await parts.transfers.transfer(an, TransferChat(CHAT, Target(department, agent_id), "notitie"))
     assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("unavailable", CHAT)]
     assert asked(world) == []
-    assert world.heard(NotePosted) == []
+    assert world.received(NotePosted) == []
 
 
 @pytest.mark.parametrize(("code", "shown"), [("not_yours", "not_yours"), ("no_such_chat", "unavailable")])
@@ -101,7 +101,7 @@ async def test_a_refusal_of_another_agents_transfer_is_unavailable(
 ) -> None:
     await parts.transfers.refuse(an, LiveChat(CHAT, refusable_by=whose))
     assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("unavailable", CHAT)]
-    assert world.heard(TransferRefused) == []
+    assert world.received(TransferRefused) == []
 
 
 async def test_a_refusal_that_cannot_be_published_is_unavailable(world: World, parts: Parts, an: AgentSession) -> None:

@@ -19,18 +19,18 @@ from tests.gateway.making import CHAT, citizen, id_of, sent
 from tests.gateway.standing import Parts, World, until
 
 
-class Standing:
+class StoppedPublisher:
     """Confirms when it is told to; a stand-in, since a real one cannot be made to wait between two messages."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Event, object]] = []
+        self.published: list[tuple[Event, object]] = []
         self.answers: list[asyncio.Future[None]] = []
 
     async def publish(self, event: Event) -> None:
         await self.publish_all([(event, None)])
 
     async def publish_all(self, events: Sequence[tuple[Event, object]]) -> None:
-        self.told += events
+        self.published += events
         self.answers.append(asyncio.get_running_loop().create_future())
         await self.answers[-1]
 
@@ -40,12 +40,12 @@ def event(number: int) -> MessagePosted:
 
 
 @pytest.fixture
-def link() -> Standing:
-    return Standing()
+def link() -> StoppedPublisher:
+    return StoppedPublisher()
 
 
 @pytest.fixture
-def together(link: Standing) -> BatchPublisher:
+def together(link: StoppedPublisher) -> BatchPublisher:
     return BatchPublisher(cast(Publisher, link), Tasks())
 
 
@@ -55,24 +55,24 @@ async def turns() -> None:
 
 
 async def test_the_first_event_does_not_wait_and_a_batch_forms_while_the_broker_confirms(
-    together: BatchPublisher, link: Standing
+    together: BatchPublisher, link: StoppedPublisher
 ) -> None:
     traces = []
 
-    async def tell(number: int) -> None:
+    async def publish(number: int) -> None:
         traces.append(begin_trace())
         await together.publish(event(number))
 
     waiting = []
     for number in range(1, UNDER_WAY + 6):
-        waiting.append(asyncio.create_task(tell(number)))
+        waiting.append(asyncio.create_task(publish(number)))
         await turns()
-    assert [f.type for f, _ in link.told] == ["message.posted"] * UNDER_WAY
+    assert [f.type for f, _ in link.published] == ["message.posted"] * UNDER_WAY
     link.answers[0].set_result(None)
     await turns()
     assert waiting[0].done()
     assert not waiting[1].done()
-    several, _ = link.told[-1]
+    several, _ = link.published[-1]
     assert isinstance(several, MessagesPosted)
     assert [p.id for p in several.posted] == [id_of(n) for n in range(UNDER_WAY + 1, UNDER_WAY + 6)]
     assert [t.split("-")[1] for t in several.traces] == traces[UNDER_WAY:]
@@ -81,22 +81,22 @@ async def test_the_first_event_does_not_wait_and_a_batch_forms_while_the_broker_
     await asyncio.gather(*waiting)
 
 
-async def test_events_of_one_turn_of_the_loop_go_together(together: BatchPublisher, link: Standing) -> None:
+async def test_events_of_one_turn_of_the_loop_go_together(together: BatchPublisher, link: StoppedPublisher) -> None:
     waiting = [asyncio.create_task(together.publish(event(n))) for n in range(1, 7)]
     await turns()
-    ((several, _),) = link.told
+    ((several, _),) = link.published
     assert isinstance(several, MessagesPosted)
     assert [p.id for p in several.posted] == [id_of(n) for n in range(1, 7)]
     link.answers[0].set_result(None)
     await asyncio.gather(*waiting)
     again = asyncio.create_task(together.publish(event(7)))
     await turns()
-    assert link.told[-1][0].type == "message.posted", "and alone it goes alone"
+    assert link.published[-1][0].type == "message.posted", "and alone it goes alone"
     link.answers[-1].set_result(None)
     await again
 
 
-async def test_a_message_holds_a_bounded_number(together: BatchPublisher, link: Standing) -> None:
+async def test_a_message_holds_a_bounded_number(together: BatchPublisher, link: StoppedPublisher) -> None:
     waiting = [asyncio.create_task(together.publish(event(n))) for n in range(1, 60)]
     for _ in range(12):
         await turns()
@@ -104,13 +104,13 @@ async def test_a_message_holds_a_bounded_number(together: BatchPublisher, link: 
             if not answer.done():
                 answer.set_result(None)
     await asyncio.gather(*waiting)
-    sizes = [len(f.posted) if isinstance(f, MessagesPosted) else 1 for f, _ in link.told]
+    sizes = [len(f.posted) if isinstance(f, MessagesPosted) else 1 for f, _ in link.published]
     assert sum(sizes) == 59
     assert max(sizes) == topology.MOST_TOGETHER
 
 
 async def test_without_a_confirm_each_of_them_fails_and_the_next_goes_on(
-    together: BatchPublisher, link: Standing
+    together: BatchPublisher, link: StoppedPublisher
 ) -> None:
     waiting = [asyncio.create_task(together.publish(event(n))) for n in range(1, 5)]
     await turns()
@@ -143,4 +143,4 @@ async def test_what_goes_together_is_stored_and_receipted_one_by_one(world: Worl
     await until(lambda: all(c.shown[chat] == 3 for chat, c in senders), "all receipts")
     for _, session in senders:
         assert [f["id"] for f in sent(session) if f["type"] == "message"] == [id_of(10), id_of(11)]
-    assert world.heard(MessagesPosted), "some went together"
+    assert world.received(MessagesPosted), "some went together"

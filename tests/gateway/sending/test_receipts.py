@@ -21,8 +21,8 @@ def test_a_refusal_ends_the_wait_and_a_forgotten_waiter_is_not_called() -> None:
 
 def test_a_receipt_is_for_its_chat_sender_and_id_alone() -> None:
     receipts = Receipts()
-    told: list[Outcome] = []
-    receipts.wait(CHAT, "citizen", id_of(1), told.append)
+    outcomes: list[Outcome] = []
+    receipts.wait(CHAT, "citizen", id_of(1), outcomes.append)
     for chat_id, sender_id, id_ in (
         (OTHER, "citizen", id_of(1)),
         (CHAT, AN, id_of(1)),
@@ -30,5 +30,5 @@ def test_a_receipt_is_for_its_chat_sender_and_id_alone() -> None:
         (CHAT, "", None),
     ):
         receipts.settle(chat_id, sender_id, id_, Receipt(entry(1)))
-    assert told == []
+    assert outcomes == []
     assert len(receipts) == 1

@@ -173,7 +173,7 @@ class Sender(RuleBasedStateMachine):
         assert self.published == sorted(self.published)
 
     @invariant()
-    def nothing_is_in_the_line_that_was_refused_and_the_line_is_bounded(self) -> None:
+    def nothing_refused_is_in_the_queue_and_the_queue_is_bounded(self) -> None:
         assert len(self.queue.items) <= CAPACITY
         inside = [i.id for i in self.queue.items]
         assert inside == sorted(inside, key=lambda id_: [id_of(n) for n in self.open].index(id_ or ""))

@@ -44,7 +44,7 @@ async def test_messages_are_stored_in_the_order_in_which_they_were_said(
         parts.message_sender.post(sender, CHAT, post(number))
     await until(lambda: sender.shown[CHAT] == 33, "all receipts")
     assert [f["id"] for f in sent(sender)] == [id_of(n) for n in range(10, 42)]
-    assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 42)]
+    assert [p.id for p in world.received(MessagePosted)] == [id_of(n) for n in range(10, 42)]
     assert not parts.chats.receipts
 
 
@@ -74,10 +74,10 @@ async def test_only_the_first_is_under_way_and_a_full_queue_refuses(
         parts.message_sender.post(sender, CHAT, post(number))
     assert errors(sender) == [("unavailable", id_of(42)), ("unavailable", id_of(43))]
     await world.receive(MessagePosted)
-    await world.heard_all_of(parts.publisher)
-    assert len(world.heard(MessagePosted)) == 1
+    await world.received_all_of(parts.publisher)
+    assert len(world.received(MessagePosted)) == 1
     world.storing = True
-    await world.store(world.heard(MessagePosted)[0])
+    await world.store(world.received(MessagePosted)[0])
     await until(lambda: sender.shown[CHAT] == 33, "all receipts")
     sent(sender)
     for number in (43, 42, 43):
@@ -128,7 +128,7 @@ async def test_without_a_broker_everything_is_refused_after_its_patience(
         parts.message_sender.post(sender, CHAT, post(number))
     await until(lambda: sender.connection.waiting == 2, "the refusals")
     assert errors(sender) == [("unavailable", id_of(10)), ("unavailable", id_of(11))]
-    assert world.heard(MessagePosted) == []
+    assert world.received(MessagePosted) == []
     assert not parts.chats.receipts
 
 
@@ -158,7 +158,7 @@ async def test_only_the_first_is_repeated_while_transcripts_is_away(
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", PATIENCE)
     world.storing = True
     await until(lambda: sender.shown[CHAT] == 33, "all receipts")
-    others = [p.id for p in world.heard(MessagePosted) if p.id != id_of(10)]
+    others = [p.id for p in world.received(MessagePosted) if p.id != id_of(10)]
     assert others == [id_of(number) for number in numbers[1:]]
 
 
@@ -182,9 +182,9 @@ async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, se
     parts.message_sender.post(sender, CHAT, End())
     parts.message_sender.post(sender, CHAT, End())
     await world.receive(MessagePosted)
-    await world.heard_all_of(parts.publisher)
-    assert world.heard(CloseRequested) == []
-    await world.store(world.heard(MessagePosted)[0])
+    await world.received_all_of(parts.publisher)
+    assert world.received(CloseRequested) == []
+    await world.store(world.received(MessagePosted)[0])
     await world.receive(CloseRequested)
 
 
@@ -200,7 +200,7 @@ async def test_what_was_taken_is_published_though_the_browser_has_disconnected(
     monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", 0.1)
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.05)
     parts.message_sender.post(sender, CHAT, post(12))
-    await until(lambda: id_of(12) in {p.id for p in world.heard(MessagePosted)}, "the third")
+    await until(lambda: id_of(12) in {p.id for p in world.received(MessagePosted)}, "the third")
     await until(lambda: not parts.chats.receipts and parts.tasks.idle, "an end of trying")
 
 
@@ -211,8 +211,8 @@ async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
     world.storing = False
     parts.message_sender.post(sender, CHAT, post(10))
     await world.receive(MessagePosted)
-    await world.append(entry(2, party=Party.AGENT, sender_id="agent-an"), tell=False)
-    await world.store(world.heard(MessagePosted)[0])
+    await world.append(entry(2, party=Party.AGENT, sender_id="agent-an"), publish=False)
+    await world.store(world.received(MessagePosted)[0])
     await until(lambda: sender.shown[CHAT] == 3, "both")
     assert [f["seq"] for f in sent(sender)] == [2, 3]
     await world.publisher.publish(stored(world.others.logs[CHAT][2]))

@@ -134,29 +134,29 @@ async def test_what_is_sent_right_behind_the_hello_is_taken_in_order(world: Worl
         for number in range(10, 30):
             frame = await receive(one, "message") if number > 10 else await _second(one)
             assert (frame["seq"], frame["id"]) == (number - 8, id_of(number))
-    assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 30)]
+    assert [p.id for p in world.received(MessagePosted)] == [id_of(n) for n in range(10, 30)]
 
 
 async def test_what_a_hello_shows_takes_no_room_in_the_queue_when_it_is_sent_again(
     world: World, gateway: Gateway
 ) -> None:
-    token, told, new = world.others.open(CHAT), range(10, 42), range(42, 47)
+    token, sent_before, new = world.others.open(CHAT), range(10, 42), range(42, 47)
     async with browser(gateway) as one:
         await say(one, "hello", token=token)
-        for number in told:
+        for number in sent_before:
             await say(one, "message", id=id_of(number), text=f"bericht {number}")
-        while (await receive(one, "message"))["id"] != id_of(told[-1]):
+        while (await receive(one, "message"))["id"] != id_of(sent_before[-1]):
             pass
     async with browser(gateway) as again:  # it had lost all receipts
         await say(again, "hello", token=token)
-        for number in (*told, *new):
+        for number in (*sent_before, *new):
             await say(again, "message", id=id_of(number), text=f"bericht {number}")
-        heard: list[dict[str, Any]] = []
-        while not heard or heard[-1].get("id") != id_of(new[-1]):
-            heard.append(await receive(again, "message", "error"))
-    assert [f for f in heard if f["type"] == "error"] == []
-    assert {f["id"] for f in heard} >= {id_of(n) for n in (*told, *new)}
-    assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in (*told, *new)]
+        received: list[dict[str, Any]] = []
+        while not received or received[-1].get("id") != id_of(new[-1]):
+            received.append(await receive(again, "message", "error"))
+    assert [f for f in received if f["type"] == "error"] == []
+    assert {f["id"] for f in received} >= {id_of(n) for n in (*sent_before, *new)}
+    assert [p.id for p in world.received(MessagePosted)] == [id_of(n) for n in (*sent_before, *new)]
 
 
 async def _second(one: ClientConnection) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def too_slow() -> float:
 
 async def test_a_long_log_is_no_slow_reader(world: World, gateway: Gateway) -> None:
     token = world.others.open(CHAT)
-    await world.append(*(entry(n, text=LARGE) for n in range(2, 202)), tell=False)  # 3 MB: thrice an outbox
+    await world.append(*(entry(n, text=LARGE) for n in range(2, 202)), publish=False)  # 3 MB: thrice an outbox
     async with browser(gateway) as one:
         await say(one, "hello", token=token)
         assert [(await receive(one, "message"))["seq"] for _ in range(201)] == list(range(1, 202))

@@ -337,8 +337,8 @@ def test_every_frame_has_a_value_of_its_own() -> None:
 
 @pytest.mark.parametrize("kind", SAID)
 def test_a_frame_is_immutable_and_nothing_unknown_is_kept(kind: str) -> None:
-    told = {"type": kind, "chat_id": CHAT, **SAID[kind]}
-    value, more = parse(json.dumps(told), "agent"), parse(json.dumps({**told, "unknown": 1}), "agent")
+    members = {"type": kind, "chat_id": CHAT, **SAID[kind]}
+    value, more = parse(json.dumps(members), "agent"), parse(json.dumps({**members, "unknown": 1}), "agent")
     assert not isinstance(value, Refused)
     assert value == more
     assert not hasattr(value, "unknown")
