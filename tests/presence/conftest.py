@@ -106,33 +106,33 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str, second
         raise AssertionError(f"waited {seconds} s in vain for {what}") from None
 
 
-class Ear:
+class EventObserver:
     """Hears every event on the exchange."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def heard(self, kind: type[F]) -> list[F]:
+    def seen(self, kind: type[F]) -> list[F]:
         return [event for event in self.events if isinstance(event, kind)]
 
-    async def hear(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
+    async def wait_for(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
         """Returns as soon as so many events of this kind were heard."""
 
         async def enough() -> bool:
-            return len(self.heard(kind)) >= number
+            return len(self.seen(kind)) >= number
 
         await eventually(enough, f"{number} {kind.__name__}; heard {[f.type for f in self.events]}", seconds)
-        return self.heard(kind)
+        return self.seen(kind)
 
-    async def hush(self, publisher: Publisher) -> None:
+    async def catch_up(self, publisher: Publisher) -> None:
         """Returns when everything that this publisher has told so far was heard."""
         mark = ListenerEcho(listener=str(uuid.uuid4()), counter=0)
         await publisher.publish(mark)
 
-        async def heard() -> bool:
-            return any(echo.listener == mark.listener for echo in self.heard(ListenerEcho))
+        async def seen() -> bool:
+            return any(echo.listener == mark.listener for echo in self.seen(ListenerEcho))
 
-        await eventually(heard, "what was told last")
+        await eventually(seen, "what was told last")
         self.events = [event for event in self.events if event.event_id != mark.event_id]
 
     async def take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
@@ -140,17 +140,17 @@ class Ear:
 
 
 @contextlib.asynccontextmanager
-async def listening(url: str) -> AsyncIterator[Ear]:
+async def listening(url: str) -> AsyncIterator[EventObserver]:
     """An ear on this broker while the context is open."""
-    ear = Ear()
+    observer = EventObserver()
     link = await aio_pika.connect(url)
     try:
         channel = await link.channel()
         await declare_topology(channel)
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(topology.EXCHANGE, "#")
-        await queue.consume(ear.take, no_ack=True)
-        yield ear
+        await queue.consume(observer.take, no_ack=True)
+        yield observer
     finally:
         await link.close()
 
@@ -183,13 +183,13 @@ def stores(db: Database) -> Stores:
 
 
 @pytest.fixture
-async def ear(module_vhost_url: str) -> AsyncIterator[Ear]:
+async def observer(module_vhost_url: str) -> AsyncIterator[EventObserver]:
     async with listening(module_vhost_url) as one:
         yield one
 
 
 @pytest.fixture
-async def context(stores: Stores, module_vhost_url: str, ear: Ear) -> AsyncIterator[Context]:
+async def context(stores: Stores, module_vhost_url: str, observer: EventObserver) -> AsyncIterator[Context]:
     """A context whose publisher is up; `ear` hears what it tells."""
     async with publishing(module_vhost_url, "presence") as publisher:
         yield Context(stores, publisher, lambda departments: None)

@@ -14,14 +14,14 @@ from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWant
 from services.common.events.types import AgentState, Cause, ChatStatus, ChoiceRule, ReleaseReason
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import Database
-from services.presence import repairs as sweeps
+from services.presence import repairs as repair_jobs
 from services.presence.agents import store
 from services.presence.consumers import Handlers
 from services.presence.context import Context
 from services.presence.slots.allocator import Allocator
 from services.presence.slots.rules import Agent
 from services.presence.stores import Stores
-from tests.presence.conftest import Ear, account, repairs, standing, there
+from tests.presence.conftest import EventObserver, account, repairs, standing, there
 from tests.support.handlers import handling
 
 AN, BERT = account("an"), account("bert")
@@ -61,7 +61,9 @@ def chat() -> str:
     return str(uuid.uuid4())
 
 
-async def test_a_request_is_granted_and_published_again_when_repeated(context: Context, ear: Ear, chat: str) -> None:
+async def test_a_request_is_granted_and_published_again_when_repeated(
+    context: Context, observer: EventObserver, chat: str
+) -> None:
     await there(context.stores, AN, BERT)
     woken: list[list[str]] = []
     handler = handlers_of(
@@ -69,8 +71,8 @@ async def test_a_request_is_granted_and_published_again_when_repeated(context: C
     ).place_wanted
     for _ in range(3):
         await handler(wanted(chat))
-    await ear.hush(context.publisher)
-    allocator = ear.heard(PlaceClaimed)
+    await observer.catch_up(context.publisher)
+    allocator = observer.seen(PlaceClaimed)
     assert len(allocator) == 3
     assert len({(c.chat_id, c.turn, c.agent_id, c.agent_name) for c in allocator}) == 1
     assert await free(context.stores, AN.id) + await free(context.stores, BERT.id) == 1
@@ -78,7 +80,7 @@ async def test_a_request_is_granted_and_published_again_when_repeated(context: C
 
 
 async def test_after_a_crash_before_publishing_the_same_agent_is_published(
-    context: Context, ear: Ear, chat: str
+    context: Context, observer: EventObserver, chat: str
 ) -> None:
     await there(context.stores, AN, BERT)
     mute = Context(context.stores, Publisher("amqp://127.0.0.1:1/", "presence"), lambda departments: None)
@@ -86,29 +88,33 @@ async def test_after_a_crash_before_publishing_the_same_agent_is_published(
         await handlers_of(mute).place_wanted(wanted(chat))
     (holder,) = await context.stores.agents.holders(chat)
     await handlers_of(context).place_wanted(wanted(chat))
-    assert [c.agent_id for c in await ear.hear(PlaceClaimed)] == [holder.id]
+    assert [c.agent_id for c in await observer.wait_for(PlaceClaimed)] == [holder.id]
 
 
-async def test_an_attempt_that_was_overtaken_gets_no_agent(context: Context, ear: Ear, chat: str) -> None:
+async def test_an_attempt_that_was_overtaken_gets_no_agent(
+    context: Context, observer: EventObserver, chat: str
+) -> None:
     await there(context.stores, AN, BERT)
     await handlers_of(context).place_wanted(wanted(chat, turn=2))
     await handlers_of(context).place_wanted(wanted(chat, turn=1))
     await handlers_of(context).place_wanted(wanted(chat, turn=2))
-    assert [c.turn for c in await ear.hear(PlaceClaimed, 2)] == [2, 2]
+    assert [c.turn for c in await observer.wait_for(PlaceClaimed, 2)] == [2, 2]
     assert await free(context.stores, AN.id) + await free(context.stores, BERT.id) == 1
 
 
-async def test_only_the_named_agent_will_do(context: Context, ear: Ear, chat: str) -> None:
+async def test_only_the_named_agent_will_do(context: Context, observer: EventObserver, chat: str) -> None:
     await there(context.stores, AN, BERT)
     handler = handlers_of(context).place_wanted
     await handler(wanted(chat, agent=BERT.id))
     await handler(wanted(str(uuid.uuid4()), agent=BERT.id))
-    await ear.hush(context.publisher)
-    assert [c.agent_id for c in ear.heard(PlaceClaimed)] == [BERT.id]
+    await observer.catch_up(context.publisher)
+    assert [c.agent_id for c in observer.seen(PlaceClaimed)] == [BERT.id]
     assert await free(context.stores, AN.id) == 1
 
 
-async def test_fewest_chats_first_then_idle_longest(context: Context, db: Database, stores: Stores, ear: Ear) -> None:
+async def test_fewest_chats_first_then_idle_longest(
+    context: Context, db: Database, stores: Stores, observer: EventObserver
+) -> None:
     await there(context.stores, WIDE, AN, BERT)
     idle = {AN.id: datetime.fromisoformat("2026-01-02T00:00Z"), BERT.id: datetime.fromisoformat("2026-01-01T00:00Z")}
     for who, since in idle.items():
@@ -117,12 +123,12 @@ async def test_fewest_chats_first_then_idle_longest(context: Context, db: Databa
     handler = handlers_of(context).place_wanted
     for _ in range(6):
         await handler(wanted(str(uuid.uuid4())))
-    await ear.hush(context.publisher)
-    order = [c.agent_id for c in ear.heard(PlaceClaimed)]
+    await observer.catch_up(context.publisher)
+    order = [c.agent_id for c in observer.seen(PlaceClaimed)]
     assert order == [BERT.id, AN.id, WIDE.id, WIDE.id]  # and the last two wait
 
 
-async def test_two_replicas_give_each_slot_once(context: Context, ear: Ear) -> None:
+async def test_two_replicas_give_each_slot_once(context: Context, observer: EventObserver) -> None:
     """Thirty chats, each asking both replicas, for ten places."""
     agents = [account(f"agent{n}") for n in range(7)] + [WIDE]
     await there(context.stores, *agents)
@@ -137,8 +143,8 @@ async def test_two_replicas_give_each_slot_once(context: Context, ear: Ear) -> N
     for agent in await context.stores.agents.colleagues("algemeen", None):
         assert agent.free == 0
         assert len({s.chat_id for s in agent.slots}) == agent.capacity
-    await ear.hush(context.publisher)
-    assert {(c.chat_id, c.agent_id) for c in ear.heard(PlaceClaimed)} == slots
+    await observer.catch_up(context.publisher)
+    assert {(c.chat_id, c.agent_id) for c in observer.seen(PlaceClaimed)} == slots
 
 
 async def test_of_two_agents_for_one_attempt_the_loser_is_free_again(context: Context, chat: str) -> None:
@@ -188,24 +194,28 @@ async def test_a_slot_that_only_a_repetition_frees_is_a_repair(
     assert await free(context.stores, AN.id) == 1
 
 
-async def test_a_reservation_is_confirmed_by_the_state_of_its_chat(context: Context, ear: Ear, chat: str) -> None:
+async def test_a_reservation_is_confirmed_by_the_state_of_its_chat(
+    context: Context, observer: EventObserver, chat: str
+) -> None:
     await there(context.stores, AN)
     await context.stores.agents.reserve(AN.id, chat, 1, utcnow(), by_press=True)
     await handlers_of(context).chat_state(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
     (holder,) = await context.stores.agents.holders(chat)
     assert not holder.slots[0].reserved
-    await ear.hush(context.publisher)
-    assert ear.events == []
+    await observer.catch_up(context.publisher)
+    assert observer.events == []
 
 
-async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Context, ear: Ear, chat: str) -> None:
+async def test_the_reason_goes_with_the_claim_the_second_time_too(
+    context: Context, observer: EventObserver, chat: str
+) -> None:
     french = account("louise", locales=("fr",))
     await there(context.stores, AN, french)
     wish = PlaceWanted(chat_id=chat, turn=1, department="algemeen", locale="fr")
     for _ in range(2):
         await handlers_of(context).place_wanted(wish)
-    await sweeps.publish_unconfirmed(context, age=0)
-    allocator = await ear.hear(PlaceClaimed, 3)
+    await repair_jobs.publish_unconfirmed(context, age=0)
+    allocator = await observer.wait_for(PlaceClaimed, 3)
     assert {c.agent_id for c in allocator} == {french.id}
     assert len({c.choice for c in allocator}) == 1
     choice = allocator[0].choice
@@ -213,43 +223,43 @@ async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Conte
     assert (choice.rule, choice.candidates, choice.speaks) == (ChoiceRule.LANGUAGE, 2, True)
 
 
-async def test_an_agent_who_has_no_such_slot_is_released(context: Context, ear: Ear, chat: str) -> None:
+async def test_an_agent_who_has_no_such_slot_is_released(context: Context, observer: EventObserver, chat: str) -> None:
     await there(context.stores, AN)
     await handlers_of(context).chat_state(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
-    (released,) = await ear.hear(PlaceReleased)
+    (released,) = await observer.wait_for(PlaceReleased)
     assert (released.chat_id, released.turn, released.agent_id) == (chat, 4, AN.id)
     assert released.reason is ReleaseReason.NO_SLOT
 
 
-async def test_other_chats_are_left_alone(context: Context, ear: Ear, chat: str) -> None:
+async def test_other_chats_are_left_alone(context: Context, observer: EventObserver, chat: str) -> None:
     await there(context.stores, WIDE)
     await context.stores.agents.reserve(WIDE.id, "other", 1, utcnow())
     await context.stores.agents.reserve(WIDE.id, chat, 1, utcnow())
     await handlers_of(context).chat_state(state(chat, ChatStatus.CLOSED, 1))
     assert [h.id for h in await context.stores.agents.holders("other")] == [WIDE.id]
-    await ear.hush(context.publisher)
-    assert ear.heard(PlaceReleased) == []
+    await observer.catch_up(context.publisher)
+    assert observer.seen(PlaceReleased) == []
 
 
-async def test_an_agent_pauses_and_it_is_published_each_time(context: Context, ear: Ear) -> None:
+async def test_an_agent_pauses_and_it_is_published_each_time(context: Context, observer: EventObserver) -> None:
     await there(context.stores, AN)
     pause = StateRequested(agent_id=AN.id, state=AgentState.PAUSED)
     for _ in range(2):
         await handling(handlers_of(context))(pause)
-    first, second = await ear.hear(AgentChanged, 2)
+    first, second = await observer.wait_for(AgentChanged, 2)
     assert (first.state, first.cause, first.online) == (AgentState.PAUSED, "request", True)
     assert first.v == second.v
     assert await context.stores.agents.unpublished(utcnow()) == []
 
 
-async def test_who_does_not_accept_is_paused_once(context: Context, ear: Ear, chat: str) -> None:
+async def test_who_does_not_accept_is_paused_once(context: Context, observer: EventObserver, chat: str) -> None:
     await there(context.stores, AN)
     overdue = AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id)
     await handling(handlers_of(context))(overdue)
     await handling(handlers_of(context))(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
     await handling(handlers_of(context))(AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id))
-    told = await ear.hear(AgentChanged, 3)
-    assert [(t.state, t.cause) for t in told] == [
+    published = await observer.wait_for(AgentChanged, 3)
+    assert [(t.state, t.cause) for t in published] == [
         (AgentState.PAUSED, "accept_overdue"),
         (AgentState.AVAILABLE, "request"),
         (AgentState.AVAILABLE, "request"),

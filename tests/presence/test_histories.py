@@ -101,7 +101,7 @@ class QueueState:
     raced: dict[str, datetime] = field(default_factory=dict)
 
 
-class Told(Publisher):
+class RecordingPublisher(Publisher):
     """What was told, instead of a broker."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class History(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.now = START
-        self.told = Told()
+        self.published = RecordingPublisher()
         self.members = {a.id: Member(a.capacity, a.departments, a.locales, START) for a in ACCOUNTS}
         self.lines = {d: QueueState() for d in SCHEDULES}
 
@@ -159,7 +159,7 @@ class History(RuleBasedStateMachine):
         self.handlers = Handlers(self.context, self.allocator)
 
     def _replica(self) -> tuple[Context, Allocator]:
-        context = Context(self.stores, self.told, lambda departments: None, lambda: self.now)
+        context = Context(self.stores, self.published, lambda departments: None, lambda: self.now)
         return context, Allocator(context, SCHEDULES, dict.fromkeys(SCHEDULES, LONGEST))
 
     # ── the model's own rules, said plainly ──────────────────────────────────────────────────────────────────────
@@ -225,20 +225,20 @@ class History(RuleBasedStateMachine):
             self.pauses_or_resumes(who, True)
             self.now += timedelta(seconds=0.001)
         for chat in {c for m in self.members.values() for c in m.slots}:
-            self.hears_of_a_chat(chat, ChatStatus.CLOSED, 1, IDS[0])
+            self.handles_a_chat(chat, ChatStatus.CLOSED, 1, IDS[0])
 
     @rule(who=agents, reason=st.sampled_from([ReleaseReason.AGENT_GONE, ReleaseReason.LOGGED_OUT]))
     def goes(self, who: str, reason: ReleaseReason) -> None:
         agent = self.run(self.stores.agents.agent(who))
         assert agent is not None
-        self.told.events.clear()
+        self.published.events.clear()
         assert self.run(go_offline(self.context, agent, reason))
         member = self.members[who]
         member.online = False
         for slot in member.slots.values():
             slot.leaving = True
-        told = self.told.take(PlaceReleased)
-        assert {(f.chat_id, f.turn) for f in told} == {(c, s.turn) for c, s in member.slots.items()}
+        published = self.published.take(PlaceReleased)
+        assert {(f.chat_id, f.turn) for f in published} == {(c, s.turn) for c, s in member.slots.items()}
 
     @rule(who=agents, available=st.booleans())
     def pauses_or_resumes(self, who: str, available: bool) -> None:
@@ -272,7 +272,7 @@ class History(RuleBasedStateMachine):
             assert answer == Held(may_wait=True)
         else:
             self._answered(answer, chat, department, locale)
-        assert self.told.take(PlaceClaimed) == []
+        assert self.published.take(PlaceClaimed) == []
 
     def _answered(self, answer: Held, chat: str, department: str, locale: str) -> None:
         line, raced = self.lines[department], self.raced(department)
@@ -294,7 +294,7 @@ class History(RuleBasedStateMachine):
     @rule(chat=chats, turn=turns, department=departments, locale=locales, named=st.none() | agents)
     def wants(self, chat: str, turn: int, department: str, locale: str, named: str | None) -> None:
         event = PlaceWanted(chat_id=chat, turn=turn, department=department, locale=locale, agent_id=named)
-        self.told.events.clear()
+        self.published.events.clear()
         self.run(self.handlers.place_wanted(event))
         expected = self.holders(chat, turn)
         if not expected and not self.is_overtaken(chat, turn):
@@ -302,12 +302,12 @@ class History(RuleBasedStateMachine):
             if best:
                 self.members[best].slots[chat] = Slot(turn)
                 expected = [best]
-        told = self.told.take(PlaceClaimed)
-        assert sorted(f.agent_id for f in told) == expected
-        assert all((f.chat_id, f.turn) == (chat, turn) and f.choice for f in told)
+        published = self.published.take(PlaceClaimed)
+        assert sorted(f.agent_id for f in published) == expected
+        assert all((f.chat_id, f.turn) == (chat, turn) and f.choice for f in published)
 
     @rule(chat=chats, status=st.sampled_from(ChatStatus), turn=turns, who=agents)
-    def hears_of_a_chat(self, chat: str, status: ChatStatus, turn: int, who: str) -> None:
+    def handles_a_chat(self, chat: str, status: ChatStatus, turn: int, who: str) -> None:
         """Of any age: nothing says that this state is the chat's last one."""
         assigned = status is ChatStatus.ASSIGNED
         agent = who if assigned else None
@@ -321,7 +321,7 @@ class History(RuleBasedStateMachine):
             agent_id=agent,
             at=self.now,
         )
-        self.told.events.clear()
+        self.published.events.clear()
         for _ in range(2):
             self.run(self.handlers.chat_state(event))
         right = False
@@ -334,11 +334,11 @@ class History(RuleBasedStateMachine):
                 member.idle_since = self.now
             elif assigned and slot.turn == turn:
                 slot.confirmed = right = True
-        told = {(f.agent_id, f.turn, f.reason) for f in self.told.take(PlaceReleased)}
-        assert told == ({(who, turn, ReleaseReason.NO_SLOT)} if assigned and not right else set())
+        published = {(f.agent_id, f.turn, f.reason) for f in self.published.take(PlaceReleased)}
+        assert published == ({(who, turn, ReleaseReason.NO_SLOT)} if assigned and not right else set())
 
     @rule(department=departments, order=st.lists(chats, unique=True, max_size=4), newer=st.integers(-2, 2))
-    def hears_of_a_line(self, department: str, order: list[str], newer: int) -> None:
+    def handles_a_queue(self, department: str, order: list[str], newer: int) -> None:
         line = self.lines[department]
         revision = line.revision + newer
         self.run(self.handlers.queue_changed(QueueChanged(department=department, revision=revision, order=order)))
@@ -347,18 +347,18 @@ class History(RuleBasedStateMachine):
             line.raced = {c: at for c, at in line.raced.items() if c not in order}
 
     @rule()
-    def sweeps(self) -> None:
+    def repair_jobs(self) -> None:
         """Whatever is told twice, the seats stay as they are; what is told is so."""
-        self.told.events.clear()
-        for sweep in (repairs.publish_leaving, repairs.publish_unconfirmed, repairs.publish_reserved):
-            self.run(sweep(self.context, age=0))
-        claimed = {(f.agent_id, f.chat_id, f.turn) for f in self.told.events if isinstance(f, PlaceClaimed)}
-        released = {(f.agent_id, f.chat_id, f.turn) for f in self.told.take(PlaceReleased)}
+        self.published.events.clear()
+        for repair_job in (repairs.publish_leaving, repairs.publish_unconfirmed, repairs.publish_reserved):
+            self.run(repair_job(self.context, age=0))
+        claimed = {(f.agent_id, f.chat_id, f.turn) for f in self.published.events if isinstance(f, PlaceClaimed)}
+        released = {(f.agent_id, f.chat_id, f.turn) for f in self.published.take(PlaceReleased)}
         slots = [(i, c, s) for i, m in self.members.items() for c, s in m.slots.items()]
         assert released == {(i, c, s.turn) for i, c, s in slots if s.leaving}
         assert claimed == {(i, c, s.turn) for i, c, s in slots if not s.confirmed and (s.held or not s.leaving)}
         self.run(repairs.remind(self.context))
-        reminded = {(f.agent_id, f.chat_id, f.turn) for f in self.told.take(PlaceClaimed)}
+        reminded = {(f.agent_id, f.chat_id, f.turn) for f in self.published.take(PlaceClaimed)}
         assert reminded == {(i, c, s.turn) for i, c, s in slots if not s.leaving and (s.confirmed or not s.held)}
 
     @rule(
@@ -422,7 +422,7 @@ class History(RuleBasedStateMachine):
             }
         for doc in await self.db["queues"].find({}).to_list(None):
             self.lines[doc["_id"]].raced = {r["chat_id"]: r["at"] for r in doc.get("raced", [])}
-        self.told.events.clear()
+        self.published.events.clear()
 
     # ── what must be there after each step ───────────────────────────────────────────────────────────────────────
 

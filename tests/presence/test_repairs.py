@@ -11,7 +11,7 @@ from services.common.events.places import PlaceClaimed, PlaceReleased
 from services.common.events.types import Choice, ChoiceRule, ReleaseReason
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import Database
-from services.presence import repairs as sweeps
+from services.presence import repairs as repair_jobs
 from services.presence.agents.transitions import (
     close_session,
     close_session_soon,
@@ -22,7 +22,7 @@ from services.presence.agents.transitions import (
 from services.presence.context import Context
 from services.presence.slots.rules import Agent
 from services.presence.stores import Stores
-from tests.presence.conftest import Clock, Ear, account, repairs, there
+from tests.presence.conftest import Clock, EventObserver, account, repairs, there
 
 WIDE = account("wide", capacity=3)
 
@@ -52,137 +52,149 @@ async def seated(context: Context, *chats: str) -> Agent:
     return await agent(context)
 
 
-async def test_one_replica_publishes_the_release_of_every_slot_of_an_offline_agent(context: Context, ear: Ear) -> None:
+async def test_one_replica_publishes_the_release_of_every_slot_of_an_offline_agent(
+    context: Context, observer: EventObserver
+) -> None:
     read = await seated(context, "a", "b")
     judged = await asyncio.gather(*(go_offline(context, read, ReleaseReason.AGENT_GONE) for _ in range(4)))
     assert sorted(judged) == [False, False, False, True]
-    await ear.hush(context.publisher)
-    assert sorted(r.chat_id for r in ear.heard(PlaceReleased)) == ["a", "b"]
-    (changed,) = ear.heard(AgentChanged)
+    await observer.catch_up(context.publisher)
+    assert sorted(r.chat_id for r in observer.seen(PlaceReleased)) == ["a", "b"]
+    (changed,) = observer.seen(AgentChanged)
     assert (changed.online, changed.cause) == (False, "gone")
 
 
-async def test_a_repair_job_publishes_what_a_replica_could_not(context: Context, clock: Clock, ear: Ear) -> None:
+async def test_a_repair_job_publishes_what_a_replica_could_not(
+    context: Context, clock: Clock, observer: EventObserver
+) -> None:
     read = await seated(context, "a")
     with pytest.raises(Unconfirmed):
         await go_offline(mute(context), read, ReleaseReason.AGENT_GONE)
-    clock.later(sweeps.MARKS - 0.1)
-    await sweeps.publish_leaving(context)
-    await sweeps.publish_changes(context)
-    await ear.hush(context.publisher)
-    assert ear.events == []  # too young
+    clock.later(repair_jobs.MARKS - 0.1)
+    await repair_jobs.publish_leaving(context)
+    await repair_jobs.publish_changes(context)
+    await observer.catch_up(context.publisher)
+    assert observer.events == []  # too young
     clock.later(0.2)
-    await sweeps.publish_leaving(context)
-    await sweeps.publish_changes(context)
-    await ear.hush(context.publisher)
-    (released,) = ear.heard(PlaceReleased)
+    await repair_jobs.publish_leaving(context)
+    await repair_jobs.publish_changes(context)
+    await observer.catch_up(context.publisher)
+    (released,) = observer.seen(PlaceReleased)
     assert (released.chat_id, released.turn, released.reason) == ("a", 1, ReleaseReason.AGENT_GONE)
-    (changed,) = ear.heard(AgentChanged)
+    (changed,) = observer.seen(AgentChanged)
     assert not changed.online
-    await sweeps.publish_changes(context)
-    await sweeps.publish_leaving(context)
-    await ear.hush(context.publisher)
-    assert len(ear.heard(PlaceReleased)) == 2, "a seat that is leaving is told until a state of its chat takes it away"
-    assert len(ear.heard(AgentChanged)) == 1
+    await repair_jobs.publish_changes(context)
+    await repair_jobs.publish_leaving(context)
+    await observer.catch_up(context.publisher)
+    assert len(observer.seen(PlaceReleased)) == 2, (
+        "a seat that is leaving is told until a state of its chat takes it away"
+    )
+    assert len(observer.seen(AgentChanged)) == 1
 
 
-async def test_after_the_return_leaving_slots_go_on_leaving(context: Context, ear: Ear) -> None:
+async def test_after_the_return_leaving_slots_go_on_leaving(context: Context, observer: EventObserver) -> None:
     await go_offline(context, await seated(context, "a"), ReleaseReason.AGENT_GONE)
     assert await go_online(context, await agent(context))
     back = await agent(context)
     assert back.online
     assert [s.leaving for s in back.slots] == [ReleaseReason.AGENT_GONE]
     assert back.free == 2
-    assert [c.cause for c in await ear.hear(AgentChanged, 2)] == ["gone", "back"]
+    assert [c.cause for c in await observer.wait_for(AgentChanged, 2)] == ["gone", "back"]
 
 
 async def test_unconfirmed_claims_are_published_again_and_confirmed_ones_only_as_a_reminder(
-    context: Context, clock: Clock, ear: Ear
+    context: Context, clock: Clock, observer: EventObserver
 ) -> None:
     await seated(context, "a", "b")
     await context.stores.agents.confirm(WIDE.id, "a", 1)
-    clock.later(sweeps.UNCONFIRMED - 0.1)
-    await sweeps.publish_unconfirmed(context)
-    await ear.hush(context.publisher)
-    assert ear.events == []  # too young
+    clock.later(repair_jobs.UNCONFIRMED - 0.1)
+    await repair_jobs.publish_unconfirmed(context)
+    await observer.catch_up(context.publisher)
+    assert observer.events == []  # too young
     clock.later(0.2)
-    await sweeps.publish_unconfirmed(context)
-    await ear.hush(context.publisher)
-    assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["b"]
-    await sweeps.remind(context)
-    await ear.hush(context.publisher)
-    assert sorted(c.chat_id for c in ear.heard(PlaceClaimed)) == ["a", "b", "b"]
+    await repair_jobs.publish_unconfirmed(context)
+    await observer.catch_up(context.publisher)
+    assert [c.chat_id for c in observer.seen(PlaceClaimed)] == ["b"]
+    await repair_jobs.remind(context)
+    await observer.catch_up(context.publisher)
+    assert sorted(c.chat_id for c in observer.seen(PlaceClaimed)) == ["a", "b", "b"]
 
 
-async def test_of_many_replicas_one_at_a_time_reminds(context: Context, db: Database, clock: Clock, ear: Ear) -> None:
+async def test_of_many_replicas_one_at_a_time_reminds(
+    context: Context, db: Database, clock: Clock, observer: EventObserver
+) -> None:
     await seated(context, "a", "b")
     for slot in ("a", "b"):
         await context.stores.agents.confirm(WIDE.id, slot, 1)
     replicas = [replace(context, stores=Stores(db)) for _ in range(3)]
     for rounds in (1, 2):
-        await asyncio.gather(*(sweeps.remind_in_turn(replica) for replica in replicas))
-        await ear.hush(context.publisher)
-        claims = ear.heard(PlaceClaimed)
+        await asyncio.gather(*(repair_jobs.remind_in_turn(replica) for replica in replicas))
+        await observer.catch_up(context.publisher)
+        claims = observer.seen(PlaceClaimed)
         assert sorted(c.chat_id for c in claims) == sorted(["a", "b"] * rounds)
         assert all(c.reminder for c in claims)
-        clock.later(sweeps.REMINDER)
+        clock.later(repair_jobs.REMINDER)
 
 
-async def test_a_press_that_became_no_chat_is_published_after_longer(context: Context, clock: Clock, ear: Ear) -> None:
+async def test_a_press_that_became_no_chat_is_published_after_longer(
+    context: Context, clock: Clock, observer: EventObserver
+) -> None:
     """Its gateway died: told too early, the claim of a chat that is just being opened would close it."""
     await seated(context)
     choice = Choice(rule=ChoiceRule.ONLY_ONE, candidates=1, speaks=True, chats=0, idle_for=0)
-    for chat, age in (("old", sweeps.RESERVED + 0.5), ("new", sweeps.RESERVED - 5)):
+    for chat, age in (("old", repair_jobs.RESERVED + 0.5), ("new", repair_jobs.RESERVED - 5)):
         assert await context.stores.agents.reserve(
             WIDE.id, chat, 1, clock() - timedelta(seconds=age), choice, by_press=True
         )
     before = repairs("held")
-    await sweeps.publish_unconfirmed(context)
-    await sweeps.remind(context)
-    await sweeps.publish_reserved(context)
-    await ear.hush(context.publisher)
-    (claimed,) = ear.heard(PlaceClaimed)
+    await repair_jobs.publish_unconfirmed(context)
+    await repair_jobs.remind(context)
+    await repair_jobs.publish_reserved(context)
+    await observer.catch_up(context.publisher)
+    (claimed,) = observer.seen(PlaceClaimed)
     assert (claimed.chat_id, claimed.agent_id, claimed.choice) == ("old", WIDE.id, choice)
     assert repairs("held") == before + 1
     await context.stores.agents.confirm(WIDE.id, "old", 1)
-    await sweeps.publish_reserved(context, age=0)
-    await ear.hush(context.publisher)
-    assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["old", "new"]
-    await sweeps.remind(context)
-    await ear.hush(context.publisher)
-    assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["old", "new", "old"]
+    await repair_jobs.publish_reserved(context, age=0)
+    await observer.catch_up(context.publisher)
+    assert [c.chat_id for c in observer.seen(PlaceClaimed)] == ["old", "new"]
+    await repair_jobs.remind(context)
+    await observer.catch_up(context.publisher)
+    assert [c.chat_id for c in observer.seen(PlaceClaimed)] == ["old", "new", "old"]
 
 
-async def test_a_press_whose_agent_is_offline_is_published_too(context: Context, ear: Ear) -> None:
+async def test_a_press_whose_agent_is_offline_is_published_too(context: Context, observer: EventObserver) -> None:
     """That somebody has left a chat of which it has never heard is nothing that routing answers."""
     await seated(context)
     assert await context.stores.agents.reserve(WIDE.id, "c", 1, context.clock(), by_press=True)
     await go_offline(context, await agent(context), ReleaseReason.AGENT_GONE)
-    await sweeps.publish_reserved(context)
-    await ear.hush(context.publisher)
-    assert [r.chat_id for r in ear.heard(PlaceReleased)] == ["c"]
-    assert ear.heard(PlaceClaimed) == []
-    await sweeps.publish_reserved(context, age=0)
-    await ear.hush(context.publisher)
-    assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["c"]
+    await repair_jobs.publish_reserved(context)
+    await observer.catch_up(context.publisher)
+    assert [r.chat_id for r in observer.seen(PlaceReleased)] == ["c"]
+    assert observer.seen(PlaceClaimed) == []
+    await repair_jobs.publish_reserved(context, age=0)
+    await observer.catch_up(context.publisher)
+    assert [c.chat_id for c in observer.seen(PlaceClaimed)] == ["c"]
 
 
 async def test_every_repair_is_counted(context: Context, clock: Clock) -> None:
     await seated(context, "a")
     _, token = await context.stores.sessions.begin(WIDE.id, clock(), 12)
     before = {r: repairs(r) for r in ("unconfirmed", "leaving", "untold", "session_over")}
-    await sweeps.publish_unconfirmed(context, age=0)
+    await repair_jobs.publish_unconfirmed(context, age=0)
     await context.stores.sessions.end(token, clock())
     with pytest.raises(Unconfirmed):
         await go_offline(mute(context), await agent(context), ReleaseReason.LOGGED_OUT)
     clock.later(1)
-    await sweeps.publish_leaving(context, age=0)
-    await sweeps.publish_changes(context, age=0)
-    await sweeps.close_sessions(context, age=0)
+    await repair_jobs.publish_leaving(context, age=0)
+    await repair_jobs.publish_changes(context, age=0)
+    await repair_jobs.close_sessions(context, age=0)
     assert {r: repairs(r) - n for r, n in before.items()} == dict.fromkeys(before, 1)
 
 
-async def test_the_last_logout_makes_offline_at_once(context: Context, db: Database, stores: Stores, ear: Ear) -> None:
+async def test_the_last_logout_makes_offline_at_once(
+    context: Context, db: Database, stores: Stores, observer: EventObserver
+) -> None:
     await seated(context, "a")
     (first, one), (second, two) = [await context.stores.sessions.begin(WIDE.id, context.clock(), 12) for _ in range(2)]
     context = replace(context, connected=lambda agent_id, session_ids, since: second.id in session_ids)
@@ -192,14 +204,14 @@ async def test_the_last_logout_makes_offline_at_once(context: Context, db: Datab
     await context.stores.sessions.end(two, context.clock())
     await close_session(context, second)
     assert not (await agent(context)).online
-    await ear.hush(context.publisher)
-    assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
-    assert [e.session_id for e in ear.heard(SessionEnded)] == [first.id, second.id]
+    await observer.catch_up(context.publisher)
+    assert [r.reason for r in observer.seen(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+    assert [e.session_id for e in observer.seen(SessionEnded)] == [first.id, second.id]
     assert await db["sessions"].count_documents({}) == 0
 
 
 async def test_another_session_counts_by_its_websocket_alone(
-    context: Context, db: Database, stores: Stores, clock: Clock, ear: Ear
+    context: Context, db: Database, stores: Stores, clock: Clock, observer: EventObserver
 ) -> None:
     """While that cannot be told the session is kept, its websockets are closed once, and it is no repair."""
     await seated(context, "a")
@@ -210,42 +222,46 @@ async def test_another_session_counts_by_its_websocket_alone(
     assert list(context.undecided) == [first.id]
     await close_undecided(context)
     clock.later(1)
-    await sweeps.close_sessions(context, age=0)
+    await repair_jobs.close_sessions(context, age=0)
     assert (await agent(context)).online
     assert await db["sessions"].count_documents({}) == 2
     gone = replace(context, connected=lambda agent_id, session_ids, since: False)
     await close_undecided(gone)
     assert not (await agent(context)).online
-    await ear.hush(context.publisher)
-    assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
-    assert [e.session_id for e in ear.heard(SessionEnded)] == [first.id]
+    await observer.catch_up(context.publisher)
+    assert [r.reason for r in observer.seen(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+    assert [e.session_id for e in observer.seen(SessionEnded)] == [first.id]
     assert (await db["sessions"].count_documents({}), context.undecided) == (1, {})
     assert repairs("session_over") == before
 
 
-async def test_a_logout_without_a_broker_is_finished_by_a_repair_job(context: Context, clock: Clock, ear: Ear) -> None:
+async def test_a_logout_without_a_broker_is_finished_by_a_repair_job(
+    context: Context, clock: Clock, observer: EventObserver
+) -> None:
     await seated(context, "a")
     session, token = await context.stores.sessions.begin(WIDE.id, clock(), 12)
     await context.stores.sessions.end(token, clock())
     await close_session_soon(mute(context), session)
     assert not (await agent(context)).online
     clock.later(1)
-    await sweeps.close_sessions(context, age=0)
-    assert [e.session_id for e in await ear.hear(SessionEnded)] == [session.id]
-    await ear.hear(PlaceReleased)
+    await repair_jobs.close_sessions(context, age=0)
+    assert [e.session_id for e in await observer.wait_for(SessionEnded)] == [session.id]
+    await observer.wait_for(PlaceReleased)
 
 
-async def test_an_expired_session_is_published_and_its_agent_is_offline(context: Context, ear: Ear) -> None:
+async def test_an_expired_session_is_published_and_its_agent_is_offline(
+    context: Context, observer: EventObserver
+) -> None:
     await seated(context)
     begun = context.clock() - timedelta(hours=12, minutes=5)  # the database forgets it an hour after its end
     session, _ = await context.stores.sessions.begin(WIDE.id, begun, 12)
-    await sweeps.close_sessions(context)
-    assert [e.session_id for e in await ear.hear(SessionEnded)] == [session.id]
+    await repair_jobs.close_sessions(context)
+    assert [e.session_id for e in await observer.wait_for(SessionEnded)] == [session.id]
     assert not (await agent(context)).online
 
 
 async def test_the_slot_of_a_form_is_never_published_to_routing_and_is_free_when_its_time_is_over(
-    context: Context, clock: Clock, ear: Ear
+    context: Context, clock: Clock, observer: EventObserver
 ) -> None:
     await seated(context)
     agents = context.stores.agents
@@ -254,15 +270,15 @@ async def test_the_slot_of_a_form_is_never_published_to_routing_and_is_free_when
         assert await agents.reserve(WIDE.id, chat, 1, clock(), by_press=True, until=until)
     assert await agents.mark_announced(WIDE.id, "kept", 1, clock())
     clock.later(31)
-    await sweeps.end_lapsed(context)
+    await repair_jobs.end_lapsed(context)
     assert sorted(slot.chat_id for slot in (await agent(context)).slots) == ["kept", "long"]
-    await sweeps.publish_unconfirmed(context)
-    await sweeps.publish_reserved(context)
-    await sweeps.remind(context)
+    await repair_jobs.publish_unconfirmed(context)
+    await repair_jobs.publish_reserved(context)
+    await repair_jobs.remind(context)
     await go_offline(context, await agent(context), ReleaseReason.AGENT_GONE)
-    await sweeps.publish_leaving(context, age=0)
-    await ear.hush(context.publisher)
-    assert {claim.chat_id for claim in ear.heard(PlaceClaimed)} == {"kept"}, "it is a chat by now"
-    assert {one.chat_id for one in ear.heard(PlaceReleased)} == {"kept"}
-    await sweeps.end_lapsed(context)
+    await repair_jobs.publish_leaving(context, age=0)
+    await observer.catch_up(context.publisher)
+    assert {claim.chat_id for claim in observer.seen(PlaceClaimed)} == {"kept"}, "it is a chat by now"
+    assert {one.chat_id for one in observer.seen(PlaceReleased)} == {"kept"}
+    await repair_jobs.end_lapsed(context)
     assert [slot.chat_id for slot in (await agent(context)).slots] == ["kept"], "an agent who left holds no form"

@@ -158,7 +158,7 @@ def test_a_bridge_day_lies_between_a_closing_day_and_a_free_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calendar", "told"),
+    ("calendar", "reported"),
     [
         ('closed = ["13-40"]', "calendar.closed.0: Value error, '13-40' is no day such as"),
         ('closed = ["2027-02-30"]', "calendar.closed.0: Value error, '2027-02-30' is no day such as"),
@@ -175,7 +175,7 @@ def test_a_bridge_day_lies_between_a_closing_day_and_a_free_one() -> None:
     ],
 )
 def test_a_wrong_calendar_is_refused_on_one_line_that_names_file_and_position(
-    tmp_path: Path, calendar: str, told: str
+    tmp_path: Path, calendar: str, reported: str
 ) -> None:
     file = tmp_path / "departments.toml"
     names = "{ nl = 'x', fr = 'x', de = 'x', en = 'x' }"
@@ -184,7 +184,7 @@ def test_a_wrong_calendar_is_refused_on_one_line_that_names_file_and_position(
         load_schedules(settings(departments_file=str(file)), load_departments(file))
     line = str(caught.value)
     assert line.startswith(f"DEPARTMENTS_FILE {file}: calendar"), line
-    assert told in line
+    assert reported in line
     assert "\n" not in line
 
 

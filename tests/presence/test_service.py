@@ -27,7 +27,7 @@ from services.common.http.tokens import Keys
 from services.common.internal_api import presence as presence_api
 from services.common.messaging.publisher import Publisher
 from services.presence.repairs import RESERVED
-from tests.presence.conftest import HASH, SECRET, Ear, eventually, listening
+from tests.presence.conftest import HASH, SECRET, EventObserver, eventually, listening
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE, ROOT, running_database
 
@@ -113,10 +113,10 @@ class Gateway:
 
     async def run(self) -> None:
         while True:
-            await self.tell()
+            await self.publish()
             await asyncio.sleep(0.5)
 
-    async def tell(self) -> None:
+    async def publish(self) -> None:
         """Its list, now."""
         self.counter += 1
         here = [AgentConnection(agent_id=a, silent_for=0) for a in self.agents]
@@ -135,12 +135,12 @@ async def heartbeats(publisher: Publisher, *agents: str) -> AsyncIterator[Gatewa
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def shown(ear: Ear, colour: ButtonColour, reason: ButtonReason) -> None:
+async def shown(observer: EventObserver, colour: ButtonColour, reason: ButtonReason) -> None:
     """Returns when the default department's button was last told so."""
 
     def last() -> ButtonChanged | None:
-        told = [b for b in ear.heard(ButtonChanged) if b.department == "algemeen"]
-        return max(told, key=lambda b: b.revision, default=None)
+        published = [b for b in observer.seen(ButtonChanged) if b.department == "algemeen"]
+        return max(published, key=lambda b: b.revision, default=None)
 
     async def so() -> bool:
         button = last()
@@ -149,7 +149,7 @@ async def shown(ear: Ear, colour: ButtonColour, reason: ButtonReason) -> None:
     await eventually(so, f"the button to be {colour} because {reason}")
 
 
-def told(chat: str, status: ChatStatus, agent: str | None = None) -> ChatState:
+def published(chat: str, status: ChatStatus, agent: str | None = None) -> ChatState:
     return ChatState(
         chat_id=chat,
         v=2,
@@ -168,39 +168,39 @@ GRACE = 2.0
 async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:
     """Login, green, a chat, busy, its end, green, silence, blue, back, logout, blue."""
     async with (
-        listening(vhost_url) as ear,
+        listening(vhost_url) as observer,
         publishing(vhost_url) as publisher,
         presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, AGENT_GRACE=str(GRACE)) as service,
     ):
-        await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS)
+        await shown(observer, ButtonColour.BLUE, ButtonReason.NO_AGENTS)
         status, session = await service.log_in()
         assert (status, session["agent"]["state"], session["agent"]["online"]) == (200, "available", False)
         agent = session["agent"]["id"]
         async with heartbeats(publisher, agent) as gateway:
-            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+            await shown(observer, ButtonColour.GREEN, ButtonReason.AVAILABLE)
             chat = str(uuid.uuid4())
             await publisher.publish(PlaceWanted(chat_id=chat, turn=1, department="algemeen"))
-            assert (await ear.hear(PlaceClaimed))[0].agent_id == agent
-            await shown(ear, ButtonColour.BLUE, ButtonReason.BUSY)
-            await publisher.publish(told(chat, ChatStatus.ASSIGNED, agent))
-            await publisher.publish(told(chat, ChatStatus.CLOSED))
-            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+            assert (await observer.wait_for(PlaceClaimed))[0].agent_id == agent
+            await shown(observer, ButtonColour.BLUE, ButtonReason.BUSY)
+            await publisher.publish(published(chat, ChatStatus.ASSIGNED, agent))
+            await publisher.publish(published(chat, ChatStatus.CLOSED))
+            await shown(observer, ButtonColour.GREEN, ButtonReason.AVAILABLE)
 
             last_named = time.monotonic()
-            await gateway.tell()
+            await gateway.publish()
             gateway.agents.clear()
-            await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS)
+            await shown(observer, ButtonColour.BLUE, ButtonReason.NO_AGENTS)
             assert time.monotonic() - last_named >= GRACE
             gateway.agents.append(agent)
-            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+            await shown(observer, ButtonColour.GREEN, ButtonReason.AVAILABLE)
             # That the chat was assigned may be handled after its end: then nobody has a place of it any more.
-            assert {r.reason for r in ear.heard(PlaceReleased)} <= {ReleaseReason.NO_SLOT}
+            assert {r.reason for r in observer.seen(PlaceReleased)} <= {ReleaseReason.NO_SLOT}
 
             token = {"token": session["token"]}
             assert (await service.ask(presence_api.SESSION_LOOKUP, token))[1]["session_id"] == session["session_id"]
             assert await service.ask(presence_api.SESSION_END, token) == (204, None)
-            assert (await ear.hear(SessionEnded))[0].session_id == session["session_id"]
-            await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS)  # still listed by the gateway
+            assert (await observer.wait_for(SessionEnded))[0].session_id == session["session_id"]
+            await shown(observer, ButtonColour.BLUE, ButtonReason.NO_AGENTS)  # still listed by the gateway
             status, problem = await service.ask(presence_api.SESSION_LOOKUP, token)
             assert (status, problem["code"]) == (401, "unauthenticated")
             assert (await service.ask(presence_api.SESSION_END, token))[0] == 204
@@ -215,7 +215,7 @@ async def test_a_press_reserves_a_slot_before_its_chat_is_opened(
 ) -> None:
     """Held, the same again, busy meanwhile, confirmed by the chat's state, free at its end; nothing told early."""
     async with (
-        listening(vhost_url) as ear,
+        listening(vhost_url) as observer,
         publishing(vhost_url) as publisher,
         presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, AGENT_GRACE=NEVER) as service,
     ):
@@ -225,21 +225,21 @@ async def test_a_press_reserves_a_slot_before_its_chat_is_opened(
         assert answer == {"hold": None, "may_wait": False, "reason": "no_agents"}
         agent = (await service.log_in())[1]["agent"]["id"]
         async with heartbeats(publisher, agent):
-            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+            await shown(observer, ButtonColour.GREEN, ButtonReason.AVAILABLE)
             pressed = utcnow()
             status, first = await service.ask(presence_api.HOLD, press)
             assert (status, first["hold"]["agent_id"], first["hold"]["agent_name"]) == (200, agent, "An")
             assert first["hold"]["choice"]["rule"] == "only_one"
             assert await service.ask(presence_api.HOLD, press) == (200, first)
-            await shown(ear, ButtonColour.BLUE, ButtonReason.BUSY)
+            await shown(observer, ButtonColour.BLUE, ButtonReason.BUSY)
             _, late = await service.ask(presence_api.HOLD, {**press, "chat_id": other})
             assert (late["hold"], late["may_wait"], late["reason"]) == (None, True, "busy")
             # A press that has not become a chat for long is told, which a slow machine may bring about.
             early = pressed + timedelta(seconds=RESERVED - 1)
-            assert [c for c in ear.heard(PlaceClaimed) if c.occurred_at < early] == []
-            await publisher.publish(told(chat, ChatStatus.ASSIGNED, agent))
-            await publisher.publish(told(chat, ChatStatus.CLOSED))
-            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+            assert [c for c in observer.seen(PlaceClaimed) if c.occurred_at < early] == []
+            await publisher.publish(published(chat, ChatStatus.ASSIGNED, agent))
+            await publisher.publish(published(chat, ChatStatus.CLOSED))
+            await shown(observer, ButtonColour.GREEN, ButtonReason.AVAILABLE)
         async with service.http.post(service.url + presence_api.HOLD, json=press) as unsigned:
             assert unsigned.status == 401
         async with service.http.get(service.url + "/metrics") as metrics:
@@ -324,7 +324,7 @@ async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: 
     variables = {"MONGODB_PREFIX": mongodb_prefix, "DEMO_AGENTS": "20", "AGENT_GRACE": NEVER}
     chats = [str(uuid.uuid4()) for _ in range(20)]
     async with (
-        listening(vhost_url) as ear,
+        listening(vhost_url) as observer,
         publishing(vhost_url) as publisher,
         presence(vhost_url, mongodb_url, **variables) as service,
     ):
@@ -332,8 +332,8 @@ async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: 
         async with heartbeats(publisher, *agents):
 
             async def all_there() -> bool:
-                told = [p for p in ear.heard(PlacesChanged) if p.department == "algemeen"]
-                return max(told, key=lambda p: p.revision).free == len(agents) if told else False
+                published = [p for p in observer.seen(PlacesChanged) if p.department == "algemeen"]
+                return max(published, key=lambda p: p.revision).free == len(agents) if published else False
 
             await eventually(all_there, "every agent to be there: who asks for one in vain is not heard again")
             await asyncio.gather(
@@ -345,10 +345,10 @@ async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: 
             async with presence(vhost_url, mongodb_url, **variables):
 
                 async def all_claimed() -> bool:
-                    return {c.chat_id for c in ear.heard(PlaceClaimed)} == set(chats)
+                    return {c.chat_id for c in observer.seen(PlaceClaimed)} == set(chats)
 
                 await eventually(all_claimed, "every chat to have an agent")
-    assert len({(c.chat_id, c.agent_id) for c in ear.heard(PlaceClaimed)}) == 20
+    assert len({(c.chat_id, c.agent_id) for c in observer.seen(PlaceClaimed)}) == 20
 
 
 @pytest.mark.parametrize(
@@ -372,5 +372,5 @@ async def test_bad_settings_are_refused_on_a_line_each(variables: dict[str, str]
     async with asyncio.timeout(START_PATIENCE):
         _, errors = await process.communicate()
     assert process.returncode == 78
-    for told_line, line in zip(sorted(errors.decode().splitlines()), sorted(lines), strict=True):
-        assert told_line.startswith(f"presence: {line}")
+    for last_published_line, line in zip(sorted(errors.decode().splitlines()), sorted(lines), strict=True):
+        assert last_published_line.startswith(f"presence: {line}")

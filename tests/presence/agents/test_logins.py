@@ -22,7 +22,7 @@ from services.presence.agents.logins import Addresses, Busy, HashLimit, Logins
 from services.presence.agents.passwords import AT_ONCE, Passwords
 from services.presence.context import Context
 from services.presence.stores import Stores
-from tests.presence.conftest import HASH, SECRET, Clock, Ear, account, eventually, listening
+from tests.presence.conftest import HASH, SECRET, Clock, EventObserver, account, eventually, listening
 from tests.presence.test_service import presence
 from tests.support.servers import PATIENCE
 
@@ -31,7 +31,7 @@ HOME, OFFICE = "192.0.2.1", "198.51.100.7"
 
 
 @pytest.fixture(autouse=True)
-def nobody_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def logins_are_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for a turn waits for as long as it takes."""
     monkeypatch.setattr(logins, "PATIENCE", PATIENCE)
 
@@ -249,19 +249,19 @@ async def test_a_failure_is_logged_without_name_or_address(context: Context, clo
     assert {m["by"] for m in limited} == {"account"}
     assert len({m["name"] for m in failed}) == 2
     assert len({m["address"] for m in failed}) == 1
-    told = json.dumps(lines, default=str)
+    published = json.dumps(lines, default=str)
     for marked in ("geheim", HOME, "nobody", '"an"'):
-        assert marked not in told
+        assert marked not in published
 
 
-async def test_at_most_five_sessions(context: Context, clock: Clock, ear: Ear) -> None:
+async def test_at_most_five_sessions(context: Context, clock: Clock, observer: EventObserver) -> None:
     one = door(context, clock)
     made = []
     for _ in range(7):
         clock.later(1)
         made.append(await one.log_in(Credentials(username="an", password="demo", address=HOME)))
-    await ear.hush(context.publisher)
-    assert [e.session_id for e in ear.heard(SessionEnded)] == [m.session.id for m in made[:2]]
+    await observer.catch_up(context.publisher)
+    assert [e.session_id for e in observer.seen(SessionEnded)] == [m.session.id for m in made[:2]]
 
 
 async def test_a_password_that_changes_while_it_is_looked_at_opens_nothing(
@@ -351,17 +351,17 @@ async def test_sessions_end_with_a_changed_password_and_stay_over_a_restart(
     async with presence(vhost_url, mongodb_url, **variables) as service:
         karel, an = [{"token": (await service.log_in(name))[1]["token"]} for name in ("karel", "an")]
     file.write_text(text.replace(HASH, await Passwords().hash("a new one")))
-    async with listening(vhost_url) as ear, presence(vhost_url, mongodb_url, **variables) as service:
+    async with listening(vhost_url) as observer, presence(vhost_url, mongodb_url, **variables) as service:
         assert (await service.ask(presence_api.SESSION_LOOKUP, karel))[0] == 401
         assert (await service.ask(presence_api.SESSION_LOOKUP, an))[0] == 200, "the demo password is the same"
-        await ear.hear(SessionEnded)
+        await observer.wait_for(SessionEnded)
         assert (await service.log_in("karel"))[0] == 401
         assert (await service.log_in("karel", "a new one"))[0] == 200
 
 
 async def test_logging_out_everywhere(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:
     async with (
-        listening(vhost_url) as ear,
+        listening(vhost_url) as observer,
         presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix) as service,
     ):
         made = [(await service.log_in(name))[1] for name in ("an", "an", "an", "bert")]
@@ -375,7 +375,7 @@ async def test_logging_out_everywhere(vhost_url: str, mongodb_url: str, mongodb_
             200,
         ]
 
-        async def all_told() -> bool:  # each may be told twice
-            return {e.session_id for e in ear.heard(SessionEnded)} == {s["session_id"] for s in made[:3]}
+        async def all_published() -> bool:  # each may be told twice
+            return {e.session_id for e in observer.seen(SessionEnded)} == {s["session_id"] for s in made[:3]}
 
-        await eventually(all_told, "the end of every session of this agent, and of no other")
+        await eventually(all_published, "the end of every session of this agent, and of no other")

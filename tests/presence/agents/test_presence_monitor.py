@@ -20,7 +20,7 @@ from services.presence.agents.store import AgentStore
 from services.presence.agents.transitions import close_session, close_undecided, go_offline
 from services.presence.context import Context
 from services.presence.slots.rules import Agent
-from tests.presence.conftest import Clock, Ear, account, eventually, there
+from tests.presence.conftest import Clock, EventObserver, account, eventually, there
 from tests.support.servers import PATIENCE
 
 AN = account("an", capacity=2)
@@ -39,7 +39,7 @@ class Gateway:
     def __init__(self, context: Context) -> None:
         self._context, self.incarnation, self._counter = context, str(uuid.uuid4()), 0
 
-    async def tells(
+    async def sends_list(
         self,
         *agents: str,
         leaving: bool = False,
@@ -68,7 +68,7 @@ class Replica:
     presence: AgentPresence
     monitor: PresenceMonitor
 
-    async def hears_all(self) -> None:
+    async def gets_everything(self) -> None:
         """Returns when everything that was published before was heard.
 
         A list of a gateway that leaves says so; what comes before this listener has its queue is lost.
@@ -76,17 +76,17 @@ class Replica:
         mark = str(uuid.uuid4())
         async with asyncio.timeout(PATIENCE):
             while not self.presence.at_work(mark):
-                await Gateway(self.context).tells(leaving=True, active={mark: 0.0})
+                await Gateway(self.context).sends_list(leaving=True, active={mark: 0.0})
                 await asyncio.sleep(0.01)
 
-    def hears_itself(self) -> None:
+    def gets_its_own_echo(self) -> None:
         """An echo came back."""
         listener = self.presence.listener
         listener.handle(ListenerEcho(listener=listener.id, counter=0))
 
     async def looks(self) -> None:
         """Judge by everything that was told before."""
-        await self.hears_all()
+        await self.gets_everything()
         await self.monitor.look()
 
 
@@ -96,7 +96,7 @@ def pass_time(clock: Clock, replicas: Iterable[Replica], seconds: float) -> None
         step = min(seconds, topology.HEARTBEAT_INTERVAL)
         clock.later(step)
         for one in replicas:
-            one.hears_itself()
+            one.gets_its_own_echo()
         seconds -= step
 
 
@@ -111,7 +111,7 @@ async def replica(
     work = [listener.run(), *([listener.echo()] if echo else []), *([made.monitor.run()] if runs else [])]
     tasks = [asyncio.create_task(one) for one in work]
     try:
-        await made.hears_all()
+        await made.gets_everything()
         if echo:
 
             async def up() -> bool:
@@ -147,25 +147,25 @@ async def log_in(context: Context) -> str:
 async def test_who_used_their_console_lately_is_at_work(module_vhost_url: str, context: Context, clock: Clock) -> None:
     async with replica(module_vhost_url, context, clock) as one:
         gateway, presence = Gateway(context), one.presence
-        await gateway.tells(AN.id)
-        await gateway.tells(AN.id, active={AN.id: topology.ACTIVE_LASTS + 1, "bert": 1.0})
-        await one.hears_all()
+        await gateway.sends_list(AN.id)
+        await gateway.sends_list(AN.id, active={AN.id: topology.ACTIVE_LASTS + 1, "bert": 1.0})
+        await one.gets_everything()
         assert (presence.at_work(AN.id), presence.at_work("bert")) == (False, True)
-        await gateway.tells(AN.id)  # a list without it takes nothing back
-        await gateway.tells(AN.id, active={AN.id: 0.0})
-        await one.hears_all()
+        await gateway.sends_list(AN.id)  # a list without it takes nothing back
+        await gateway.sends_list(AN.id, active={AN.id: 0.0})
+        await one.gets_everything()
         assert (presence.at_work(AN.id), presence.at_work("bert")) == (True, True)
         clock.later(topology.ACTIVE_LASTS - 0.5)
         assert (presence.at_work(AN.id), presence.at_work("bert")) == (True, False)
 
 
 async def test_comes_with_the_first_list_and_goes_after_the_grace(
-    module_vhost_url: str, context: Context, clock: Clock, ear: Ear
+    module_vhost_url: str, context: Context, clock: Clock, observer: EventObserver
 ) -> None:
     await log_in(context)
     async with replica(module_vhost_url, context, clock) as one:
         gateway = Gateway(context)
-        await gateway.tells(AN.id)
+        await gateway.sends_list(AN.id)
         await one.looks()
         assert await is_online(context)
         assert await context.stores.agents.reserve(AN.id, "c", 1, clock())
@@ -173,8 +173,8 @@ async def test_comes_with_the_first_list_and_goes_after_the_grace(
         pass_time(clock, [one], GRACE * 1.5)
         await one.looks()
         assert await is_online(context), "in the list of a gateway"
-        await gateway.tells(AN.id)  # their last sign of life
-        await gateway.tells()
+        await gateway.sends_list(AN.id)  # their last sign of life
+        await gateway.sends_list()
         await one.looks()
         pass_time(clock, [one], GRACE - 0.1)
         await one.looks()
@@ -182,20 +182,20 @@ async def test_comes_with_the_first_list_and_goes_after_the_grace(
         pass_time(clock, [one], 0.2)
         await one.looks()
         assert await is_offline(context)
-        await ear.hush(context.publisher)
-        assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.AGENT_GONE]
-        await gateway.tells(AN.id)
+        await observer.catch_up(context.publisher)
+        assert [r.reason for r in observer.seen(PlaceReleased)] == [ReleaseReason.AGENT_GONE]
+        await gateway.sends_list(AN.id)
         await one.looks()
         assert await is_online(context)
 
 
 async def test_a_gateway_that_dies_takes_its_agents_away(
-    module_vhost_url: str, context: Context, clock: Clock, ear: Ear
+    module_vhost_url: str, context: Context, clock: Clock, observer: EventObserver
 ) -> None:
     """It says nothing any more, and so nothing of its agents either."""
     await log_in(context)
     async with replica(module_vhost_url, context, clock) as one:
-        await Gateway(context).tells(AN.id)
+        await Gateway(context).sends_list(AN.id)
         await one.looks()
         assert await context.stores.agents.reserve(AN.id, "c", 1, clock())
         await one.looks()
@@ -205,7 +205,7 @@ async def test_a_gateway_that_dies_takes_its_agents_away(
         pass_time(clock, [one], 0.2)
         await one.looks()
         assert await is_offline(context)
-        (released,) = await ear.hear(PlaceReleased)
+        (released,) = await observer.wait_for(PlaceReleased)
         assert (released.chat_id, released.reason) == ("c", ReleaseReason.AGENT_GONE)
 
 
@@ -244,7 +244,7 @@ async def test_no_agent_is_read_while_the_lists_agree_and_one_who_left_is_back_a
     await log_in(context)
     async with replica(module_vhost_url, context, clock, runs=True) as one:
         gateway = Gateway(context)
-        await gateway.tells(AN.id)
+        await gateway.sends_list(AN.id)
 
         async def known() -> bool:
             return one.presence.online == {AN.id}
@@ -253,8 +253,8 @@ async def test_no_agent_is_read_while_the_lists_agree_and_one_who_left_is_back_a
         await rounds.more()
         monkeypatch.setattr(AgentStore, "online_ids", online_ids)
         for _ in range(4):
-            await gateway.tells(AN.id)
-            await one.hears_all()
+            await gateway.sends_list(AN.id)
+            await one.gets_everything()
             await rounds.more()
         assert not reads
         agent = await agent_of(context)
@@ -279,7 +279,7 @@ async def test_a_list_with_a_new_agent_is_processed_at_once(
     monkeypatch.setattr(presence_monitor, "LOOK", 600.0)
     await log_in(context)
     async with replica(module_vhost_url, context, clock, runs=True):
-        await Gateway(context).tells(AN.id)
+        await Gateway(context).sends_list(AN.id)
         await eventually(lambda: is_online(context), "online")
 
 
@@ -296,16 +296,16 @@ async def test_a_reload_within_the_grace_changes_nothing(module_vhost_url: str, 
                 await one.looks()
 
         here, there_ = Gateway(context), Gateway(context)
-        await here.tells(AN.id)
+        await here.sends_list(AN.id)
         await all_look()
         await all_look()
         agent = await agent_of(context)
         assert agent.online
-        await here.tells(leaving=True)
+        await here.sends_list(leaving=True)
         await all_look()
         pass_time(clock, both, GRACE * 0.5)
         await all_look()
-        await there_.tells(AN.id)
+        await there_.sends_list(AN.id)
         await all_look()
         pass_time(clock, both, GRACE * 1.5)
         await all_look()
@@ -321,7 +321,7 @@ async def test_a_connection_without_a_session_sets_no_agent_online(
         gateway = Gateway(context)
         await context.stores.sessions.end(token, clock())
         for _ in range(2):
-            await gateway.tells(AN.id)
+            await gateway.sends_list(AN.id)
             await one.looks()
             assert await is_offline(context)
 
@@ -367,7 +367,7 @@ async def test_a_listener_without_its_own_echo_judges_no_agent(
         await one.looks()
         assert await is_online(context)
         assert not one.presence.listener.receives
-        one.hears_itself()
+        one.gets_its_own_echo()
         assert one.presence.listener.receives
         await one.looks()
         clock.later(ECHO_LATE + GRACE)  # deaf again
@@ -382,8 +382,8 @@ async def test_a_listener_without_its_own_echo_brings_no_agent_back(
     """Its last list is old: another replica may have judged since."""
     await log_in(context)
     async with replica(module_vhost_url, context, clock, echo=False) as one:
-        one.hears_itself()
-        await Gateway(context).tells(AN.id)
+        one.gets_its_own_echo()
+        await Gateway(context).sends_list(AN.id)
         await one.looks()
         agent = await agent_of(context)
         assert agent.online
@@ -391,8 +391,8 @@ async def test_a_listener_without_its_own_echo_brings_no_agent_back(
         assert await go_offline(context, agent, ReleaseReason.AGENT_GONE)
         await one.looks()
         assert await is_offline(context)
-        one.hears_itself()
-        await Gateway(context).tells(AN.id)
+        one.gets_its_own_echo()
+        await Gateway(context).sends_list(AN.id)
         await one.looks()
         assert await is_online(context), "once it hears again"
 
@@ -443,24 +443,24 @@ async def two_sessions(context: Context) -> tuple[str, str, str]:
 
 
 async def test_a_session_without_a_websocket_keeps_no_agent_online(
-    module_vhost_url: str, context: Context, clock: Clock, ear: Ear
+    module_vhost_url: str, context: Context, clock: Clock, observer: EventObserver
 ) -> None:
     """Of two replicas one is asked; the list that still names the closing websocket brings the agent back in none."""
     async with replicas(module_vhost_url, context, clock, 2) as made:
         listen_for_long(clock, made)
         session, token, _ = await two_sessions(context)
         gateway = Gateway(context)
-        await gateway.tells(AN.id, sessions=[session])
+        await gateway.sends_list(AN.id, sessions=[session])
         await eventually(lambda: is_online(context), "online")
         for one in made:
-            await one.hears_all()
+            await one.gets_everything()
         assert await context.stores.agents.reserve(AN.id, "c", 1, clock())
         await end(made[0].context, token)
         assert await is_offline(context)
-        await ear.hush(context.publisher)
-        assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+        await observer.catch_up(context.publisher)
+        assert [r.reason for r in observer.seen(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
         for _ in range(2):
-            await gateway.tells(AN.id, sessions=[session])
+            await gateway.sends_list(AN.id, sessions=[session])
             for one in made:
                 await one.looks()
                 assert await is_offline(context)
@@ -473,17 +473,17 @@ async def test_a_websocket_of_another_session_at_another_gateway_keeps_the_agent
         listen_for_long(clock, made)
         session, token, other = await two_sessions(context)
         here, there_ = Gateway(context), Gateway(context)
-        await here.tells(AN.id, sessions=[session])
-        await there_.tells(AN.id, sessions=[other])
+        await here.sends_list(AN.id, sessions=[session])
+        await there_.sends_list(AN.id, sessions=[other])
         await eventually(lambda: is_online(context), "online")
         for one in made:
-            await one.hears_all()
+            await one.gets_everything()
         v = (await agent_of(context)).v
         await end(made[0].context, token)
         assert made[0].context.undecided, "a list of before the logout proves nothing"
         clock.later(presence_monitor.SHOWN_AFTER + 0.1)
-        await here.tells()
-        await there_.tells(AN.id, sessions=[other])
+        await here.sends_list()
+        await there_.sends_list(AN.id, sessions=[other])
 
         async def decided() -> bool:
             known = await db["sessions"].count_documents({})
@@ -501,11 +501,11 @@ async def test_a_list_that_is_older_than_the_logout_keeps_the_agent_in_until_the
         listen_for_long(clock, made)
         session, token, other = await two_sessions(context)
         gateway = Gateway(context)
-        await gateway.tells(AN.id, sessions=[session, other])
+        await gateway.sends_list(AN.id, sessions=[session, other])
         await eventually(lambda: is_online(context), "online")
         await end(made[0].context, token)
         assert await is_online(context)
-        await gateway.tells()  # both websockets have closed
+        await gateway.sends_list()  # both websockets have closed
         await eventually(lambda: is_offline(context), "offline at the next list, not after the grace")
 
 
@@ -514,7 +514,7 @@ async def test_a_replica_that_has_just_started_decides_nothing(
 ) -> None:
     async with replicas(module_vhost_url, context, clock, 1) as made:
         session, token, _ = await two_sessions(context)
-        await Gateway(context).tells(AN.id, sessions=[session])
+        await Gateway(context).sends_list(AN.id, sessions=[session])
         await eventually(lambda: is_online(context), "online")
         (one,) = made
         assert one.presence.connected(AN.id, ["another"], 0.0) is None
@@ -532,11 +532,11 @@ async def test_an_agent_of_a_former_gateway_stays_by_any_session(
         listen_for_long(clock, made)
         _, token, _ = await two_sessions(context)
         gateway = Gateway(context)
-        await gateway.tells(AN.id)
+        await gateway.sends_list(AN.id)
         await eventually(lambda: is_online(context), "online")
         await end(made[0].context, token)
         clock.later(presence_monitor.SHOWN_AFTER + 0.1)
-        await gateway.tells(AN.id)
+        await gateway.sends_list(AN.id)
 
         async def decided() -> bool:
             return await db["sessions"].count_documents({}) == 1

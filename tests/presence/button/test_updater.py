@@ -25,7 +25,7 @@ from services.presence.button import updater
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule
 from services.presence.stores import Stores
-from tests.presence.conftest import Clock, Ear, account, eventually, standing, there, waiting_chats
+from tests.presence.conftest import Clock, EventObserver, account, eventually, standing, there, waiting_chats
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 BELGIAN = holidays.country_holidays("BE")
@@ -151,19 +151,19 @@ async def test_ends_on_the_right_colour_under_concurrent_evaluations(db: Databas
     await there(stores, AN)
     dice = random.Random(7)
     for n in range(12):
-        told: list[Event] = []
+        published: list[Event] = []
 
-        async def change_and_evaluate(turn: int, waiting: int, told: list[Event] = told) -> None:
+        async def change_and_evaluate(turn: int, waiting: int, published: list[Event] = published) -> None:
             await asyncio.sleep(dice.random() / 50)
             await stores.queues.set_waiting("algemeen", turn, waiting_chats(waiting))
-            told += await updater.evaluate(stores, ALWAYS, utcnow)
+            published += await updater.evaluate(stores, ALWAYS, utcnow)
 
         await asyncio.gather(*(change_and_evaluate(10 * n + k, dice.randint(0, 1)) for k in range(8)))
         queue = await db["queues"].find_one({"_id": "algemeen"})
         assert queue is not None
         shown = await doc(stores)
         assert shown["colour"] == ("blue" if queue["waiting"] else "green")
-        buttons = [f for f in told if isinstance(f, ButtonChanged)]
+        buttons = [f for f in published if isinstance(f, ButtonChanged)]
         assert len({b.revision for b in buttons}) == len(buttons)
         if buttons:
             last = max(buttons, key=lambda b: b.revision)
@@ -171,24 +171,24 @@ async def test_ends_on_the_right_colour_under_concurrent_evaluations(db: Databas
 
 
 async def test_a_change_is_published_at_once_and_repeated(
-    stores: Stores, context: Context, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, context: Context, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topology, "BUTTON_INTERVAL", 0.05)
     buttons = updater.ButtonUpdater(stores, context.publisher, ALWAYS, utcnow)
     await there(stores, AN)
     tasks = [asyncio.create_task(buttons.run()), asyncio.create_task(buttons.repeat())]
     try:
-        await ear.hear(ButtonChanged)
+        await observer.wait_for(ButtonChanged)
         for n in range(1, 6):
-            await _change(stores, ear, buttons, n)
-        last = newest(ear.heard(ButtonChanged))
+            await _change(stores, observer, buttons, n)
+        last = newest(observer.seen(ButtonChanged))
 
         async def repeated() -> bool:
-            assert newest(ear.heard(ButtonChanged)) == last, "nothing changes any more"
-            return [b.revision for b in ear.heard(ButtonChanged)].count(last.revision) >= 3
+            assert newest(observer.seen(ButtonChanged)) == last, "nothing changes any more"
+            return [b.revision for b in observer.seen(ButtonChanged)].count(last.revision) >= 3
 
         async def none_free() -> bool:
-            return newest(ear.heard(PlacesChanged)).free == 0
+            return newest(observer.seen(PlacesChanged)).free == 0
 
         await eventually(repeated, "the change, and two repetitions")
         await eventually(none_free, "the places")
@@ -199,7 +199,7 @@ async def test_a_change_is_published_at_once_and_repeated(
 
 
 async def test_quiet_seconds_read_nothing_and_a_change_without_a_wake_up_is_seen_all_the_same(
-    stores: Stores, context: Context, ear: Ear, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, context: Context, observer: EventObserver, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another replica may have died between a change and its evaluation."""
     evaluated: list[int] = []
@@ -228,7 +228,7 @@ async def test_quiet_seconds_read_nothing_and_a_change_without_a_wake_up_is_seen
     clock.later(0.95)  # just before a whole second: the next look is soon, and so is the one after it
     running = asyncio.create_task(updater.ButtonUpdater(stores, context.publisher, ALWAYS, time_of_day).run())
     try:
-        await ear.hear(ButtonChanged)
+        await observer.wait_for(ButtonChanged)
         await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "nobody is woken", clock())
         await quiet()
         clock.later(updater.ANYWAY - updater.TICK)
@@ -236,10 +236,10 @@ async def test_quiet_seconds_read_nothing_and_a_change_without_a_wake_up_is_seen
         assert len(evaluated) == 1, "quiet seconds ask nothing"
         clock.later(updater.TICK + 0.02)
 
-        async def told() -> bool:
-            return newest(ear.heard(ButtonChanged)).reason is ButtonReason.NO_AGENTS
+        async def published() -> bool:
+            return newest(observer.seen(ButtonChanged)).reason is ButtonReason.NO_AGENTS
 
-        await eventually(told, "what nobody was woken for")
+        await eventually(published, "what nobody was woken for")
         assert len(evaluated) == 2
     finally:
         running.cancel()
@@ -249,24 +249,24 @@ async def test_quiet_seconds_read_nothing_and_a_change_without_a_wake_up_is_seen
 E = TypeVar("E", ButtonChanged, PlacesChanged)
 
 
-def newest(heard: list[E]) -> E:
+def newest(seen: list[E]) -> E:
     """The one of the highest revision: a repetition of an older one may come after it."""
-    return max(heard, key=lambda event: event.revision)
+    return max(seen, key=lambda event: event.revision)
 
 
-async def _change(stores: Stores, ear: Ear, buttons: updater.ButtonUpdater, n: int) -> None:
+async def _change(stores: Stores, observer: EventObserver, buttons: updater.ButtonUpdater, n: int) -> None:
     """Change the agent's state and return when the button that follows from it was published."""
-    before = newest(ear.heard(ButtonChanged)).revision
+    before = newest(observer.seen(ButtonChanged)).revision
     state = (AgentState.AVAILABLE, AgentState.PAUSED)[n % 2]
     wanted = (ButtonReason.AVAILABLE, ButtonReason.NO_AGENTS)[n % 2]
     await stores.agents.set_state(AN.id, state, "request", f"event {n}", utcnow())
     buttons.wake(["algemeen"])
 
-    async def told() -> bool:
-        button = newest(ear.heard(ButtonChanged))
+    async def published() -> bool:
+        button = newest(observer.seen(ButtonChanged))
         return button.revision > before and button.reason is wanted
 
-    await eventually(told, wanted)
+    await eventually(published, wanted)
 
 
 MANY = {f"dienst-{n}": Schedule(None, BRUSSELS) for n in range(450)}
@@ -281,29 +281,29 @@ async def many(stores: Stores) -> None:
 
 
 async def repetition(
-    buttons: updater.ButtonUpdater, context: Context, ear: Ear, enough: int
+    buttons: updater.ButtonUpdater, context: Context, observer: EventObserver, enough: int
 ) -> list[ButtonChanged | PlacesChanged]:
     """What is published again in the first round, up to the event with this number."""
-    await ear.hush(context.publisher)
-    ear.events.clear()
+    await observer.catch_up(context.publisher)
+    observer.events.clear()
     running = asyncio.create_task(buttons.repeat())
     try:
-        await ear.hear(ButtonChanged, enough)
-        await ear.hear(PlacesChanged, enough)
+        await observer.wait_for(ButtonChanged, enough)
+        await observer.wait_for(PlacesChanged, enough)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-    await ear.hush(context.publisher)
-    return [event for event in ear.events if isinstance(event, ButtonChanged | PlacesChanged)]
+    await observer.catch_up(context.publisher)
+    return [event for event in observer.events if isinstance(event, ButtonChanged | PlacesChanged)]
 
 
 async def test_all_departments_are_published_again_in_few_messages(
-    stores: Stores, context: Context, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, context: Context, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topology, "BUTTON_INTERVAL", 3_600.0)
     await many(stores)
     buttons = updater.ButtonUpdater(stores, context.publisher, MANY, utcnow)
-    found = await repetition(buttons, context, ear, 3)
+    found = await repetition(buttons, context, observer, 3)
     assert len(found) == 6, "200, 200 and 50 departments, buttons and slots"
     shown = [s for e in found if isinstance(e, ButtonChanged) for s in (e, *(e.others or ()))]
     assert sorted(s.department for s in shown) == sorted(MANY)
@@ -317,13 +317,13 @@ async def test_all_departments_are_published_again_in_few_messages(
 
 
 async def test_a_former_gateway_or_routing_gets_each_department_by_itself(
-    stores: Stores, context: Context, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, context: Context, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Version 1.1 reads the first department of a digest only."""
     monkeypatch.setattr(topology, "BUTTON_INTERVAL", 3_600.0)
     await many(stores)
     buttons = updater.ButtonUpdater(stores, context.publisher, MANY, utcnow, all_read_digests=lambda: False)
-    found = await repetition(buttons, context, ear, 3 + len(MANY))
+    found = await repetition(buttons, context, observer, 3 + len(MANY))
     for kind in (ButtonChanged, PlacesChanged):
         single = [e.department for e in found if isinstance(e, kind) and e.others is None]
         assert sorted(single) == sorted(MANY)
@@ -362,7 +362,9 @@ def test_hours_are_looked_at_in_each_whole_second(seen: float, now: float, pause
     assert updater.until_tick(seen, now) == pytest.approx(pause, abs=0.003)
 
 
-async def test_opens_and_closes_in_the_second_that_the_clock_says(stores: Stores, context: Context, ear: Ear) -> None:
+async def test_opens_and_closes_in_the_second_that_the_clock_says(
+    stores: Stores, context: Context, observer: EventObserver
+) -> None:
     """Begun 0.4 s before the whole second. How late it is at most is measured by `make soak`."""
     await there(stores, AN)
     for text, reason in (
@@ -376,12 +378,12 @@ async def test_opens_and_closes_in_the_second_that_the_clock_says(stores: Stores
 
         running = asyncio.create_task(updater.ButtonUpdater(stores, context.publisher, OFFICE, clock).run())
 
-        async def told(reason: ButtonReason = reason) -> bool:
-            heard = ear.heard(ButtonChanged)
-            return bool(heard) and newest(heard).reason is reason
+        async def published(reason: ButtonReason = reason) -> bool:
+            seen = observer.seen(ButtonChanged)
+            return bool(seen) and newest(seen).reason is reason
 
         try:
-            await eventually(told, reason)
+            await eventually(published, reason)
             assert (clock() - began).total_seconds() >= 0.4, "not before the second that the hours name"
         finally:
             running.cancel()
@@ -436,13 +438,13 @@ async def test_two_clocks_that_differ_change_each_button_once_at_each_boundary(s
     await there(stores, account("wide", "algemeen", "premies"))
     start, end = (datetime.fromisoformat(t).replace(tzinfo=BRUSSELS).astimezone(UTC) for t in DAYS[days])
     changes = {d: changes_of(schedule, start, end) for d, schedule in HOURS.items()}
-    told: dict[str, list[ButtonChanged]] = {d: [] for d in HOURS}
+    published: dict[str, list[ButtonChanged]] = {d: [] for d in HOURS}
 
     async def evaluate_both(at: datetime) -> None:
         for clock in (at, at - SKEW):
             for event in await updater.evaluate(stores, HOURS, standing(clock)):
                 if isinstance(event, ButtonChanged):
-                    told[event.department].append(event)
+                    published[event.department].append(event)
 
     await evaluate_both(start)
     for moment in sorted({at for found in changes.values() for at in found}):
@@ -457,6 +459,6 @@ async def test_two_clocks_that_differ_change_each_button_once_at_each_boundary(s
                 ), at
                 following = next((c for c in changes[shown["_id"]] if c > at), None)
                 assert shown["opens_at"] == (None if opened else following)
-    for department, events in told.items():
+    for department, events in published.items():
         assert len(events) == 1 + len(changes[department])
         assert [f.revision for f in events] == sorted({f.revision for f in events})

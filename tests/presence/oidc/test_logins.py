@@ -19,7 +19,7 @@ from services.presence.oidc import logins as logins_module
 from services.presence.oidc.issuer import Client, Issuer
 from services.presence.oidc.logins import OidcLogin, OidcLogins
 from services.presence.oidc.roles import Profile, Role, RoleMapping
-from tests.presence.conftest import SECRET, Clock, Ear
+from tests.presence.conftest import SECRET, Clock, EventObserver
 from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
 from tests.support.servers import PATIENCE
 
@@ -43,7 +43,7 @@ AN = {
 
 
 @pytest.fixture(autouse=True)
-def nobody_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def logins_are_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for the issuer on a full machine waits for as long as it takes."""
     monkeypatch.setattr(logins_module, "PATIENCE", PATIENCE)
     monkeypatch.setattr(issuer_module, "TIMEOUT", aiohttp.ClientTimeout(PATIENCE))
@@ -337,7 +337,7 @@ async def live(context: Context, made: OidcLogin) -> bool:
 
 
 async def test_a_back_channel_logout_ends_the_session_and_is_published(
-    doors: Doors, issuer: MockIssuer, ear: Ear
+    doors: Doors, issuer: MockIssuer, observer: EventObserver
 ) -> None:
     door, context = doors(), doors.context
     mine = await door.log_in()
@@ -346,7 +346,7 @@ async def test_a_back_channel_logout_ends_the_session_and_is_published(
     await door.logins.log_out(issuer.logout_token(sid="session-1"))
     assert not await live(context, mine)
     assert await live(context, other)
-    assert [event.session_id for event in await ear.hear(SessionEnded)] == [mine.session.id]
+    assert [event.session_id for event in await observer.wait_for(SessionEnded)] == [mine.session.id]
     await door.logins.log_out(issuer.logout_token(sub="an-1"))
     assert not await live(context, other)
     await door.logins.log_out(issuer.logout_token(sub="nobody"))
@@ -404,7 +404,7 @@ async def test_an_id_token_is_no_logout_token_and_a_logout_token_is_used_once(do
 
 
 async def test_a_role_that_goes_ends_the_session_at_the_next_check(
-    doors: Doors, issuer: MockIssuer, clock: Clock, ear: Ear
+    doors: Doors, issuer: MockIssuer, clock: Clock, observer: EventObserver
 ) -> None:
     issuer.refreshes = True
     door, other, context = doors(), doors(), doors.context
@@ -426,7 +426,7 @@ async def test_a_role_that_goes_ends_the_session_at_the_next_check(
     clock.later(61)
     assert await door.logins.check_one()
     assert not await live(context, mine)
-    assert (await ear.hear(SessionEnded))[0].session_id == mine.session.id
+    assert (await observer.wait_for(SessionEnded))[0].session_id == mine.session.id
     assert mine.agent.id not in await context.stores.agents.persons(issuer.url)
 
 

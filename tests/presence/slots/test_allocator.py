@@ -361,21 +361,21 @@ async def test_an_announced_slot_is_not_released(one: Replica, two: Replica, mon
     """The press has given up, and before its place is given back the chat's wish finds it: routing will hear of it."""
     await there(one.context.stores, AN)
     begun, over = asyncio.Event(), asyncio.Event()
-    told: list[Outcome] = []
+    published: list[Outcome] = []
 
     async def linger() -> None:
         begun.set()
         await over.wait()
 
     async def overtake() -> None:
-        told.append(await two.allocator.seek(Ask("c", 1, "algemeen")))
+        published.append(await two.allocator.seek(Ask("c", 1, "algemeen")))
 
     monkeypatch.setattr(AgentStore, "reserve", around(AgentStore.reserve, after=linger))
     monkeypatch.setattr(AgentStore, "withdraw", around(AgentStore.withdraw, before=overtake))
     await given_up(one.hold("c"), begun)
     over.set()
     assert not (await one.hold("d")).hold  # in the next round
-    assert [agent.id for agent, _ in told[0].again] == [AN.id]
+    assert [agent.id for agent, _ in published[0].again] == [AN.id]
     assert await slots(one.context.stores) == {"c": 1}
 
 

@@ -11,16 +11,16 @@ from services.common.events.types import AgentState, ChatStatus, ReleaseReason
 from services.presence.slots.rules import Agent, Slot, Wish, due, is_over, weigh
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
-SEAT = Slot("c", 2, NOW)
-AN = Agent("an", "an", "An", ("d",), 1, False, ("nl",), True, AgentState.AVAILABLE, 0, (SEAT,), 1, "")
-LEAVING = replace(SEAT, leaving=ReleaseReason.AGENT_GONE)
+SLOT = Slot("c", 2, NOW)
+AN = Agent("an", "an", "An", ("d",), 1, False, ("nl",), True, AgentState.AVAILABLE, 0, (SLOT,), 1, "")
+LEAVING = replace(SLOT, leaving=ReleaseReason.AGENT_GONE)
 statuses = st.sampled_from(ChatStatus)
 turns = st.integers(1, 4)
 agents = st.sampled_from([None, "an", "bert"])
 
 
 def test_a_reserved_attempt_is_claimed_again_by_the_same() -> None:
-    assert weigh("c", 2, [AN]) == Wish(again=((AN, SEAT),))
+    assert weigh("c", 2, [AN]) == Wish(again=((AN, SLOT),))
 
 
 def test_a_slot_that_is_leaving_has_no_reservation() -> None:
@@ -51,7 +51,7 @@ def test_a_new_attempt_seeks_an_agent() -> None:
     ],
 )
 def test_a_slot_is_over(status: ChatStatus, turn: int, agent: str | None, over: bool) -> None:
-    assert is_over(SEAT, "an", status, turn, agent) is over
+    assert is_over(SLOT, "an", status, turn, agent) is over
 
 
 @given(statuses, turns, agents, statuses, turns, agents)
@@ -60,16 +60,16 @@ def test_what_an_older_state_ends_every_later_one_ends_too(
 ) -> None:
     """So the order of the events does not matter: a seat that is over once is over for good."""
     later = s2 is ChatStatus.CLOSED or (s1 is not ChatStatus.CLOSED and t2 > t1)
-    if later and is_over(SEAT, "an", s1, t1, a1):
-        assert is_over(SEAT, "an", s2, t2, a2)
+    if later and is_over(SLOT, "an", s1, t1, a1):
+        assert is_over(SLOT, "an", s2, t2, a2)
 
 
 def test_a_slot_of_a_press_is_reserved_until_it_is_confirmed() -> None:
-    assert replace(SEAT, by_press=True).reserved
-    assert not replace(SEAT, by_press=True, confirmed=True).reserved
-    assert not SEAT.reserved
+    assert replace(SLOT, by_press=True).reserved
+    assert not replace(SLOT, by_press=True, confirmed=True).reserved
+    assert not SLOT.reserved
 
 
 def test_slots_are_due_at_their_age() -> None:
-    slots = [replace(SEAT, since=NOW - timedelta(seconds=s)) for s in (1, 2, 3)]
+    slots = [replace(SLOT, since=NOW - timedelta(seconds=s)) for s in (1, 2, 3)]
     assert due(slots, NOW, 2.0) == slots[1:]
