@@ -72,7 +72,7 @@ class Clock:
         return self._now
 
 
-class Ears:
+class EventObserver:
     """Hears what is told under some keys, in order."""
 
     def __init__(self) -> None:
@@ -81,36 +81,36 @@ class Ears:
     def of(self, kind: type[F], chat_id: str | None = None) -> list[F]:
         return [f for f in self.events if isinstance(f, kind) and chat_id in (None, getattr(f, "chat_id", None))]
 
-    async def hear(self, kind: type[F], such: Callable[[F], bool] = lambda _: True, seconds: float = PATIENCE) -> F:
+    async def wait_for(self, kind: type[F], such: Callable[[F], bool] = lambda _: True, seconds: float = PATIENCE) -> F:
         """The first event of this kind such as this, waited for."""
         await until(lambda: any(such(f) for f in self.of(kind)), f"{kind.__name__}; heard {self.events}", seconds)
         return next(f for f in self.of(kind) if such(f))
 
-    async def heard(self, message: AbstractIncomingMessage) -> None:
+    async def seen(self, message: AbstractIncomingMessage) -> None:
         self.events.append(decode(message.body))
 
 
 @asynccontextmanager
-async def listening(url: str, keys: Iterable[str] = OWN_KEYS) -> AsyncIterator[Ears]:
+async def listening(url: str, keys: Iterable[str] = OWN_KEYS) -> AsyncIterator[EventObserver]:
     """Ears for these keys on a connection of their own; the topology must be there."""
-    ears = Ears()
+    observer = EventObserver()
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
         for key in keys:
             await queue.bind(topology.EXCHANGE, key)
-        await queue.consume(ears.heard, no_ack=True)
-        yield ears
+        await queue.consume(observer.seen, no_ack=True)
+        yield observer
 
 
 class Scene:
     """The parts of one replica, put together as the service does, without its background tasks."""
 
     def __init__(
-        self, database: Database, publisher: Publisher, url: str, limits: Limits, ears: Ears, clock: Clock
+        self, database: Database, publisher: Publisher, url: str, limits: Limits, observer: EventObserver, clock: Clock
     ) -> None:
-        self.ears, self.limits, self.publisher, self.database = ears, limits, publisher, database
+        self.observer, self.limits, self.publisher, self.database = observer, limits, publisher, database
         self.clock, self.ahead = clock, timedelta()
         self.store = Store(database, lambda chat: deadlines.stamped(chat, self.now(), limits))
         self.queue_store = QueueStore(database)
@@ -163,24 +163,24 @@ class Scene:
     async def assign(self, chat_id: str, agent: str = "an", turn: int = 1) -> None:
         await self.handle(PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent, agent_name=agent.title()))
 
-    async def hush(self) -> None:
+    async def catch_up(self) -> None:
         """Everything that this replica has told so far has been heard."""
-        await hushed(self)
+        await caught_up(self)
 
 
-async def hushed(*scenes: Scene) -> None:
+async def caught_up(*scenes: Scene) -> None:
     """Everything that these replicas have told so far has been heard by each of them."""
     marks = [AcceptOverdue(chat_id=str(uuid4()), turn=0, agent_id="nobody") for _ in scenes]
     for scene, mark in zip(scenes, marks, strict=True):
         await scene.publisher.publish(mark)
     for scene in scenes:
         for mark in marks:
-            heard = await scene.ears.hear(AcceptOverdue, _such_as(mark))
-            scene.ears.events.remove(heard)
+            seen = await scene.observer.wait_for(AcceptOverdue, _such_as(mark))
+            scene.observer.events.remove(seen)
 
 
 def _such_as(mark: AcceptOverdue) -> Callable[[AcceptOverdue], bool]:
-    return lambda heard: heard.event_id == mark.event_id
+    return lambda seen: seen.event_id == mark.event_id
 
 
 def opening(department: str = "algemeen", at: datetime | None = None) -> ChatOpened:
@@ -216,8 +216,8 @@ async def replica(
     settings = RoutingSettings(token_secret=SECRET, mongodb_url=mongodb_url, mongodb_prefix=prefix)
     database = open_database(settings, "routing")
     try:
-        async with publishing(url) as publisher, listening(url) as ears:
-            scene = Scene(database, publisher, url, limits or Limits(), ears, clock or Clock())
+        async with publishing(url) as publisher, listening(url) as observer:
+            scene = Scene(database, publisher, url, limits or Limits(), observer, clock or Clock())
             await upgrade(database, STEPS)
             yield scene
     finally:

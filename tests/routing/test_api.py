@@ -85,10 +85,10 @@ async def test_a_closed_chat_is_shown_and_one_whose_opening_is_unknown_is_not(
 
 
 async def test_an_agents_open_chats_are_theirs_alone(client: aiohttp.ClientSession, scene: Scene) -> None:
-    mine, closed, his, _ = [await scene.press() for _ in range(4)]
+    mine, closed, theirs, _ = [await scene.press() for _ in range(4)]
     await scene.assign(mine, "an")
     await scene.assign(closed, "an")
-    await scene.assign(his, "bert")
+    await scene.assign(theirs, "bert")
     await scene.handle(CloseRequested(chat_id=closed, by=CloseReason.AGENT, agent_id="an"))
     assert [c["chat_id"] for c in await ask(client, AGENT_CHATS, agent_id="an")] == [mine]
 
@@ -99,17 +99,17 @@ async def test_a_transfer_to_a_department_publishes_and_requests_at_once(
     chat_id, waiting = await scene.press(), await scene.press("premies")
     await scene.assign(chat_id, "an")
     assert await transfer(client, chat_id=chat_id, agent_id="an", to_department="premies") == (204, None)
-    state = await scene.ears.hear(ChatState, lambda s: s.turn == 2)
+    state = await scene.observer.wait_for(ChatState, lambda s: s.turn == 2)
     assert (state.state, state.department, state.cause) == ("waiting", "premies", "transferred")
     assert (state.agent_id, state.former_agent_id) == (None, "an")
-    await scene.ears.hear(PlaceWanted, lambda w: (w.chat_id, w.turn, w.department) == (chat_id, 2, "premies"))
-    await scene.ears.hear(QueueChanged, lambda q: q.department == "premies" and q.order == [chat_id, waiting])
+    await scene.observer.wait_for(PlaceWanted, lambda w: (w.chat_id, w.turn, w.department) == (chat_id, 2, "premies"))
+    await scene.observer.wait_for(QueueChanged, lambda q: q.department == "premies" and q.order == [chat_id, waiting])
 
-    async def told() -> bool:
+    async def published() -> bool:
         return (await scene.chat(chat_id)).untold_since is None
 
     async with asyncio.timeout(PATIENCE):
-        while not await told():
+        while not await published():
             await asyncio.sleep(0.01)
 
 
@@ -117,7 +117,7 @@ async def test_a_transfer_to_a_colleague_requests_their_slot(client: aiohttp.Cli
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     assert await transfer(client, chat_id=chat_id, agent_id="an", to_agent="bert") == (204, None)
-    wanted = await scene.ears.hear(PlaceWanted, lambda w: w.turn == 2)
+    wanted = await scene.observer.wait_for(PlaceWanted, lambda w: w.turn == 2)
     assert (wanted.agent_id, wanted.department) == ("bert", "algemeen")
 
 

@@ -27,9 +27,9 @@ from tests.routing.scene import Scene, free, opening
 
 async def test_an_opening_publishes_the_state_and_requests_at_once(scene: Scene) -> None:
     chat_id = await scene.press()
-    state = await scene.ears.hear(ChatState)
+    state = await scene.observer.wait_for(ChatState)
     assert (state.chat_id, state.v, state.state, state.turn, state.cause) == (chat_id, 1, "waiting", 1, "opened")
-    wanted = await scene.ears.hear(PlaceWanted)
+    wanted = await scene.observer.wait_for(PlaceWanted)
     assert (wanted.chat_id, wanted.turn, wanted.department, wanted.locale) == (chat_id, 1, "algemeen", "nl")
     assert wanted.agent_id is None
 
@@ -38,39 +38,39 @@ async def test_a_claim_assigns_and_is_answered_each_time(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     await scene.assign(chat_id, "bert")
-    await scene.hush()
-    told = [(s.v, s.state, s.agent_id, s.agent_name) for s in scene.ears.of(ChatState, chat_id)]
-    assert told == [(1, "waiting", None, None), (2, "assigned", "an", "An"), (2, "assigned", "an", "An")]
+    await scene.catch_up()
+    published = [(s.v, s.state, s.agent_id, s.agent_name) for s in scene.observer.of(ChatState, chat_id)]
+    assert published == [(1, "waiting", None, None), (2, "assigned", "an", "An"), (2, "assigned", "an", "An")]
 
 
 async def test_a_claim_lets_the_next_in_the_queue_request(scene: Scene) -> None:
     first, second = await scene.press(), await scene.press()
-    await scene.hush()
-    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [first], "one free place is what is known of"
+    await scene.catch_up()
+    assert [w.chat_id for w in scene.observer.of(PlaceWanted)] == [first], "one free place is what is known of"
     await scene.assign(first)
-    await scene.ears.hear(PlaceWanted, lambda w: w.chat_id == second)
+    await scene.observer.wait_for(PlaceWanted, lambda w: w.chat_id == second)
 
 
 async def test_freed_slots_wake_as_many_as_there_are_in_order(scene: Scene) -> None:
     first, second, third = [await scene.press() for _ in range(3)]
     await scene.handle(free("algemeen", 2, revision=5))
-    await scene.hush()
-    assert [w.chat_id for w in scene.ears.of(PlaceWanted)][1:] == [first, second], "also who asked in vain just now"
+    await scene.catch_up()
+    assert [w.chat_id for w in scene.observer.of(PlaceWanted)][1:] == [first, second], "also who asked in vain just now"
     await scene.handle(free("algemeen", 1, revision=6))
     await scene.handle(free("algemeen", 2, revision=7))
-    await scene.hush()
-    assert [w.chat_id for w in scene.ears.of(PlaceWanted)][3:] == [first], "as many as came free, not everybody"
+    await scene.catch_up()
+    assert [w.chat_id for w in scene.observer.of(PlaceWanted)][3:] == [first], "as many as came free, not everybody"
     await scene.handle(free("algemeen", 3, revision=4))
-    await scene.hush()
-    assert third not in [w.chat_id for w in scene.ears.of(PlaceWanted)], "an older count is not news"
+    await scene.catch_up()
+    assert third not in [w.chat_id for w in scene.observer.of(PlaceWanted)], "an older count is not news"
 
 
 async def test_no_chat_requests_again_and_again(scene: Scene) -> None:
     chat_id = await scene.press()
     for _ in range(5):
         await scene.slot_requests.request("algemeen")
-    await scene.hush()
-    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id]
+    await scene.catch_up()
+    assert [w.chat_id for w in scene.observer.of(PlaceWanted)] == [chat_id]
 
 
 async def test_a_close_before_the_opening_ends_closed_and_is_published_then(scene: Scene) -> None:
@@ -78,23 +78,23 @@ async def test_a_close_before_the_opening_ends_closed_and_is_published_then(scen
     await scene.handle(CloseRequested(chat_id=event.chat_id, by=CloseReason.CITIZEN))
     await scene.handle(event)
     await scene.handle(event)
-    await scene.hush()
-    told = {(s.v, s.state, s.reason, s.department) for s in scene.ears.of(ChatState, event.chat_id)}
-    assert told == {(2, "closed", "citizen", "algemeen")}
-    assert scene.ears.of(PlaceWanted) == []
+    await scene.catch_up()
+    published = {(s.v, s.state, s.reason, s.department) for s in scene.observer.of(ChatState, event.chat_id)}
+    assert published == {(2, "closed", "citizen", "algemeen")}
+    assert scene.observer.of(PlaceWanted) == []
 
 
 async def test_a_claim_after_the_close_gets_closed(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
     await scene.assign(chat_id)
-    await scene.hush()
-    assert [s.state for s in scene.ears.of(ChatState, chat_id)] == ["waiting", "closed", "closed"]
+    await scene.catch_up()
+    assert [s.state for s in scene.observer.of(ChatState, chat_id)] == ["waiting", "closed", "closed"]
 
 
 async def test_a_claim_of_an_unknown_chat_gets_closed(scene: Scene) -> None:
     await scene.assign("11111111-2222-4333-8444-555555555555", turn=4)
-    state = await scene.ears.hear(ChatState)
+    state = await scene.observer.wait_for(ChatState)
     assert (state.state, state.turn) == ("closed", 4)
 
 
@@ -102,10 +102,10 @@ async def test_the_agents_close_counts_only_for_the_chat_that_they_have(scene: S
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="bert"))
-    await scene.hush()
-    assert [s.state for s in scene.ears.of(ChatState, chat_id)][-1] == "assigned"
+    await scene.catch_up()
+    assert [s.state for s in scene.observer.of(ChatState, chat_id)][-1] == "assigned"
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="an"))
-    state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    state = await scene.observer.wait_for(ChatState, lambda s: s.state == "closed")
     assert (state.reason, state.agent_id) == ("agent", "an")
 
 
@@ -116,7 +116,7 @@ async def test_a_release_while_waiting_ends_the_attempt(scene: Scene) -> None:
     await scene.assign(chat_id, "an", turn=1)
     chat = await scene.chat(chat_id)
     assert (chat.state, chat.turn, chat.head, chat.agent_id) == ("waiting", 2, True, None)
-    await scene.ears.hear(PlaceWanted, lambda w: (w.chat_id, w.turn) == (chat_id, 2))
+    await scene.observer.wait_for(PlaceWanted, lambda w: (w.chat_id, w.turn) == (chat_id, 2))
 
 
 async def test_a_chat_that_lost_its_agent_is_first_in_the_queue_and_published_so(scene: Scene) -> None:
@@ -124,7 +124,7 @@ async def test_a_chat_that_lost_its_agent_is_first_in_the_queue_and_published_so
     await scene.assign(lost)
     other = await scene.press()
     await scene.handle(PlaceReleased(chat_id=lost, turn=1, agent_id="an", reason=ReleaseReason.LOGGED_OUT))
-    state = await scene.ears.hear(ChatState, lambda s: s.cause is Cause.AGENT_LEFT)
+    state = await scene.observer.wait_for(ChatState, lambda s: s.cause is Cause.AGENT_LEFT)
     assert (state.state, state.turn, state.agent_id, state.former_agent_id) == ("waiting", 2, None, "an")
     assert await scene.store.waiting_ids("algemeen") == [lost, other]
 
@@ -136,20 +136,20 @@ async def test_hello_is_stored_and_not_published_and_accept_is_published_each_ti
     await scene.assign(event.chat_id, "an")
     for _ in range(2):  # who was killed after the first write hears it again, and must tell it
         await scene.handle(ChatAccepted(chat_id=event.chat_id, agent_id="an", turn=1))
-    await scene.hush()
+    await scene.catch_up()
     chat = await scene.chat(event.chat_id)
     assert chat.greeted
     assert chat.accepted
-    told = [(s.v, s.accepted) for s in scene.ears.of(ChatState, event.chat_id)]
-    assert told == [(1, None), (2, False), (3, True), (3, True)]
+    published = [(s.v, s.accepted) for s in scene.observer.of(ChatState, event.chat_id)]
+    assert published == [(1, None), (2, False), (3, True), (3, True)]
 
 
 async def test_an_agent_who_accepts_what_is_not_theirs_gets_the_state(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="bert"))
-    await scene.hush()
-    assert [s.agent_id for s in scene.ears.of(ChatState, chat_id)] == [None, "an", "an"]
+    await scene.catch_up()
+    assert [s.agent_id for s in scene.observer.of(ChatState, chat_id)] == [None, "an", "an"]
     assert not (await scene.chat(chat_id)).accepted
 
 
@@ -164,9 +164,9 @@ async def test_two_replicas_with_all_events_at_once_and_twice_agree(pair: tuple[
         chat = await pair[0].chat(event.chat_id)
         assert (chat.state, chat.agent_id, chat.v, chat.turn) == ("assigned", f"a{n}", 2, 1)
     for scene in pair:
-        await scene.hush()
+        await scene.catch_up()
         by_version: dict[tuple[str, int], set[tuple[str, str | None]]] = {}
-        for state in scene.ears.of(ChatState):
+        for state in scene.observer.of(ChatState):
             by_version.setdefault((state.chat_id, state.v), set()).add((state.state, state.agent_id))
         assert all(len(said) == 1 for said in by_version.values()), "a version always says the same"
 
@@ -175,13 +175,15 @@ async def test_every_change_of_who_waits_rings_for_its_queue(scene: Scene) -> No
     chat_publisher = asyncio.create_task(scene.announcer.run())
     try:
         chat_id = await scene.press()
-        one = await scene.ears.hear(QueueChanged, lambda q: q.order == [chat_id])
+        one = await scene.observer.wait_for(QueueChanged, lambda q: q.order == [chat_id])
         await scene.assign(chat_id)
-        two = await scene.ears.hear(QueueChanged, lambda q: q.order == [] and q.revision > one.revision)
+        two = await scene.observer.wait_for(QueueChanged, lambda q: q.order == [] and q.revision > one.revision)
         await scene.handle(PlaceReleased(chat_id=chat_id, turn=1, agent_id="an", reason=ReleaseReason.AGENT_GONE))
-        three = await scene.ears.hear(QueueChanged, lambda q: q.order == [chat_id] and q.revision > two.revision)
+        three = await scene.observer.wait_for(
+            QueueChanged, lambda q: q.order == [chat_id] and q.revision > two.revision
+        )
         await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
-        await scene.ears.hear(QueueChanged, lambda q: q.order == [] and q.revision > three.revision)
+        await scene.observer.wait_for(QueueChanged, lambda q: q.order == [] and q.revision > three.revision)
     finally:
         chat_publisher.cancel()
         await asyncio.gather(chat_publisher, return_exceptions=True)
@@ -220,13 +222,13 @@ class RecordedCollection:
 
 async def test_an_opening_with_a_slot_is_one_write_and_one_event(scene: Scene, vhost_url: str) -> None:
     recorded = Recorded(scene.database)
-    watched = Scene(cast(Database, recorded), scene.publisher, vhost_url, scene.limits, scene.ears, scene.clock)
+    watched = Scene(cast(Database, recorded), scene.publisher, vhost_url, scene.limits, scene.observer, scene.clock)
     event = held(opening())
     await watched.handle(event)
     assert recorded.asked == [("chats", "insert_one")], "a press reads nothing, and writes once"
     await watched.announcer.flush()
-    await watched.hush()
-    (state,) = scene.ears.events  # and no queue, since nobody waits
+    await watched.catch_up()
+    (state,) = scene.observer.events  # and no queue, since nobody waits
     assert isinstance(state, ChatState)
     assert (state.chat_id, state.v, state.state, state.turn, state.cause, state.agent_id) == (
         event.chat_id,
@@ -242,15 +244,15 @@ async def test_an_opening_with_a_slot_that_is_handled_again_is_answered(scene: S
     event = held(opening())
     await scene.handle(event)
     await scene.handle(event)
-    await scene.hush()
-    assert [(s.v, s.agent_id) for s in scene.ears.of(ChatState)] == [(2, "an"), (2, "an")]
+    await scene.catch_up()
+    assert [(s.v, s.agent_id) for s in scene.observer.of(ChatState)] == [(2, "an"), (2, "an")]
 
 
 async def test_a_slot_that_was_reserved_for_a_closed_chat_becomes_free(scene: Scene) -> None:
     event = held(opening())
     await scene.handle(CloseRequested(chat_id=event.chat_id, by=CloseReason.CITIZEN))
     await scene.handle(event)
-    assert (await scene.ears.hear(ChatState)).state == "closed"
+    assert (await scene.observer.wait_for(ChatState)).state == "closed"
 
 
 async def test_inactivity_closes_a_chat_only_while_an_agent_has_accepted_it(scene: Scene) -> None:
@@ -262,7 +264,7 @@ async def test_inactivity_closes_a_chat_only_while_an_agent_has_accepted_it(scen
     assert (await scene.chat(chat_id)).assigned
     await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE))
-    assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).reason == CloseReason.INACTIVE
+    assert (await scene.observer.wait_for(ChatState, lambda s: s.state == "closed")).reason == CloseReason.INACTIVE
 
 
 async def test_an_inactivity_that_was_published_long_ago_closes_nothing(scene: Scene) -> None:
@@ -274,7 +276,7 @@ async def test_an_inactivity_that_was_published_long_ago_closes_nothing(scene: S
     await scene.handle(long_ago)
     assert (await scene.chat(chat_id)).assigned
     await scene.handle(long_ago.model_copy(update={"by": CloseReason.CITIZEN}))
-    assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).reason == CloseReason.CITIZEN
+    assert (await scene.observer.wait_for(ChatState, lambda s: s.state == "closed")).reason == CloseReason.CITIZEN
 
 
 async def test_a_refused_transfer_goes_back_and_asks_for_the_former_agent(scene: Scene) -> None:
@@ -286,12 +288,12 @@ async def test_a_refused_transfer_goes_back_and_asks_for_the_former_agent(scene:
     )
     await scene.assign(chat_id, "bert", turn=2)
     await scene.handle(TransferRefused(chat_id=chat_id, agent_id="an"))
-    await scene.hush()
-    assert scene.ears.of(ChatState, chat_id)[-1].v == 4, "not his to refuse: he is told who has it"
+    await scene.catch_up()
+    assert scene.observer.of(ChatState, chat_id)[-1].v == 4, "not his to refuse: he is told who has it"
     await scene.handle(TransferRefused(chat_id=chat_id, agent_id="bert"))
-    state = await scene.ears.hear(ChatState, lambda s: s.turn == 3)
+    state = await scene.observer.wait_for(ChatState, lambda s: s.turn == 3)
     assert (state.department, state.detail, state.former_agent_id) == ("algemeen", "refused", "bert")
-    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
+    await scene.observer.wait_for(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
 
 
 async def test_chats_that_ended_with_an_agent_make_the_average_that_is_published(scene: Scene) -> None:
@@ -305,8 +307,8 @@ async def test_chats_that_ended_with_an_agent_make_the_average_that_is_published
         await scene.handle(close)
         await scene.handle(close)
     await scene.announcer.announce("algemeen")
-    told = await scene.ears.hear(QueueChanged)
-    assert told.pace == pytest.approx(30, abs=1)
+    published = await scene.observer.wait_for(QueueChanged)
+    assert published.pace == pytest.approx(30, abs=1)
 
 
 async def test_a_digest_is_the_slots_of_each_department_in_it_and_costs_one_query(
@@ -315,23 +317,23 @@ async def test_a_digest_is_the_slots_of_each_department_in_it_and_costs_one_quer
     """Three hundred departments without chats, and two with chats that wait."""
     waiting = [await scene.press(), await scene.press(department="premies")]
     await scene.handle(free("algemeen", 0, 1))
-    await scene.hush()
-    scene.ears.events.clear()
+    await scene.catch_up()
+    scene.observer.events.clear()
     queues: list[str] = []
     read = scene.store.first_waiting
 
-    async def line(department: str, limit: int) -> list[Chat]:
+    async def queue(department: str, limit: int) -> list[Chat]:
         queues.append(department)
         return await read(department, limit)
 
-    monkeypatch.setattr(scene.store, "first_waiting", line)
+    monkeypatch.setattr(scene.store, "first_waiting", queue)
     others = [DepartmentPlaces(department=f"dienst-{n}", free=2, revision=7, places=3) for n in range(300)]
     others += [DepartmentPlaces(department=d, free=1, revision=7, places=1) for d in ("algemeen", "premies")]
     digest = PlacesChanged(department="first", free=1, revision=7, places=1, others=others)
     await scene.handle(digest)
-    await scene.hush()
+    await scene.catch_up()
     assert sorted(queues) == ["algemeen", "premies"]
-    assert {w.chat_id for w in scene.ears.of(PlaceWanted)} == {*waiting}
+    assert {w.chat_id for w in scene.observer.of(PlaceWanted)} == {*waiting}
     assert (scene.slot_requests.free("dienst-299"), scene.slot_requests.free("first")) == (2, 1)
     stored = {d["_id"]: d.get("places") async for d in scene.database["queues"].find({})}
     assert (stored["dienst-0"], stored["first"], stored["premies"]) == (3, 1, 1)
@@ -344,23 +346,23 @@ async def test_a_reminder_is_answered_only_when_it_is_not_so(scene: Scene) -> No
     """Each state also goes through the queue of messages."""
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
-    await scene.hush()
-    answers = len(scene.ears.of(ChatState))
+    await scene.catch_up()
+    answers = len(scene.observer.of(ChatState))
 
     async def remind(agent: str, turn: int = 1) -> int:
-        before = len(scene.ears.of(ChatState))
+        before = len(scene.observer.of(ChatState))
         event = PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent, agent_name=agent, reminder=True)
         await scene.handle(event)
-        await scene.hush()
-        return len(scene.ears.of(ChatState)) - before
+        await scene.catch_up()
+        return len(scene.observer.of(ChatState)) - before
 
     assert await remind("an") == 0
-    assert len(scene.ears.of(ChatState)) == answers
+    assert len(scene.observer.of(ChatState)) == answers
     assert await remind("bert") == 1
     assert await remind("an", turn=2) == 1
     await scene.assign(chat_id, "an")
-    await scene.hush()
-    assert len(scene.ears.of(ChatState)) == answers + 3, "a claim that is no reminder is always answered"
+    await scene.catch_up()
+    assert len(scene.observer.of(ChatState)) == answers + 3, "a claim that is no reminder is always answered"
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
     assert await remind("an") >= 1
-    assert scene.ears.of(ChatState)[-1].state == "closed"
+    assert scene.observer.of(ChatState)[-1].state == "closed"

@@ -34,7 +34,7 @@ def play(world: World, random: Random) -> None:
         lambda: world.refuse(chat): 4,
         lambda: world.accept(chat): 4,
         lambda: world.pass_time(random.choice([1, 6, 16, 31, 61])): 3,
-        world.sweep: 10,
+        world.repair: 10,
     }
     random.choices(list(acts), list(acts.values()))[0]()
 
@@ -164,15 +164,15 @@ class Assignment(RuleBasedStateMachine):
         self.world.pass_time(seconds)
 
     @rule()
-    def sweep(self) -> None:
-        self.world.sweep()
+    def repair(self) -> None:
+        self.world.repair()
 
     @invariant()
-    def nobody_has_more_than_his_capacity(self) -> None:
+    def no_agent_has_more_than_their_capacity(self) -> None:
         assert all(a.free >= 0 for a in self.world.presence.agents.values())
 
     @invariant()
-    def turns_and_versions_only_grow_and_closed_is_for_ever(self) -> None:
+    def attempts_and_versions_only_grow_and_closed_is_final(self) -> None:
         for chat in self.world.chats.values():
             turn, v = self.turns.get(chat.id, (0, 0))
             assert chat.turn >= turn
@@ -180,9 +180,9 @@ class Assignment(RuleBasedStateMachine):
             self.turns[chat.id] = chat.turn, chat.v
 
     @invariant()
-    def an_open_chat_is_in_one_line_or_with_one_agent(self) -> None:
+    def an_open_chat_is_in_one_queue_or_with_one_agent(self) -> None:
         for chat in self.world.chats.values():
-            lines = [d for d in PLACES if chat in self.world.line(d)]
+            lines = [d for d in PLACES if chat in self.world.queue(d)]
             assert len(lines) + chat.assigned == (0 if chat.closed or chat.state is None else 1)
             assert (chat.agent_id is not None) == chat.assigned or chat.closed
 
@@ -195,7 +195,7 @@ TestAssignment = Assignment.TestCase
 TestAssignment.settings = settings(max_examples=50, stateful_step_count=60, deadline=None)
 
 
-def hear(world: World, *kinds: type[Event]) -> None:
+def wait_for(world: World, *kinds: type[Event]) -> None:
     """All events of these kinds are handled, the oldest first, until none is under way."""
     while event := next((f for f in world.bag if isinstance(f, kinds)), None):
         world.bag.remove(event)
@@ -206,12 +206,12 @@ def test_a_reservation_whose_agent_left_before_the_opening_ends_with_another_age
     world = World()
     world.press("c0", "algemeen", hold=True)
     world.go("an")
-    hear(world, PlaceReleased)
+    wait_for(world, PlaceReleased)
     assert world.chats["c0"].state is None, "nothing is known of the chat yet"
-    hear(world, ChatOpened)
+    wait_for(world, ChatOpened)
     assert world.chats["c0"].agent_id == "an", "who has gone"
-    world.sweep()
-    hear(world, PlaceReleased)
+    world.repair()
+    wait_for(world, PlaceReleased)
     assert (world.chats["c0"].waits, world.chats["c0"].turn) == (True, 2)
     world.settle()
     assert world.chats["c0"].agent_id in ("bert", "dora")
@@ -232,7 +232,7 @@ def test_a_reservation_whose_gateway_and_agent_are_both_lost_is_forgotten() -> N
     world.press("c0", "algemeen", hold=True, dies=True)
     world.go("an")
     world.settle()
-    assert world.presence.agents["an"].seats == {}
+    assert world.presence.agents["an"].slots == {}
     assert world.faults() == []
 
 
@@ -241,8 +241,8 @@ def test_an_opening_that_is_late_finds_its_slot_still_reserved() -> None:
     world.press("c0", "algemeen", hold=True)
     opening = [f for f in world.bag if isinstance(f, ChatOpened)]
     world.pass_time(16)
-    world.sweep()
-    hear(world, PlaceClaimed)
+    world.repair()
+    wait_for(world, PlaceClaimed)
     assert world.chats["c0"].state is None, "claimed before its opening was heard: kept, not closed"
     assert opening[0] in world.bag
     world.settle()
@@ -255,36 +255,36 @@ def test_a_chat_that_lost_its_agent_goes_before_one_that_overflowed_or_came_late
     for agent in ("an", "bert", "dora"):
         world.go(agent)
     world.press(overflowed, "algemeen", hold=False)
-    hear(world, ChatOpened, CitizenArrived)
+    wait_for(world, ChatOpened, CitizenArrived)
     world.pass_time(46)
     world.press(lost, "premies", hold=True)
-    hear(world, ChatOpened, ChatState, CitizenArrived)
+    wait_for(world, ChatOpened, ChatState, CitizenArrived)
     assert world.presence.free("premies") == 1
-    world.sweep()
-    assert [c.id for c in world.line("premies")] == [overflowed], "there is a place free beyond the own line"
+    world.repair()
+    assert [c.id for c in world.queue("premies")] == [overflowed], "there is a place free beyond the own line"
     world.press(late, "premies", hold=False)
     world.go("cas")
-    hear(world, ChatOpened, PlaceReleased)
-    assert [c.id for c in world.line("premies")] == [lost, overflowed, late]
+    wait_for(world, ChatOpened, PlaceReleased)
+    assert [c.id for c in world.queue("premies")] == [lost, overflowed, late]
 
 
 def test_a_refusal_that_is_handled_late_or_twice_refuses_nothing_else() -> None:
     world = World()
     world.press("c0", "algemeen", hold=True)
-    hear(world, ChatOpened, ChatState)
+    wait_for(world, ChatOpened, ChatState)
     world.transfer("c0", None, "bert")
-    world.sweep()
-    hear(world, ChatState, PlaceWanted, PlaceClaimed)
+    world.repair()
+    wait_for(world, ChatState, PlaceWanted, PlaceClaimed)
     assert world.chats["c0"].agent_id == "bert"
     world.refuse("c0")
     twice = [f for f in world.bag if isinstance(f, TransferRefused)]
-    hear(world, TransferRefused, ChatState)
-    world.sweep()
-    hear(world, PlaceWanted, PlaceClaimed)
+    wait_for(world, TransferRefused, ChatState)
+    world.repair()
+    wait_for(world, PlaceWanted, PlaceClaimed)
     assert (world.chats["c0"].agent_id, world.chats["c0"].returned) == ("an", "refused")
     world.transfer("c0", None, "bert")
-    world.sweep()
-    hear(world, ChatState, PlaceWanted, PlaceClaimed)
+    world.repair()
+    wait_for(world, ChatState, PlaceWanted, PlaceClaimed)
     assert world.chats["c0"].agent_id == "bert"
     world.handle(twice[0])
     assert world.chats["c0"].agent_id == "bert", "that refusal was of another turn"

@@ -76,18 +76,18 @@ async def test_events_in_events_out_and_a_clean_end(
     variables = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": mongodb_prefix}
     with running(tmp_path / "log", **variables) as routing:
         await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready", START_PATIENCE)
-        async with publishing(vhost_url) as publisher, listening(vhost_url) as ears:
+        async with publishing(vhost_url) as publisher, listening(vhost_url) as observer:
             event = opening()
             await publisher.publish(event)
             await publisher.publish(CitizenArrived(chat_id=event.chat_id))
-            wanted = await ears.hear(PlaceWanted)
-            await ears.hear(QueueChanged, lambda q: q.order == [event.chat_id])
+            wanted = await observer.wait_for(PlaceWanted)
+            await observer.wait_for(QueueChanged, lambda q: q.order == [event.chat_id])
             await publisher.publish(
                 PlaceClaimed(chat_id=event.chat_id, turn=wanted.turn, agent_id="an", agent_name="An Claes")
             )
-            state = await ears.hear(ChatState, lambda s: s.state == "assigned")
+            state = await observer.wait_for(ChatState, lambda s: s.state == "assigned")
             assert (state.chat_id, state.agent_id, state.v) == (event.chat_id, "an", 2)
-            await ears.hear(QueueChanged, lambda q: q.order == [])
+            await observer.wait_for(QueueChanged, lambda q: q.order == [])
         status, metrics = await asyncio.to_thread(routing.get, "/metrics")
         assert status == 200
         assert 'eloket_routing_assigned_total{department="algemeen"} 1.0' in metrics
@@ -108,7 +108,7 @@ async def test_the_truth_when_the_database_is_away_and_nothing_is_lost(vhost_url
         with running(tmp_path / "log", **variables) as routing:
             await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready", START_PATIENCE)
             await asyncio.to_thread(freeze, started.pid)
-            async with publishing(vhost_url) as publisher, listening(vhost_url) as ears:
+            async with publishing(vhost_url) as publisher, listening(vhost_url) as observer:
                 events = [opening() for _ in range(3)]
                 for event in events:
                     await publisher.publish(event)
@@ -124,7 +124,7 @@ async def test_the_truth_when_the_database_is_away_and_nothing_is_lost(vhost_url
                 assert (await asyncio.to_thread(routing.get, "/healthz"))[0] == 200
                 processes.signal_group(started.pid, signal.SIGCONT)
                 opened = {event.chat_id for event in events}
-                await until(lambda: opened == {s.chat_id for s in ears.of(ChatState)}, "the state of each chat")
+                await until(lambda: opened == {s.chat_id for s in observer.of(ChatState)}, "the state of each chat")
             await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready again", START_PATIENCE)
     finally:
         processes.signal_group(started.pid, signal.SIGKILL)

@@ -55,7 +55,7 @@ async def test_a_chat_without_a_hello_is_closed_and_published(scene: Scene) -> N
     assert (await scene.chat(chat_id)).waits
     scene.later(seconds=10.1)
     await scene.routing_timers.timers()
-    state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    state = await scene.observer.wait_for(ChatState, lambda s: s.state == "closed")
     assert (state.chat_id, state.reason) == (chat_id, CloseReason.INACTIVE)
     assert (await scene.chat(chat_id)).untold_since is None
 
@@ -78,7 +78,7 @@ async def test_a_chat_that_waits_too_long_is_closed(scene: Scene) -> None:
     scene.later(seconds=2)
     before = abandoned("algemeen", "no_agent")
     await scene.routing_timers.timers()
-    state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    state = await scene.observer.wait_for(ChatState, lambda s: s.state == "closed")
     assert state.reason == CloseReason.NO_AGENT
     assert abandoned("algemeen", "no_agent") - before == 1
 
@@ -88,8 +88,8 @@ async def test_a_chat_that_is_not_accepted_goes_back_and_the_agent_is_named_firs
     await scene.assign(chat_id, "an")
     scene.later(seconds=31)
     await scene.routing_timers.timers()
-    await scene.hush()
-    late, state = [f for f in scene.ears.events if not isinstance(f, PlaceWanted)][-2:]
+    await scene.catch_up()
+    late, state = [f for f in scene.observer.events if not isinstance(f, PlaceWanted)][-2:]
     assert isinstance(late, AcceptOverdue)
     assert (late.chat_id, late.turn, late.agent_id) == (chat_id, 1, "an")
     assert isinstance(state, ChatState)
@@ -113,7 +113,7 @@ async def test_an_acceptance_that_a_former_version_did_not_publish_is_published(
     await scene.assign(chat_id, "an")
     await scene.store.change(chat_id, lambda c: replace(c, accepted=True))  # as version 1.1 does it
     await scene.routing_timers.accepted()
-    state = await scene.ears.hear(ChatState, lambda s: s.accepted is True)
+    state = await scene.observer.wait_for(ChatState, lambda s: s.accepted is True)
     assert (state.v, state.turn, state.agent_id) == (3, 1, "an")
     assert (await scene.chat(chat_id)).untold_since is None
 
@@ -125,13 +125,13 @@ async def test_a_change_that_was_not_published_is_published_again_after_two_seco
     now = scene.now()
     await scene.store.change(chat_id, lambda c: deadlines.overdue(c, True, now, scene.limits))  # and then it died
     await scene.routing_timers.timers()
-    await scene.hush()
-    assert scene.ears.of(AcceptOverdue) == []
-    assert [s.v for s in scene.ears.of(ChatState)] == [1, 2]
+    await scene.catch_up()
+    assert scene.observer.of(AcceptOverdue) == []
+    assert [s.v for s in scene.observer.of(ChatState)] == [1, 2]
     scene.later(seconds=2.1)
     await scene.routing_timers.timers()
-    await scene.ears.hear(AcceptOverdue, lambda f: f.agent_id == "an")
-    await scene.ears.hear(ChatState, lambda s: s.v == 3)
+    await scene.observer.wait_for(AcceptOverdue, lambda f: f.agent_id == "an")
+    await scene.observer.wait_for(ChatState, lambda s: s.v == 3)
     chat = await scene.chat(chat_id)
     assert (chat.untold_since, chat.overdue_agent) == (None, None)
 
@@ -148,7 +148,7 @@ async def test_a_closed_chat_that_was_not_published_is_published_even_when_timer
     scene.well = False
     await replace(scene.routing_timers, calm=well_for_long(scene)).timers()
     assert (await scene.chat(greeted)).assigned, "it would be due"
-    assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).chat_id == chat_id
+    assert (await scene.observer.wait_for(ChatState, lambda s: s.state == "closed")).chat_id == chat_id
     scene.later(days=1)
     assert [c.id for c in await scene.store.due(scene.now(), 10)] == [greeted]
 
@@ -176,19 +176,19 @@ async def test_timers_judge_nothing_in_trouble(scene: Scene, monkeypatch: pytest
 
 
 async def test_the_chat_of_a_citizen_who_is_away_for_long_ends(scene: Scene) -> None:
-    def hears_itself(counter: int) -> None:
+    def gets_its_own_echo(counter: int) -> None:
         scene.citizens.listener.handle(ListenerEcho(listener=scene.citizens.listener.id, counter=counter))
 
-    hears_itself(0)
+    gets_its_own_echo(0)
     away, here = await scene.press(), await scene.press()
     await scene.assign(away, "an")
     await scene.routing_timers.away()
     for counter in range(155):
         scene.later(seconds=2)
-        hears_itself(counter + 1)
+        gets_its_own_echo(counter + 1)
         scene.citizens.listener.handle(listed(counter, here))
     await scene.routing_timers.away()
-    state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    state = await scene.observer.wait_for(ChatState, lambda s: s.state == "closed")
     assert (state.chat_id, state.reason, state.agent_id) == (away, CloseReason.INACTIVE, "an")
     assert (await scene.chat(here)).waits
 
@@ -211,16 +211,16 @@ async def test_a_transfer_that_is_not_accepted_comes_back_to_the_agent_and_then_
         lambda c: rules.published(transfer_rules.transferred(c, "an", "premies", "bert", scene.now(), scene.limits)),
     )
     await scene.slot_requests.request("premies")
-    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (2, "bert", "premies"))
+    await scene.observer.wait_for(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (2, "bert", "premies"))
     scene.later(seconds=61)
     await scene.routing_timers.timers()
-    state = await scene.ears.hear(ChatState, lambda s: s.turn == 3)
+    state = await scene.observer.wait_for(ChatState, lambda s: s.turn == 3)
     assert (state.department, state.cause, state.detail) == ("algemeen", Cause.TRANSFERRED, Detail.UNANSWERED)
     assert mended("unanswered") == before + 1
-    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
+    await scene.observer.wait_for(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
     scene.later(seconds=6)
     await scene.routing_timers.timers()
-    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id) == (3, None))
+    await scene.observer.wait_for(PlaceWanted, lambda w: (w.turn, w.agent_id) == (3, None))
 
 
 async def test_a_chat_whose_opening_never_comes_is_published_closed_after_a_while(scene: Scene) -> None:
@@ -230,7 +230,7 @@ async def test_a_chat_whose_opening_never_comes_is_published_closed_after_a_whil
     assert (await scene.chat(chat_id)).state is None, "its place was held before its opening, which may be late"
     scene.later(seconds=5.1)
     await scene.routing_timers.timers()
-    state = await scene.ears.hear(ChatState, lambda s: s.chat_id == chat_id)
+    state = await scene.observer.wait_for(ChatState, lambda s: s.chat_id == chat_id)
     assert (state.state, state.turn) == ("closed", 1)
     assert mended("unknown_chat") == before + 1
 
@@ -241,20 +241,20 @@ async def test_requesting_again_beside_free_slots_is_counted_as_a_repair(scene: 
     scene.later(seconds=FIRST_AGAIN)
     await scene.routing_timers.ask()
     assert mended("asked_again") == before + 1, "a place was free, and it did not get it: something was lost"
-    await scene.hush()
-    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id, chat_id]
+    await scene.catch_up()
+    assert [w.chat_id for w in scene.observer.of(PlaceWanted)] == [chat_id, chat_id]
 
 
 async def test_waiting_chats_request_again_and_queues_are_published_again(scene: Scene) -> None:
     one, other = await scene.press("algemeen"), await scene.press("premies")
-    await scene.hush()
-    scene.ears.events.clear()
+    await scene.catch_up()
+    scene.observer.events.clear()
     scene.later(seconds=FIRST_AGAIN)
     await scene.routing_timers.ask()
     await scene.routing_timers.queues()
-    await scene.hush()
-    assert {w.chat_id for w in scene.ears.of(PlaceWanted)} == {one, other}
-    assert {q.department: q.order for q in scene.ears.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
+    await scene.catch_up()
+    assert {w.chat_id for w in scene.observer.of(PlaceWanted)} == {one, other}
+    assert {q.department: q.order for q in scene.observer.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
 
 
 async def test_two_replicas_whose_timers_meet_change_a_chat_once(
@@ -274,14 +274,14 @@ async def test_two_replicas_whose_timers_meet_change_a_chat_once(
 async def test_a_repair_job_that_fails_is_repeated_and_keeps_timers_from_judging(scene: Scene) -> None:
     runs: list[int] = []
 
-    async def sweep() -> None:
+    async def repair() -> None:
         runs.append(1)
         if len(runs) == 1:
             raise ValueError("unexpected")
 
     calm = Calm(60, scene.monotonic() - 100)
     assert calm.lasts(scene.monotonic())
-    task = asyncio.create_task(replace(scene.routing_timers, calm=calm).every(0.01, sweep))
+    task = asyncio.create_task(replace(scene.routing_timers, calm=calm).every(0.01, repair))
     async with asyncio.timeout(PATIENCE):
         while len(runs) < 3:
             await asyncio.sleep(0.01)
@@ -318,8 +318,8 @@ async def test_a_round_closes_all_absent_chats_not_a_hundred_of_them(scene: Scen
     chats = [await scene.press(greeted=False) for _ in range(130)]
     scene.later(seconds=10.1)
     await scene.routing_timers.timers()
-    await scene.hush()
-    closed = {s.chat_id for s in scene.ears.of(ChatState) if s.state == "closed"}
+    await scene.catch_up()
+    closed = {s.chat_id for s in scene.observer.of(ChatState) if s.state == "closed"}
     assert closed == {*chats}
 
 
@@ -339,20 +339,20 @@ async def test_empty_queues_are_published_again_in_a_digest_with_their_revisions
     many = [f"dienst-{n}" for n in range(250)]
     waits = await scene.press()
     await scene.announcer.repeat([*many, "algemeen"], True)
-    await scene.hush()
-    first = {q.department: q for q in scene.ears.of(QueueChanged)}
+    await scene.catch_up()
+    first = {q.department: q for q in scene.observer.of(QueueChanged)}
     assert first.keys() == {*many, "algemeen"}, "each by itself: their first revisions of this process"
-    scene.ears.events.clear()
+    scene.observer.events.clear()
     await scene.announcer.repeat([*many, "algemeen"], True)
-    await scene.hush()
-    heard = scene.ears.of(QueueChanged)
-    assert {q.department: q.order for q in heard if q.order} == {"algemeen": [waits]}
-    digests = [q for q in heard if not q.order]
+    await scene.catch_up()
+    seen = scene.observer.of(QueueChanged)
+    assert {q.department: q.order for q in seen if q.order} == {"algemeen": [waits]}
+    digests = [q for q in seen if not q.order]
     assert len(digests) == 2
     assert {(q.department, q.revision) for d in digests for q in (d, *(d.empty or ()))} == {
         (d, first[d].revision) for d in many
     }
-    scene.ears.events.clear()
+    scene.observer.events.clear()
     await scene.announcer.repeat(many, False)
-    await scene.hush()
-    assert {q.department for q in scene.ears.of(QueueChanged)} >= {*many}, "a former presence reads no digest"
+    await scene.catch_up()
+    assert {q.department for q in scene.observer.of(QueueChanged)} >= {*many}, "a former presence reads no digest"

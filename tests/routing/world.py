@@ -38,7 +38,7 @@ NEVER_LOST = (ChatOpened, CloseRequested, CitizenArrived, ChatAccepted, Transfer
 
 
 @dataclass
-class Seat:
+class Slot:
     since: datetime
     held: bool = False
     leaving: bool = False
@@ -53,14 +53,14 @@ class Agent:
     departments: tuple[str, ...]
     online: bool = True
     available: bool = True
-    seats: dict[tuple[str, int], Seat] = field(default_factory=dict)
+    slots: dict[tuple[str, int], Slot] = field(default_factory=dict)
 
     @property
     def free(self) -> int:
-        return self.capacity - len(self.seats)
+        return self.capacity - len(self.slots)
 
     def can_take(self, chat_id: str) -> bool:
-        return self.online and self.available and self.free > 0 and all(c != chat_id for c, _ in self.seats)
+        return self.online and self.available and self.free > 0 and all(c != chat_id for c, _ in self.slots)
 
 
 class Presence:
@@ -84,9 +84,9 @@ class Presence:
     def _take(self, event: PlaceWanted, now: datetime, held: bool = False) -> Agent | None:
         key, crew = (event.chat_id, event.turn), list(self.agents.values())
         for agent in crew:
-            if key in agent.seats and not agent.seats[key].leaving:
+            if key in agent.slots and not agent.slots[key].leaving:
                 return agent
-        if any(c == event.chat_id and t > event.turn for a in crew for c, t in a.seats):
+        if any(c == event.chat_id and t > event.turn for a in crew for c, t in a.slots):
             return None
         fit = [a for a in crew if a.can_take(event.chat_id)]
         if event.agent_id:
@@ -95,40 +95,40 @@ class Presence:
             fit = [a for a in fit if event.department in a.departments]
         if not fit:
             return None
-        best = min(fit, key=lambda a: (len(a.seats), a.id))
-        best.seats[key] = Seat(now, held)
+        best = min(fit, key=lambda a: (len(a.slots), a.id))
+        best.slots[key] = Slot(now, held)
         return best
 
     def chat_state(self, event: ChatState) -> list[Event]:
         for agent in self.agents.values():
-            for key, seat in list(agent.seats.items()):
+            for key, slot in list(agent.slots.items()):
                 chat, turn = key
                 if chat != event.chat_id:
                     continue
                 other = turn == event.turn and event.state == "assigned" and event.agent_id != agent.id
                 if event.state == "closed" or turn < event.turn or other:
-                    del agent.seats[key]
+                    del agent.slots[key]
                 elif turn == event.turn and event.state == "assigned":
-                    seat.held = False
+                    slot.held = False
         if event.state == "assigned" and event.agent_id:
             agent = self.agents[event.agent_id]
-            if (event.chat_id, event.turn) not in agent.seats:
+            if (event.chat_id, event.turn) not in agent.slots:
                 return [release(agent, (event.chat_id, event.turn), ReleaseReason.NO_SLOT)]
         return []
 
     def gone(self, name: str) -> list[Event]:
         agent = self.agents[name]
         agent.online = False
-        for seat in agent.seats.values():
-            seat.leaving = True
-        return [release(agent, key) for key in agent.seats]
+        for slot in agent.slots.values():
+            slot.leaving = True
+        return [release(agent, key) for key in agent.slots]
 
-    def sweep(self, now: datetime) -> list[Event]:
+    def repair(self, now: datetime) -> list[Event]:
         return [
-            release(a, key) if seat.leaving else claim(a, key)
+            release(a, key) if slot.leaving else claim(a, key)
             for a in self.agents.values()
-            for key, seat in a.seats.items()
-            if seat.leaving or not seat.held or seat.since + RESERVED <= now
+            for key, slot in a.slots.items()
+            if slot.leaving or not slot.held or slot.since + RESERVED <= now
         ]
 
 
@@ -176,7 +176,7 @@ class World:
         known = self.chats.get(chat)
         if known and known.agent_id and (department or agent):
             self.write(
-                transfer_rules.transferred(known, known.agent_id, department, agent, self.now, LIMITS), tell=False
+                transfer_rules.transferred(known, known.agent_id, department, agent, self.now, LIMITS), publish=False
             )
 
     def refuse(self, chat: str) -> None:
@@ -207,7 +207,7 @@ class World:
             event = self.bag[n % len(self.bag)]
             if not keep and not crash:
                 self.bag.remove(event)
-            self.handle(event, tell=not crash)
+            self.handle(event, publish=not crash)
 
     def lose(self, n: int) -> None:
         if self.bag:
@@ -219,11 +219,11 @@ class World:
         """Every timer acts; what it changes is told by `sweep` alone, as if it had died after each write."""
         self.now += timedelta(seconds=seconds)
         for chat in list(self.chats.values()):
-            self.write(deadlines.overdue(chat, False, self.now, LIMITS), tell=False)
+            self.write(deadlines.overdue(chat, False, self.now, LIMITS), publish=False)
 
-    def sweep(self) -> None:
+    def repair(self) -> None:
         """What is repeated on both sides: seats, marks, wishes, free places."""
-        self.bag += self.presence.sweep(self.now)
+        self.bag += self.presence.repair(self.now)
         for chat in list(self.chats.values()):
             if chat.untold_since:
                 if chat.overdue_agent and chat.overdue_turn:
@@ -232,22 +232,22 @@ class World:
                 self.write(rules.published(chat))
         self.overflow()
         for department in DEPARTMENTS:
-            for chat in rules.requesting(self.line(department), self.presence.free(department)):
+            for chat in rules.requesting(self.queue(department), self.presence.free(department)):
                 wanted = PlaceWanted(chat_id=chat.id, turn=chat.turn, department=department, agent_id=chat.wanted_agent)
                 self.bag.append(wanted)
 
     def overflow(self) -> None:
         for to in DEPARTMENTS:
-            room = overflow.room(self.presence.free(to), len(self.line(to)))
+            room = overflow.room(self.presence.free(to), len(self.queue(to)))
             for source in overflow.sources(LIMITS, to):
-                for chat in self.line(source)[:room]:
-                    self.write(transfer_rules.overflowed(chat, to, self.now, LIMITS), tell=False)
+                for chat in self.queue(source)[:room]:
+                    self.write(transfer_rules.overflowed(chat, to, self.now, LIMITS), publish=False)
 
-    def line(self, department: str) -> list[Chat]:
+    def queue(self, department: str) -> list[Chat]:
         here = (c for c in self.chats.values() if c.waits and c.department == department)
         return sorted(here, key=lambda c: (not c.head, c.opened_at, c.id))
 
-    def write(self, chat: Chat, tell: bool = True) -> None:
+    def write(self, chat: Chat, publish: bool = True) -> None:
         before = self.chats.get(chat.id, Chat(chat.id))
         assert chat.v >= before.v
         assert chat.turn >= before.turn
@@ -258,13 +258,13 @@ class World:
             assert self.had.setdefault((chat.id, chat.turn), chat.agent_id) == chat.agent_id, "one agent for one turn"
         if chat != Chat(chat.id):
             self.chats[chat.id] = deadlines.stamped(chat, self.now, LIMITS)
-        if tell and (event := state_of(chat)):
+        if publish and (event := state_of(chat)):
             same = {"event_id": "", "occurred_at": self.now}
             said = self.said.setdefault((chat.id, chat.v), event.model_copy(update=same))
             assert said == event.model_copy(update={**same, "occurred_at": said.occurred_at}), "a version says the same"
             self.bag.append(event)
 
-    def handle(self, event: Event, tell: bool = True) -> None:
+    def handle(self, event: Event, publish: bool = True) -> None:
         if isinstance(event, PlaceWanted):
             self.bag += self.presence.wanted(event, self.now)
         elif isinstance(event, ChatState):
@@ -272,7 +272,7 @@ class World:
         elif isinstance(event, AcceptOverdue):
             self.presence.agents[event.agent_id].available = False
         else:
-            self.write(self.after(event), tell)
+            self.write(self.after(event), publish)
 
     def after(self, event: Event) -> Chat:
         chat = self.chats.get(event.chat_id, Chat(event.chat_id))  # type: ignore[attr-defined]
@@ -307,7 +307,7 @@ class World:
             for chat in self.chats:
                 self.accept(chat)
             self.pass_time(2)
-            self.sweep()
+            self.repair()
         self._deliver_all()
 
     def _deliver_all(self) -> None:
@@ -317,20 +317,20 @@ class World:
     def faults(self) -> Sequence[str]:
         """What is wrong when everything has come to rest: nothing may be."""
         agents, chats = self.presence.agents.values(), self.chats.values()
-        held = {key: a.id for a in agents for key, seat in a.seats.items() if not seat.leaving}
+        held = {key: a.id for a in agents for key, slot in a.slots.items() if not slot.leaving}
         assigned = {(c.id, c.turn): c.agent_id for c in chats if c.assigned}
         wrong = [f"seats {held} but chats {assigned}"] if held != assigned else []
-        wrong += [f"{a.id} keeps {a.seats}" for a in agents if any(s.leaving for s in a.seats.values())]
+        wrong += [f"{a.id} keeps {a.slots}" for a in agents if any(s.leaving for s in a.slots.values())]
         wrong += [f"{a.id} above his capacity" for a in agents if a.free < 0]
         wrong += [f"{c} was never heard of" for c in self.opened if c not in self.chats]
-        in_line = [c.id for d in DEPARTMENTS for c in self.line(d)]
+        in_queue = [c.id for d in DEPARTMENTS for c in self.queue(d)]
         for chat in chats:
-            places = in_line.count(chat.id) + (chat.id in {c for c, _ in assigned})
+            places = in_queue.count(chat.id) + (chat.id in {c for c, _ in assigned})
             if places != (0 if chat.closed else 1):
                 wrong.append(f"{chat.id} is {chat.state} and in {places} places")
             if chat.untold_since or (state_of(chat) and (chat.id, chat.v) not in self.said):
                 wrong.append(f"{chat.id} is {chat.state} since v {chat.v}, and nobody was told")
         for department in DEPARTMENTS:
-            if self.presence.free(department) and any(not c.wanted_agent for c in self.line(department)):
+            if self.presence.free(department) and any(not c.wanted_agent for c in self.queue(department)):
                 wrong.append(f"in {department} somebody waits beside a free place")
         return wrong

@@ -92,8 +92,8 @@ async def test_an_agent_ends_a_chat_and_blocks_its_browser_and_address(pair: tup
     with capture_logs() as logs:
         await closed(one, chat_id, Block(minutes=60, reason="scheldt"))
     assert (await one.chat(chat_id)).closed
-    (line,) = [line for line in logs if line["event"] == "citizen_blocked"]
-    assert (line["agent_id"], line["minutes"], line["reason"]) == ("an", 60, "scheldt")
+    (queue,) = [queue for queue in logs if queue["event"] == "citizen_blocked"]
+    assert (queue["agent_id"], queue["minutes"], queue["reason"]) == ("an", 60, "scheldt")
     assert OFFICE not in str(logs)
     for scene in pair:
         for wish in ({"browser": "b1", "address": HOME}, {"browser": "b2"}, {}):

@@ -63,9 +63,14 @@ def test_a_close_before_the_opening_stays_and_is_published_only_with_the_opening
     chat = rules.opened(tombstone, OPENING, LATER)
     assert chat.closed
     assert chat.name is None
-    told = state_of(chat)
-    assert told is not None
-    assert (told.state, told.reason, told.department, told.v) == ("closed", "citizen", "algemeen", 2)
+    published = state_of(chat)
+    assert published is not None
+    assert (published.state, published.reason, published.department, published.v) == (
+        "closed",
+        "citizen",
+        "algemeen",
+        2,
+    )
 
 
 def test_a_hello_before_the_opening_is_remembered() -> None:
@@ -91,9 +96,9 @@ def test_a_claim_after_the_close_changes_nothing() -> None:
 
 def test_a_claim_of_an_unknown_chat_is_answered_closed_so_that_the_slot_becomes_free() -> None:
     chat = rules.assigned(Chat("c"), 3, "an", "An", NOW)
-    told = state_of(chat)
-    assert told is not None
-    assert (told.state, told.turn) == (ChatStatus.CLOSED, 3)
+    published = state_of(chat)
+    assert published is not None
+    assert (published.state, published.turn) == (ChatStatus.CLOSED, 3)
 
 
 def test_a_claim_of_attempt_one_waits_for_an_opening_that_is_late() -> None:
@@ -105,9 +110,9 @@ def test_a_claim_of_attempt_one_waits_for_an_opening_that_is_late() -> None:
     assert deadlines.overdue(stub, False, due - timedelta(milliseconds=1), LIMITS) is stub
     assert rules.opened(stub, HELD, LATER).agent_id == "an", "late, and nothing is lost"
     never = deadlines.overdue(stub, False, due, LIMITS)
-    told = state_of(never)
-    assert told is not None
-    assert (told.state, told.turn, never.untold_since) == (ChatStatus.CLOSED, 1, due)
+    published = state_of(never)
+    assert published is not None
+    assert (published.state, published.turn, never.untold_since) == (ChatStatus.CLOSED, 1, due)
 
 
 def test_a_chat_with_a_reservation_is_assigned_at_once() -> None:
@@ -124,9 +129,9 @@ def test_a_chat_with_a_reservation_is_assigned_at_once() -> None:
 
 def test_a_reserved_slot_of_a_chat_that_is_closed_already_becomes_free() -> None:
     chat = rules.opened(rules.closed(Chat("c"), CloseReason.CITIZEN, NOW), HELD, LATER)
-    told = state_of(chat)
-    assert told is not None
-    assert (told.state, told.agent_id) == (ChatStatus.CLOSED, None)
+    published = state_of(chat)
+    assert published is not None
+    assert (published.state, published.agent_id) == (ChatStatus.CLOSED, None)
 
 
 def test_an_opening_without_and_one_with_a_reservation_are_one_chat() -> None:
@@ -211,9 +216,9 @@ def test_agents_who_do_not_accept_do_not_lengthen_the_wait() -> None:
 
 def test_a_department_may_accept_by_itself() -> None:
     at_once = rules.assigned(waiting(), 1, "an", "An", NOW, automatic={"algemeen"})
-    told = state_of(at_once)
-    assert told is not None
-    assert (at_once.v, told.accepted, deadlines.due_at(rules.arrived(at_once), LIMITS)) == (2, True, None)
+    published = state_of(at_once)
+    assert published is not None
+    assert (at_once.v, published.accepted, deadlines.due_at(rules.arrived(at_once), LIMITS)) == (2, True, None)
     assert not rules.assigned(waiting(), 1, "an", "An", NOW, automatic={"premies"}).accepted
     assert rules.opened(Chat("c"), HELD, NOW, {"algemeen"}).accepted
 
@@ -293,8 +298,8 @@ def test_a_chat_that_is_not_accepted_goes_back_and_the_agent_is_named() -> None:
     assert (after.overdue_agent, after.overdue_turn, after.untold_since) == ("an", 1, due)
     assert (after.cause, after.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED)
     assert deadlines.due_at(after, LIMITS) == due + LIMITS.republish
-    told = rules.published(after)
-    assert (told.overdue_agent, told.untold_since) == (None, None)
+    published = rules.published(after)
+    assert (published.overdue_agent, published.untold_since) == (None, None)
 
 
 def test_an_accepted_chat_is_never_due() -> None:
@@ -321,13 +326,13 @@ def test_a_hello_without_an_opening_is_forgotten_unless_the_opening_comes() -> N
     assert deadlines.stamped(rules.opened(stub, OPENING, LATER), LATER, LIMITS).expire_at is None
 
 
-def line(*names: str, wanted: str = "", untold: str = "") -> list[Chat]:
+def queue(*names: str, wanted: str = "", unpublished: str = "") -> list[Chat]:
     return [
         replace(
             waiting(),
             id=n,
             wanted_agent="bert" if n in wanted.split() else None,
-            untold_since=NOW if n in untold.split() else None,
+            untold_since=NOW if n in unpublished.split() else None,
         )
         for n in names
     ]
@@ -337,15 +342,15 @@ def line(*names: str, wanted: str = "", untold: str = "") -> list[Chat]:
     ("free", "asking"), [(-1, ["a"]), (0, ["a"]), (1, ["a"]), (2, ["a", "b"]), (9, ["a", "b", "c"])]
 )
 def test_the_first_of_the_queue_request_slots(free: int, asking: list[str]) -> None:
-    assert [c.id for c in rules.requesting(line("a", "b", "c"), free)] == asking
+    assert [c.id for c in rules.requesting(queue("a", "b", "c"), free)] == asking
 
 
 def test_who_waits_for_a_colleague_stands_in_nobodys_way() -> None:
-    assert [c.id for c in rules.requesting(line("a", "b", "c", wanted="a"), 1)] == ["a", "b"]
+    assert [c.id for c in rules.requesting(queue("a", "b", "c", wanted="a"), 1)] == ["a", "b"]
 
 
 def test_who_has_an_untold_change_does_not_ask_yet() -> None:
-    assert [c.id for c in rules.requesting(line("a", "b", untold="a"), 1)] == ["b"]
+    assert [c.id for c in rules.requesting(queue("a", "b", unpublished="a"), 1)] == ["b"]
 
 
 def test_a_view_shows_what_is_known() -> None:

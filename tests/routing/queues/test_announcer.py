@@ -7,7 +7,7 @@ import pytest
 from services.common.events.chats import QueueChanged
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.routing.queues.announcer import Announcer
-from tests.routing.scene import Scene, hushed
+from tests.routing.scene import Scene, caught_up
 from tests.support.publishers import connected
 
 
@@ -29,13 +29,13 @@ async def test_changes_while_a_queue_is_published_become_one_event(
         await chat_publisher.wait()
         chats += [await scene.press() for _ in range(9)]
         go_on.set()
-        await scene.ears.hear(QueueChanged, lambda q: q.order == chats)
+        await scene.observer.wait_for(QueueChanged, lambda q: q.order == chats)
         await scene.announcer.flush()
-        await scene.hush()
+        await scene.catch_up()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    first, second = scene.ears.of(QueueChanged)
+    first, second = scene.observer.of(QueueChanged)
     assert (first.order, second.order) == (chats[:1], chats)
     assert first.revision < second.revision
 
@@ -43,8 +43,8 @@ async def test_changes_while_a_queue_is_published_become_one_event(
 async def test_each_department_has_its_own_queue(scene: Scene) -> None:
     one, other = await scene.press("algemeen"), await scene.press("premies")
     await scene.announcer.flush()
-    await scene.hush()
-    assert {q.department: q.order for q in scene.ears.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
+    await scene.catch_up()
+    assert {q.department: q.order for q in scene.observer.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
 
 
 async def test_the_highest_revision_of_two_replicas_has_the_last_word(pair: tuple[Scene, Scene]) -> None:
@@ -59,12 +59,12 @@ async def test_the_highest_revision_of_two_replicas_has_the_last_word(pair: tupl
             await scene.assign(chats[n - 6])
         chat_publisher.append(asyncio.create_task(scene.announcer.flush()))
     await asyncio.gather(*chat_publisher)
-    await hushed(*pair)
-    ears = pair[0].ears
-    revisions = [q.revision for q in ears.of(QueueChanged)]
+    await caught_up(*pair)
+    observer = pair[0].observer
+    revisions = [q.revision for q in observer.of(QueueChanged)]
     assert revisions
     assert len(set(revisions)) == len(revisions)
-    assert max(ears.of(QueueChanged), key=lambda q: q.revision).order == chats[4:]
+    assert max(observer.of(QueueChanged), key=lambda q: q.revision).order == chats[4:]
 
 
 async def test_a_queue_that_could_not_be_published_stays_requested(scene: Scene, vhost_url: str) -> None:
@@ -76,7 +76,7 @@ async def test_a_queue_that_could_not_be_published_stays_requested(scene: Scene,
         await announcer.flush()
     async with connected(publisher):
         await announcer.flush()
-        assert (await scene.ears.hear(QueueChanged)).order == [chat_id]
+        assert (await scene.observer.wait_for(QueueChanged)).order == [chat_id]
 
 
 async def test_positions_that_are_asked_for_at_once_share_a_reading(

@@ -35,20 +35,20 @@ async def test_a_chat_that_waits_too_long_goes_where_a_slot_is_free_and_requests
     spilling.later(seconds=31)
     await spilling.handle(free("premies", 1, 2))
     assert await spilling.store.waiting_ids("algemeen") == [second]
-    state = await spilling.ears.hear(ChatState, lambda s: s.turn == 2)
+    state = await spilling.observer.wait_for(ChatState, lambda s: s.turn == 2)
     assert (state.chat_id, state.department, state.cause, state.detail) == (
         first,
         "premies",
         Cause.TRANSFERRED,
         Detail.OVERFLOW,
     )
-    await spilling.ears.hear(PlaceWanted, lambda w: (w.chat_id, w.turn, w.department) == (first, 2, "premies"))
+    await spilling.observer.wait_for(PlaceWanted, lambda w: (w.chat_id, w.turn, w.department) == (first, 2, "premies"))
     assert (await spilling.chat(first)).untold_since is None
     await spilling.handle(free("premies", 1, 3))
     assert await spilling.store.waiting_ids("algemeen") == [second], "who went over has that place"
     await spilling.announcer.flush()
-    await spilling.hush()
-    assert {q.department for q in spilling.ears.of(QueueChanged)} == {"algemeen", "premies"}
+    await spilling.catch_up()
+    assert {q.department for q in spilling.observer.of(QueueChanged)} == {"algemeen", "premies"}
 
 
 async def test_no_chat_goes_where_another_one_waits_for_that_slot(spilling: Scene) -> None:
@@ -69,7 +69,7 @@ async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_publishe
     await spilling.store.change(chat, lambda c: transfer_rules.overflowed(c, "premies", now, LIMITS))
     spilling.later(seconds=3)
     await spilling.routing_timers.timers()
-    await spilling.ears.hear(ChatState, lambda s: s.detail is Detail.OVERFLOW)
+    await spilling.observer.wait_for(ChatState, lambda s: s.detail is Detail.OVERFLOW)
     assert (await spilling.chat(chat)).untold_since is None
 
 
@@ -83,7 +83,7 @@ async def test_a_chat_that_finds_no_agent_there_comes_back_to_its_old_position(
     spilling.later(seconds=11)
     await spilling.routing_timers.timers()
     assert await spilling.store.waiting_ids("algemeen") == [first, second]
-    await spilling.ears.hear(ChatState, lambda s: s.turn == 3 and s.detail is Detail.UNANSWERED)
+    await spilling.observer.wait_for(ChatState, lambda s: s.turn == 3 and s.detail is Detail.UNANSWERED)
     await asyncio.gather(*(spilling.handle(free("premies", 1, n)) for n in (2, 3)))
     assert await spilling.store.waiting_ids("algemeen") == [first], "once is enough: now it is the second one's turn"
 

@@ -16,14 +16,14 @@ async def test_a_chat_for_a_colleague_names_them_and_stops_no_other(scene: Scene
     named = await scene.press()
     await scene.assign(named, "an")
     other = await scene.press()
-    await scene.hush()
+    await scene.catch_up()
     await scene.store.change(
         named,
         lambda c: rules.published(transfer_rules.transferred(c, "an", None, "bert", scene.now(), scene.limits)),
     )
     await scene.handle(free("algemeen", 1, 1))
-    await scene.hush()
-    asked = [(w.chat_id, w.turn, w.agent_id) for w in scene.ears.of(PlaceWanted)]
+    await scene.catch_up()
+    asked = [(w.chat_id, w.turn, w.agent_id) for w in scene.observer.of(PlaceWanted)]
     assert set(asked[-2:]) == {(named, 2, "bert"), (other, 1, None)}
 
 
@@ -31,15 +31,15 @@ async def test_a_new_attempt_requests_at_once(scene: Scene) -> None:
     chat_id = await scene.press()
     for turn in (1, 2, 3):
         await scene.handle(PlaceReleased(chat_id=chat_id, turn=turn, agent_id="an", reason=ReleaseReason.AGENT_GONE))
-    await scene.hush()
-    assert [w.turn for w in scene.ears.of(PlaceWanted)] == [1, 2, 3, 4]
+    await scene.catch_up()
+    assert [w.turn for w in scene.observer.of(PlaceWanted)] == [1, 2, 3, 4]
 
 
 async def test_presses_at_once_share_readings_of_the_queue_and_all_request(scene: Scene) -> None:
     await scene.handle(free("algemeen", 40, 1))
     chats = await asyncio.gather(*(scene.press() for _ in range(40)))
-    await scene.hush()
-    asked = [w.chat_id for w in scene.ears.of(PlaceWanted)]
+    await scene.catch_up()
+    asked = [w.chat_id for w in scene.observer.of(PlaceWanted)]
     assert sorted(asked) == sorted(chats), "each once"
 
 
@@ -50,20 +50,20 @@ async def test_with_slots_to_spare_a_press_requests_without_reading_the_queue(
     readings: list[str] = []
     read = scene.store.first_waiting
 
-    async def line(department: str, limit: int) -> list[Chat]:
+    async def queue(department: str, limit: int) -> list[Chat]:
         readings.append(department)
         return await read(department, limit)
 
-    monkeypatch.setattr(scene.store, "first_waiting", line)
+    monkeypatch.setattr(scene.store, "first_waiting", queue)
     chats = [await scene.press() for _ in range(2)]
     assert readings == []
     chats.append(await scene.press())
     assert readings == ["algemeen"], "no place is left for the third: who is first must be known"
-    await scene.hush()
-    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == chats[:2]
+    await scene.catch_up()
+    assert [w.chat_id for w in scene.observer.of(PlaceWanted)] == chats[:2]
     await scene.assign(chats[0])
-    await scene.hush()
-    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == chats
+    await scene.catch_up()
+    assert [w.chat_id for w in scene.observer.of(PlaceWanted)] == chats
 
 
 async def test_at_the_end_of_a_long_queue_it_is_not_read(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,16 +71,16 @@ async def test_at_the_end_of_a_long_queue_it_is_not_read(scene: Scene, monkeypat
     chats = [await scene.press(greeted=False) for _ in range(LONG + 1)]
     await scene.slot_requests.request("algemeen")
 
-    async def line(department: str, limit: int) -> list[Chat]:
+    async def queue(department: str, limit: int) -> list[Chat]:
         raise AssertionError("each press would read all who wait")
 
     with monkeypatch.context() as patched:
-        patched.setattr(scene.store, "first_waiting", line)
+        patched.setattr(scene.store, "first_waiting", queue)
         chats.append(await scene.press(greeted=False))
     order = await scene.announcer.positions("algemeen")
     assert [order.of[c] for c in chats] == list(range(1, LONG + 3))
-    await scene.hush()
-    assert {w.chat_id for w in scene.ears.of(PlaceWanted)} == {chats[0]}
+    await scene.catch_up()
+    assert {w.chat_id for w in scene.observer.of(PlaceWanted)} == {chats[0]}
 
 
 def test_requests_are_repeated_ever_more_rarely_but_of_the_first_in_the_queue_at_each_repair() -> None:
