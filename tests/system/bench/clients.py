@@ -43,13 +43,13 @@ class BenchClient(Side):
             frame["chat_id"] = self.chat_id or ""
         self.send(**frame)
 
-    def hear(self, payload: bytes) -> None:
+    def receive(self, payload: bytes) -> None:
         frame = orjson.loads(payload)
         kind = frame["type"]
         if kind == "message":
             self.seq, self.count = frame["seq"], self.count + 1
             if frame["from"] not in (self.role, "system"):
-                self.heard(self, frame["text"])
+                self.received(self, frame["text"])
         elif kind == "assigned":
             self.chat_id = frame["chat"]["chat_id"]
             self.send(type="accept", chat_id=self.chat_id)
@@ -101,7 +101,7 @@ class ClientFactory:
         answer = await self._http.post(f"{self.base}/api/agent/session", json=body, headers={"Origin": self.base})
         assert answer.status == 204, f"{username} cannot log in: {answer.status}"
         client.cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in answer.cookies.items())
-        client.websocket = await connect(self.port, "/ws/agent", client.hear, Origin=self.base, Cookie=client.cookie)
+        client.websocket = await connect(self.port, "/ws/agent", client.receive, Origin=self.base, Cookie=client.cookie)
         client.send(type="hello", chats={})
         await client.until("the agent's welcome", lambda: client.state == "welcome")
         return client
@@ -122,7 +122,7 @@ class ClientFactory:
         """A citizen who has said hello in this chat."""
         client = BenchClient("citizen")
         client.chat_id = started["chat_id"]
-        client.websocket = await connect(self.port, "/ws/citizen", client.hear)
+        client.websocket = await connect(self.port, "/ws/citizen", client.receive)
         client.send(type="hello", token=started["token"], after=after)
         return client
 

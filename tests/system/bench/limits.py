@@ -123,15 +123,15 @@ class Echoed(Side):
     def say(self, text: str) -> None:
         self.websocket.send(text.encode())
 
-    def hear(self, payload: bytes) -> None:
-        self.heard(self, payload.decode())
+    def receive(self, payload: bytes) -> None:
+        self.received(self, payload.decode())
 
 
 async def _echo(report: Report, home: Path, seconds: float) -> None:
     async with _echo_server(home) as (port, pid):
         sides = [Echoed() for _ in range(ECHOES)]
         for side in sides:
-            side.websocket = await connect(port, "/", side.hear)
+            side.websocket = await connect(port, "/", side.receive)
         result, cost = await costing({"server": [pid]}, Load([(side, side) for side in sides]).closed(seconds))
         report.add("limit: websocket library, echoes", "/s", result.rate, more_is_better=True)
         report.add("limit: websocket library, echoes: processor for 1,000", "s", cost.total / result.shown * 1000)

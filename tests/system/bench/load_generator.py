@@ -17,7 +17,7 @@ class Side(ABC):
     """One end of a chat; a subclass knows how one system puts a text in a frame and takes it out."""
 
     def __init__(self) -> None:
-        self.heard: Heard = lambda _, __: None
+        self.received: Heard = lambda _, __: None
 
     @abstractmethod
     def say(self, text: str) -> None:
@@ -56,7 +56,7 @@ class Load:
         self._pairs, self._result, self._answering = pairs, Result(), False
         self._first = self._next = 0
         for side in (side for pair in pairs for side in pair):
-            side.heard = self._heard
+            side.received = self._received
 
     async def steady(self, rate: float, seconds: float) -> Result:
         """An open loop: all pairs in turn, both directions, evenly spaced, whether or not anything comes back."""
@@ -100,7 +100,7 @@ class Load:
         self._result.sent += 1
         side.say(text)
 
-    def _heard(self, side: Side, text: str) -> None:
+    def _received(self, side: Side, text: str) -> None:
         if int(text[:10]) < self._first:
             return  # a late one of the phase before
         self._result.shown += 1

@@ -94,8 +94,8 @@ async def _button_round(
 class Page(asyncio.Protocol):
     """An open page: a stream of events; when each state of the button was told."""
 
-    def __init__(self, request: bytes, told: dict[bytes, list[float]]) -> None:
-        self._request, self._told = request, told
+    def __init__(self, request: bytes, shown: dict[bytes, list[float]]) -> None:
+        self._request, self._shown = request, shown
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -105,21 +105,21 @@ class Page(asyncio.Protocol):
         at = data.rfind(b'"reason":')
         if at >= 0:
             reason = data[at + 9 :].split(b'"', 2)[1]
-            self._told.setdefault(reason, []).append(time.monotonic())
+            self._shown.setdefault(reason, []).append(time.monotonic())
 
 
 @contextlib.asynccontextmanager
-async def open_pages(port: int, count: int, told: dict[bytes, list[float]]) -> AsyncIterator[None]:
+async def open_pages(port: int, count: int, shown: dict[bytes, list[float]]) -> AsyncIterator[None]:
     """So many pages, each of which has been told the present state."""
     loop, request, opened = asyncio.get_running_loop(), _request(port, "/api/button/events"), []
-    before = _total(told)
+    before = _total(shown)
     try:
         for start in range(0, count, TOGETHER):
             some = range(min(TOGETHER, count - start))
-            made = [loop.create_connection(lambda: Page(request, told), "127.0.0.1", port) for _ in some]
+            made = [loop.create_connection(lambda: Page(request, shown), "127.0.0.1", port) for _ in some]
             opened += [page for _, page in await asyncio.gather(*made)]
         async with asyncio.timeout(PATIENCE):
-            while _total(told) - before < count:
+            while _total(shown) - before < count:
                 await asyncio.sleep(0.02)
         yield
     finally:
@@ -127,8 +127,8 @@ async def open_pages(port: int, count: int, told: dict[bytes, list[float]]) -> A
             page.transport.close()
 
 
-def _total(told: dict[bytes, list[float]]) -> int:
-    return sum(len(times) for times in told.values())
+def _total(shown: dict[bytes, list[float]]) -> int:
+    return sum(len(times) for times in shown.values())
 
 
 async def resident(report: Report, system: System, count: int) -> None:
@@ -142,27 +142,27 @@ async def resident(report: Report, system: System, count: int) -> None:
 
 async def pages(report: Report, system: System, clients: ClientFactory, username: str, count: int) -> None:
     """The time until all of the pages heard that the only agent paused."""
-    told = dict[bytes, list[float]]()
+    shown = dict[bytes, list[float]]()
     agent = await clients.agent(username)
     await until_green(clients.base)
-    async with open_pages(system.ports["gateway"], count, told):
+    async with open_pages(system.ports["gateway"], count, shown):
         for _ in range(CHANGES):
-            times = await _told(agent, told, count)
+            times = await _shown(agent, shown, count)
             report.add(f"{count} open pages heard of a change, the last", "s", max(times))
             report.add(f"{count} open pages heard of a change, p50", "s", share(times, 0.5))
     await clients.log_out([agent])
 
 
-async def _told(agent: BenchClient, told: dict[bytes, list[float]], count: int) -> list[float]:
+async def _shown(agent: BenchClient, shown: dict[bytes, list[float]], count: int) -> list[float]:
     """The agent pauses and is available again: seconds from the pause until each page heard of it."""
     took = []
     for state, reason in (("paused", b"no_agents"), ("available", b"available")):
-        told.clear()
+        shown.clear()
         began = time.monotonic()
         agent.send(type="state", state=state)
         async with asyncio.timeout(PATIENCE):
-            while len(told.get(reason, ())) < count:
+            while len(shown.get(reason, ())) < count:
                 await asyncio.sleep(0.01)
         if state == "paused":
-            took = [at - began for at in told[reason]]
+            took = [at - began for at in shown[reason]]
     return took

@@ -78,10 +78,10 @@ class RelaySide(Side):
         assert self.websocket is not None
         self.websocket.send(orjson.dumps({"type": "message", "text": text}))
 
-    def hear(self, payload: bytes) -> None:
+    def receive(self, payload: bytes) -> None:
         frame = orjson.loads(payload)
         if frame["type"] == "message":
-            self.heard(self, frame["text"])
+            self.received(self, frame["text"])
         else:
             self.ready.set()
 
@@ -95,7 +95,7 @@ async def relay_pairs(where: dict[str, int], count: int) -> AsyncIterator[list[P
         for number in range(count):
             sides = RelaySide(), RelaySide()
             for role, side in zip(ROLES, sides, strict=True):
-                side.websocket = await connect(where[role], f"/ws/{role}/chat{number}", side.hear)
+                side.websocket = await connect(where[role], f"/ws/{role}/chat{number}", side.receive)
                 websockets.append(side.websocket)
                 await asyncio.wait_for(side.ready.wait(), PATIENCE)
             pairs.append(sides)

@@ -84,7 +84,7 @@ class Mirror(Side):
     def say(self, text: str) -> None:
         self.said += 1
         if self.said % 3:
-            self.heard(self, text)
+            self.received(self, text)
 
 
 async def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

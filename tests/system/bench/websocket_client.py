@@ -23,8 +23,8 @@ class Refused(Exception):
 class WebSocketClient(asyncio.Protocol):
     """One websocket; `heard` is called with the payload of each text frame."""
 
-    def __init__(self, request: bytes, heard: Callable[[bytes], None]) -> None:
-        self._request, self._heard = request, heard
+    def __init__(self, request: bytes, received: Callable[[bytes], None]) -> None:
+        self._request, self._received = request, received
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -69,7 +69,7 @@ class WebSocketClient(asyncio.Protocol):
 
     def _frame(self, kind: int, payload: bytes) -> None:
         if kind == TEXT:
-            self._heard(payload)
+            self._received(payload)
         elif kind == PING:
             self.send(payload, PONG)
         elif kind == CLOSE:
@@ -100,14 +100,14 @@ def masked(payload: bytes, kind: int = TEXT) -> bytes:
     return head + MASK + (int.from_bytes(payload) ^ mask).to_bytes(size)
 
 
-async def connect(port: int, path: str, heard: Callable[[bytes], None], **headers: str) -> WebSocketClient:
+async def connect(port: int, path: str, received: Callable[[bytes], None], **headers: str) -> WebSocketClient:
     """An open websocket. Raises `Refused`, `TimeoutError`."""
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket", "Connection: Upgrade"]
     lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", *(f"{n}: {v}" for n, v in headers.items())]
     request = ("\r\n".join(lines) + "\r\n\r\n").encode()
     _, websocket = await asyncio.get_running_loop().create_connection(
-        lambda: WebSocketClient(request, heard), "127.0.0.1", port
+        lambda: WebSocketClient(request, received), "127.0.0.1", port
     )
     async with asyncio.timeout(OPENING):
         await websocket.opened

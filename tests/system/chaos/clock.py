@@ -30,9 +30,9 @@ def command(faces: Path, module: str = "services.{name}") -> str:
     preloaded = library()
     assert preloaded is not None, "libfaketime is not installed (Debian: apt install faketime)"
     faces.mkdir(parents=True, exist_ok=True)
-    told = f'LD_PRELOAD={preloaded} FAKETIME_TIMESTAMP_FILE="{faces}"/$OWN_PORT'
+    reported = f'LD_PRELOAD={preloaded} FAKETIME_TIMESTAMP_FILE="{faces}"/$OWN_PORT'
     options = "FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_CACHE_DURATION=1"
-    return f"sh -c 'exec env {told} {options} {sys.executable} -m {module}'"
+    return f"sh -c 'exec env {reported} {options} {sys.executable} -m {module}'"
 
 
 @dataclass(frozen=True)

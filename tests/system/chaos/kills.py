@@ -45,9 +45,9 @@ def of_the_only_ones(system: System) -> list[Fault]:
     return [*faults, _killed(system, "all four services at once: kill -9", _these(*SERVICES), None)]
 
 
-def told_to_stop(system: System) -> list[Fault]:
+def asked_to_stop(system: System) -> list[Fault]:
     """SIGTERM of each process that has no other of its kind; recovery counts from when it runs again."""
-    return [_told_to_stop(system, name) for name in (*SERVICES, *SERVERS)]
+    return [_asked_to_stop(system, name) for name in (*SERVICES, *SERVERS)]
 
 
 def standing_still(system: System, seconds: float = STANDSTILL) -> list[Fault]:
@@ -84,18 +84,18 @@ def _killed(system: System, kind: str, names: Names, goal: float | None) -> Faul
     return Fault(kind, kill, goal=goal)
 
 
-def _told_to_stop(system: System, name: str) -> Fault:
-    told: dict[str, int] = {}
+def _asked_to_stop(system: System, name: str) -> Fault:
+    reported: dict[str, int] = {}
 
-    async def tell() -> None:
+    async def send() -> None:
         await whole(system)
-        told.update(strike(system, name, number=signal.SIGTERM))
+        reported.update(strike(system, name, number=signal.SIGTERM))
 
     async def runs_again() -> None:
-        await replaced(system, told)
+        await replaced(system, reported)
 
     goal = THE_ONLY_ONE if name in SERVICES else None
-    return Fault(f"{name}, the only one: SIGTERM", tell, runs_again, counts_from="end", goal=goal)
+    return Fault(f"{name}, the only one: SIGTERM", send, runs_again, counts_from="end", goal=goal)
 
 
 def _stopped(

@@ -37,7 +37,7 @@ LONG_TEXT = "x" * 4_000
 SLOW_MESSAGES = 1_500  # of each chat: 6 MB, more than the kernel takes on the way
 ALARM_LASTS = 60.0
 WRITERS = 50
-TOLD_WITHIN = 40.0  # the 30 s for which what is not confirmed is tried, the last try of 5 s, and the way back
+ANSWERED_WITHIN = 40.0  # the 30 s for which what is not confirmed is tried, the last try of 5 s, and the way back
 MOST_GROWTH = 150.0  # MiB
 
 
@@ -101,10 +101,10 @@ class Writer:
                     hello = {"type": "hello", "token": self.token, "after": max(self.stored, default=0)}
                     await ws.send(orjson.dumps(hello).decode())
                     async for text in ws:
-                        self._hear(ws, orjson.loads(text))
+                        self._receive(ws, orjson.loads(text))
             await asyncio.sleep(0.3)
 
-    def _hear(self, ws: ClientConnection, frame: dict[str, object]) -> None:
+    def _receive(self, ws: ClientConnection, frame: dict[str, object]) -> None:
         if frame["type"] == "welcome":
             self.ws = ws
         elif frame["type"] == "message":
@@ -149,16 +149,16 @@ async def stop_reading(url: str, token: str) -> ClientConnection:
 async def slow(system: System) -> tuple[list[tuple[str, str]], bool]:
     """Four pages of each chat stop reading; a fifth writes, and reads its own."""
     url = f"{system.base_url.replace('http', 'ws', 1)}/ws/citizen"
-    people = await reconnects.opened(system, CHATS)
-    writers = [Writer(url, p.token) for p in people]
+    citizens = await reconnects.opened(system, CHATS)
+    writers = [Writer(url, p.token) for p in citizens]
     tasks = [asyncio.create_task(w.run()) for w in writers]
     await until(lambda: all(w.ws for w in writers), 30)
     began = time.monotonic()
     async with measuring(system) as memory:
-        deaf = [await stop_reading(url, p.token) for p in people for _ in range(TABS)]
+        deaf = [await stop_reading(url, p.token) for p in citizens for _ in range(TABS)]
         await asyncio.gather(*(talk(w, SLOW_MESSAGES) for w in writers))
         took = time.monotonic() - began
-    late = Writer(url, people[0].token)
+    late = Writer(url, citizens[0].token)
     tasks.append(asyncio.create_task(late.run()))
     await until(lambda: len(late.stored) == len(writers[0].stored), 30)
     for task in tasks:
@@ -217,7 +217,7 @@ async def alarm(system: System, lasts: float = ALARM_LASTS) -> tuple[list[tuple[
         ("something new of each is shown after it was over, a new hello included", f"{flows:.1f} s"),
         ("receipts are in the log, once, in order", "yes" if right else "NO"),
     ]
-    return rows, right and memory.bounded and bool(waits) and max(waits) < TOLD_WITHIN
+    return rows, right and memory.bounded and bool(waits) and max(waits) < ANSWERED_WITHIN
 
 
 async def until(condition: Callable[[], object], limit: float) -> None:

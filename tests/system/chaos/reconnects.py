@@ -48,7 +48,7 @@ LONGEST_TURN = 5.0  # seconds that the pair on the other gateway may wait for a 
 
 
 @dataclass
-class Person:
+class WaitingCitizen:
     """A citizen who waits; `welcomes`: when they were welcomed, `met`: what their tries ended with."""
 
     token: str
@@ -101,14 +101,14 @@ class Outcome:
     """Times in seconds since the gateway was killed; `cpu`: seconds of each process until all were back."""
 
     back: Sequence[float]
-    people: int
+    citizens: int
     met: Counter[str]
     seen: Seen
     cpu: dict[str, float]
 
     @property
     def good(self) -> bool:
-        return len(self.back) == self.people and max(self.seen.turns) < LONGEST_TURN
+        return len(self.back) == self.citizens and max(self.seen.turns) < LONGEST_TURN
 
     def rows(self) -> list[tuple[str, str]]:
         """What happened | how it was."""
@@ -117,7 +117,7 @@ class Outcome:
         met = ", ".join(f"{what} {n}" for what, n in sorted(self.met.items())) or "nothing"
         cpu = ", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(self.cpu.items()))
         return [
-            ("lost their connection at once, welcomed again", f"{self.people}, {len(self.back)}"),
+            ("lost their connection at once, welcomed again", f"{self.citizens}, {len(self.back)}"),
             ("welcomed again: half, 95 %, the last after", f"{half:.1f} s, {most:.1f} s, {last:.1f} s"),
             ("what tries ended with (the loss itself included)", met),
             ("`/readyz` of the other gateway: slowest, not ready", f"{max(ready):.2f} s, {self.seen.not_ready}"),
@@ -126,7 +126,7 @@ class Outcome:
         ]
 
 
-async def opened(system: System, number: int) -> list[Person]:
+async def opened(system: System, number: int) -> list[WaitingCitizen]:
     """So many citizens whose chats wait in the line."""
     publisher = Publisher(broker_url(system), "reconnects")
     running = asyncio.create_task(publisher.run())
@@ -140,7 +140,7 @@ async def opened(system: System, number: int) -> list[Person]:
         await asyncio.gather(*(publisher.publish(event, 30) for event in events))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    return [Person(keys.chat_token(chat_id)) for chat_id in ids]
+    return [WaitingCitizen(keys.chat_token(chat_id)) for chat_id in ids]
 
 
 @contextlib.asynccontextmanager
@@ -187,32 +187,32 @@ async def play(system: System, number: int, rng: random.Random, limit: float = 1
     """All of them on one gateway; it is killed; until all are back or `limit` seconds have passed."""
     async with talking(system.url(STAYS)) as talk:
         await talk.quiet()  # from here on they only speak when they are asked to
-        people = await opened(system, number)
+        citizens = await opened(system, number)
         there, anywhere = (f"{url.replace('http', 'ws', 1)}/ws/citizen" for url in (system.url(DIES), system.base_url))
         tasks, dead = [], asyncio.Event()
-        for person in people:
-            tasks.append(asyncio.create_task(person.stay(there, anywhere, dead, random.Random(rng.random()))))
+        for citizen in citizens:
+            tasks.append(asyncio.create_task(citizen.stay(there, anywhere, dead, random.Random(rng.random()))))
             await asyncio.sleep(COME_EVERY)
-        await until(lambda: all(p.welcomes for p in people), limit)
-        there_now = sum(bool(p.welcomes) for p in people)
-        assert there_now == number, f"{there_now} came, the others met {Counter(w for p in people for w in p.met)}"
-        for person in people:
-            person.met.clear()
+        await until(lambda: all(p.welcomes for p in citizens), limit)
+        there_now = sum(bool(p.welcomes) for p in citizens)
+        assert there_now == number, f"{there_now} came, the others met {Counter(w for p in citizens for w in p.met)}"
+        for citizen in citizens:
+            citizen.met.clear()
         before = cpu(system)
         async with watching(system, talk) as seen:
             await until(lambda: seen.turns and seen.ready, limit)
             killed, turns = time.monotonic(), len(seen.turns)
             dead.set()
             strike(system, DIES)
-            await until(lambda: all(p.welcomes[-1] > killed for p in people), limit)
+            await until(lambda: all(p.welcomes[-1] > killed for p in citizens), limit)
             used = {name: t - before[name] if t > before.get(name, t) else t for name, t in cpu(system).items()}
             await until(lambda: len(seen.turns) > turns + 1, limit)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    first = [next((w - killed for w in p.welcomes if w > killed), None) for p in people]
+    first = [next((w - killed for w in p.welcomes if w > killed), None) for p in citizens]
     back = sorted(at for at in first if at is not None)
-    return Outcome(back, len(people), Counter(what for p in people for what in p.met), seen, used)
+    return Outcome(back, len(citizens), Counter(what for p in citizens for what in p.met), seen, used)
 
 
 async def until(condition: Callable[[], object], limit: float) -> None:
@@ -236,7 +236,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="reconnects-") as home, two_gateways(Path(home)) as system:
-        outcome = uvloop.run(play(system, options.people, random.Random(options.seed)))
+        outcome = uvloop.run(play(system, options.citizens, random.Random(options.seed)))
     command = shlex.join(["python", "-m", "tests.system.chaos.reconnects", *sys.argv[1:]])
     print(f"\n`{command}`, seed {options.seed}; {load_average()}\n\n| what | how it was |\n|---|---|")
     for what, how in outcome.rows():

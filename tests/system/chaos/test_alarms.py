@@ -31,16 +31,16 @@ async def test_publishers_wait_and_consumers_do_not_until_it_is_over(alarmed: Br
         channel = await publishing.channel()
         queue = await (await consuming.channel()).declare_queue(KINDS[number])
 
-        async def tell(text: bytes) -> None:
+        async def send(text: bytes) -> None:
             await channel.default_exchange.publish(aio_pika.Message(text), KINDS[number])
 
-        await tell(b"before")
+        await send(b"before")
         try:
             await fault.inject()
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(tell(b"meanwhile"), 0.5)
+                await asyncio.wait_for(send(b"meanwhile"), 0.5)
             assert (await queue.get(no_ack=True)).body == b"before"
         finally:
             await fault.end()
-        await asyncio.wait_for(tell(b"afterwards"), PATIENCE)
+        await asyncio.wait_for(send(b"afterwards"), PATIENCE)
         assert [(await queue.get(no_ack=True)).body for _ in range(2)] == [b"meanwhile", b"afterwards"]

@@ -28,9 +28,9 @@ async def connect(cluster: Cluster, member: Member) -> aio_pika.abc.AbstractConn
 def version(member: Member) -> tuple[int, ...]:
     """The first two numbers of the version of RabbitMQ, as the node has logged it at its start."""
     assert member.program.log is not None
-    told = re.search(r"RabbitMQ (\d+)\.(\d+)", member.program.log.read_text(errors="replace"))
-    assert told
-    return int(told[1]), int(told[2])
+    reported = re.search(r"RabbitMQ (\d+)\.(\d+)", member.program.log.read_text(errors="replace"))
+    assert reported
+    return int(reported[1]), int(reported[2])
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -65,7 +65,7 @@ async def test_a_process_that_was_asked_to_stop_is_healed_when_it_runs_again(
 ) -> None:
     servers = {"RABBITMQ_URL": broker.url, "MONGODB_URL": mongodb_url, "DUMMY_DRAIN": "0.3"}
     with running_system(tmp_path_factory.mktemp("draining"), COMMAND, **servers) as system:
-        fault = named(kills.told_to_stop(system), "gateway, the only one: SIGTERM")
+        fault = named(kills.asked_to_stop(system), "gateway, the only one: SIGTERM")
         assert await injected(system, fault) == {"gateway"}
         wait_for(lambda: "dummy_drained" in system.log(), "it to say that it had the time to finish")
         assert await injected(system, named(kills.of_the_only_ones(system), "all four services at once: kill -9")) == {

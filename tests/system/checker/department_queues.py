@@ -71,12 +71,14 @@ def queue_violations(
     waits = {chat_id: spans for chat_id, chat in found.items() if (spans := waits_of(chat))}
     for event in (p.event for p in history):
         if isinstance(event, QueueChanged):
-            told = event.occurred_at.timestamp()
+            reported = event.occurred_at.timestamp()
             # The revision, milliseconds since the epoch, is taken before the order is read, which may take a while.
             read_from = (
-                min(told - slack, event.revision / 1000 - CLOCK_SKEW) if event.revision > EPOCH_MS else told - slack
+                min(reported - slack, event.revision / 1000 - CLOCK_SKEW)
+                if event.revision > EPOCH_MS
+                else reported - slack
             )
-            for words in _order_violations(event, waits, read_from, told):
+            for words in _order_violations(event, waits, read_from, reported):
                 yield f"{event.department} revision {event.revision}", words
 
 

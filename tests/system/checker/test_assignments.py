@@ -62,9 +62,9 @@ def queue(second: float, revision: int, *order: str) -> TimedEvent:
     return second, QueueChanged(department="d", revision=revision, order=list(order), occurred_at=when(second))
 
 
-def history(*told: TimedEvent) -> list[Published]:
+def history(*reported: TimedEvent) -> list[Published]:
     """As a recorder would have heard it, its clock beginning at noon."""
-    return [Published(second, event) for second, event in told]
+    return [Published(second, event) for second, event in reported]
 
 
 Visit = list[participants.Event]
@@ -82,12 +82,12 @@ def shown(second: float, dot: str, position: int | None = None) -> tuple[float, 
     return second, dot, position
 
 
-def rules(told: Sequence[Published], *visits: Visit) -> set[StrEnum]:
-    return {v.rule for v in violations(told, *visits)}
+def rules(reported: Sequence[Published], *visits: Visit) -> set[StrEnum]:
+    return {v.rule for v in violations(reported, *visits)}
 
 
-def violations(told: Sequence[Published], *visits: Visit) -> list[Violation]:
-    return check(told, CAPACITIES, [event for visit in visits for event in visit]).violations
+def violations(reported: Sequence[Published], *visits: Visit) -> list[Violation]:
+    return check(reported, CAPACITIES, [event for visit in visits for event in visit]).violations
 
 
 # Chat b waits while An has chat a, loses nobody, and gets An after a is over; c is held by Bert and given to An later.
@@ -226,9 +226,9 @@ def test_a_position_before_others_who_surely_stand_first_is_seen() -> None:
     others.append(state(9.5, "f", 3, agent=BERT, over="citizen"))
     first = visit("f", shown(4, "grey", 1), shown(9.1, "red"))
     second = visit("f", shown(4, "grey", 2), shown(9.1, "red"))
-    told = without(4, 10, more=[*others, queue(1.4, 1, "b", "f"), queue(10.4, 2)])
-    assert rules(told, second) == set()
-    assert rules(told, first) == {Rule.POSITION}
+    reported = without(4, 10, more=[*others, queue(1.4, 1, "b", "f"), queue(10.4, 2)])
+    assert rules(reported, second) == set()
+    assert rules(reported, first) == {Rule.POSITION}
 
 
 def test_the_age_of_a_position_is_measured() -> None:

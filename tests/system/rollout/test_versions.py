@@ -26,11 +26,11 @@ def test_no_event_was_taken_away(former_version: Version) -> None:
 
 def test_what_the_former_version_publishes_is_understood(former_version: Version) -> None:
     samples = former_version.golden()
-    told = former_version.retell(samples)
+    reported = former_version.retell(samples)
     for name, sample in samples.items():
         event = decode(sample.encode())
         assert type(event) is EVENT_TYPES[name]
-        again = told[name]
+        again = reported[name]
         assert again is not None
         assert decode(again.encode()) == event, f"{name}: as the former version writes it"
 

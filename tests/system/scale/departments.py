@@ -226,7 +226,7 @@ class _Presses:
         self._assigned: dict[str, float] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def hear(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+    async def receive(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
         """Note when a chat is assigned, and close it."""
         event = decode(message.body)
         if not isinstance(event, ChatState) or event.state is not ChatStatus.ASSIGNED:
@@ -256,7 +256,7 @@ async def _press_all(figures: Figures, system: System, publisher: Publisher) -> 
         channel = await link.channel()
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(topology.EXCHANGE, "chat.state.*")
-        await queue.consume(presses.hear, no_ack=True)
+        await queue.consume(presses.receive, no_ack=True)
         began, tasks = time.monotonic() + 0.1, []
         for n in range(int(size.rate * size.pressing)):
             await asyncio.sleep(max(0.0, began + n / size.rate - time.monotonic()))

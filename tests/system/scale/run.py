@@ -92,5 +92,5 @@ async def _measure(service: str, replicas: int, size: Size, system: System, agen
         await chats.starts(starts, clients, agents.usernames[-BUSY_AGENTS:], size.seconds / 2)
     (green,) = [figure.value for name, figure in starts.figures.items() if "p50" in name]
     lost = steady.sent - steady.shown + closed.sent - closed.shown
-    told = (share(steady.took, 0.5), share(steady.took, 0.99))
-    return Figures(service, replicas, closed.rate, *told, green, lost, cost.seconds, closed.shown, took)
+    reported = (share(steady.took, 0.5), share(steady.took, 0.99))
+    return Figures(service, replicas, closed.rate, *reported, green, lost, cost.seconds, closed.shown, took)

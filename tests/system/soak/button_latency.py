@@ -30,7 +30,7 @@ from tests.system.workload.citizen import LastingCitizen, many_browsers
 GOAL = 2.0  # seconds, p99
 PROCESSES = 2
 STAYS = Service(closes=0.0, longest=3600.0)
-Told = dict[int, tuple[str, list[float]]]  # revision → reason, and when each page was told
+Reached = dict[int, tuple[str, list[float]]]  # revision → reason, and when each page was told
 
 
 @dataclass
@@ -82,7 +82,7 @@ async def run(
                 memory = Memory(before, opened, _gateway_memory(system))
         finally:
             await agent.close()
-    return report_of(causes, pages.told, pages.lost, count, memory, time.monotonic() - began)
+    return report_of(causes, pages.reached, pages.lost, count, memory, time.monotonic() - began)
 
 
 async def _boundary(system: System, causes: Causes, at: datetime, what: str, reason: str) -> None:
@@ -142,13 +142,13 @@ async def _shown(system: System, reason: str, wait: float = 10.0) -> None:
 class PageMetrics:
     """What the pages were told, known when they are closed."""
 
-    told: Told = field(default_factory=dict)
+    reached: Reached = field(default_factory=dict)
     lost: int = 0
 
-    def add(self, heard: dict[str, Any]) -> None:
-        self.lost += heard.pop("-1")["button"]["lost"]
-        for revision, event in heard.items():
-            self.told.setdefault(int(revision), (event["button"]["reason"], []))[1].extend(event["at"])
+    def add(self, received: dict[str, Any]) -> None:
+        self.lost += received.pop("-1")["button"]["lost"]
+        for revision, event in received.items():
+            self.reached.setdefault(int(revision), (event["button"]["reason"], []))[1].extend(event["at"])
 
 
 @contextlib.asynccontextmanager
@@ -184,20 +184,22 @@ async def open_pages(port: int, count: int) -> AsyncIterator[PageMetrics]:
 # ── the figures ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def delays(told: Told, at: float, reason: str, count: int) -> list[float]:
+def delays(reached: Reached, at: float, reason: str, count: int) -> list[float]:
     """Seconds from a cause until each page was shown this reason, infinite for a page that never was."""
-    after = sorted((min(times), times) for shown, times in told.values() if shown == reason and min(times) >= at - 0.05)
+    after = sorted(
+        (min(times), times) for shown, times in reached.values() if shown == reason and min(times) >= at - 0.05
+    )
     times = after[0][1] if after else []
     return [t - at for t in times] + [float("inf")] * (count - len(times))
 
 
-def report_of(causes: Causes, told: Told, lost: int, count: int, memory: Memory, took: float) -> Report:
+def report_of(causes: Causes, reached: Reached, lost: int, count: int, memory: Memory, took: float) -> Report:
     """The figures by cause, and what missed the goal."""
     report = Report(f"{count} open pages on one gateway")
     by: dict[str, list[float]] = {}
     number: dict[str, int] = {}
     for what, at, reason in causes.done:
-        by.setdefault(what, []).extend(delays(told, at, reason, count))
+        by.setdefault(what, []).extend(delays(reached, at, reason, count))
         number[what] = number.get(what, 0) + 1
     by["all"] = [delay for ours in by.values() for delay in ours]
     rows = [[what, number.get(what, len(causes.done)), *spread(ours)] for what, ours in by.items()]

@@ -19,14 +19,14 @@ import uvloop
 PATH = "/api/button/events"
 AT_A_TIME = 50  # connections that are being opened
 _EVENT = re.compile(rb"id: (\d+)\ndata: (\{[^\n]*\})\n")
-Hear = Callable[[int, bytes, float], None]
+Receive = Callable[[int, bytes, float], None]
 
 
 class Page(asyncio.Protocol):
     """One page: `hear` gets each event's revision, its data and the time (monotonic) at which it came."""
 
-    def __init__(self, port: int, hear: Hear) -> None:
-        self._port, self._hear = port, hear
+    def __init__(self, port: int, receive: Receive) -> None:
+        self._port, self._receive = port, receive
         self._rest = b""
         self.first = asyncio.Event()
         self.lost = asyncio.Event()
@@ -41,7 +41,7 @@ class Page(asyncio.Protocol):
         self._rest += data
         end = 0
         for match in _EVENT.finditer(self._rest):
-            self._hear(int(match[1]), match[2], now)
+            self._receive(int(match[1]), match[2], now)
             self.first.set()
             end = match.end()
         self._rest = self._rest[end:][-4096:]
@@ -51,9 +51,9 @@ class Page(asyncio.Protocol):
         self.first.set()
 
 
-async def open_page(port: int, hear: Hear) -> Page:
+async def open_page(port: int, receive: Receive) -> Page:
     """A page that has been shown the button's present state, or was refused."""
-    _, page = await asyncio.get_running_loop().create_connection(lambda: Page(port, hear), "127.0.0.1", port)
+    _, page = await asyncio.get_running_loop().create_connection(lambda: Page(port, receive), "127.0.0.1", port)
     async with asyncio.timeout(30):
         await page.first.wait()
     return page
@@ -61,23 +61,23 @@ async def open_page(port: int, hear: Hear) -> Page:
 
 async def watch(port: int, count: int) -> dict[int, dict[str, Any]]:
     """So many pages until the input ends: who heard what, and when."""
-    heard: dict[int, dict[str, Any]] = {}
+    received: dict[int, dict[str, Any]] = {}
 
-    def hear(revision: int, data: bytes, now: float) -> None:
-        if revision not in heard:
-            heard[revision] = {"button": json.loads(data), "at": []}
-        heard[revision]["at"].append(now)
+    def receive(revision: int, data: bytes, now: float) -> None:
+        if revision not in received:
+            received[revision] = {"button": json.loads(data), "at": []}
+        received[revision]["at"].append(now)
 
     pages: list[Page] = []
     for begin in range(0, count, AT_A_TIME):
         some = range(begin, min(begin + AT_A_TIME, count))
-        pages += await asyncio.gather(*(open_page(port, hear) for _ in some))
+        pages += await asyncio.gather(*(open_page(port, receive) for _ in some))
     print("open", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    heard[-1] = {"button": {"lost": sum(page.lost.is_set() for page in pages)}, "at": []}
+    received[-1] = {"button": {"lost": sum(page.lost.is_set() for page in pages)}, "at": []}
     for page in pages:
         page.transport.close()
-    return heard
+    return received
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class AgentChat(Participant):
 
     async def receive(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         """Handle a frame that came over the agent's websocket."""
-        await self._hear(ws, frame)
+        await self._receive(ws, frame)
 
     def _offered(self, frame: Frame) -> list[str]:
         return [chat_id for chat_id in super()._offered(frame) if self.accepts and chat_id == self.chat]

@@ -196,7 +196,7 @@ class Participant(Lasting):
             after, self._from_the_start = 0 if self._from_the_start else max(self.log, default=0), False
             await ws.send_json(self.hello(after))
             async for message in ws:
-                await self._hear(ws, message.json())
+                await self._receive(ws, message.json())
                 if self.over:
                     break
             self._close_code = ws.close_code
@@ -206,7 +206,7 @@ class Participant(Lasting):
             with contextlib.suppress(*FAILED):
                 await ws.close()
 
-    async def _hear(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
+    async def _receive(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         kind, mine = frame["type"], self.chat_id is None or frame.get("chat_id") == self.chat_id
         if kind == "welcome" and self.chat_id is None:
             self._recorder.record(Connected(self.chat, self.who, self._connection_number))
@@ -219,7 +219,7 @@ class Participant(Lasting):
             self.unassign()
         elif kind == "error" and mine:
             self._recorder.record(ErrorShown(self.chat, self.who, frame.get("id") or "", frame["code"]))
-        await super()._hear(ws, frame)
+        await super()._receive(ws, frame)
 
     async def _keep(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         if frame["seq"] <= max(self.log, default=0) + 1:  # else there is a hole: it is not shown, but asked for again
