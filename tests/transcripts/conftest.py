@@ -148,9 +148,9 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.002)
 
 
-def as_kept(told: Iterable[Entry]) -> list[Entry]:
+def as_kept(published: Iterable[Entry]) -> list[Entry]:
     """Entries as they are read again: when they were posted is told, and not kept."""
-    return [e.model_copy(update={"posted_at": None}) for e in told]
+    return [e.model_copy(update={"posted_at": None}) for e in published]
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
@@ -160,12 +160,12 @@ async def until(condition: Callable[[], object], what: str, seconds: float = PAT
             await asyncio.sleep(0.02)
 
 
-class Ear:
+class EventObserver:
     """Hears every event that goes over the exchange, and publishes raw bodies."""
 
     def __init__(self, channel: AbstractChannel, exchange: AbstractExchange) -> None:
         self.channel, self.exchange = channel, exchange
-        self.heard: list[Event] = []
+        self.seen: list[Event] = []
 
     async def put(self, *events: Event) -> None:
         """These events, confirmed, in this order."""
@@ -176,8 +176,8 @@ class Ear:
         """Returns when all that the broker has confirmed to anybody until now was heard: a queue keeps its order."""
         mark = CloseRequested(chat_id=new_id(), by=CloseReason.AGENT)
         await self.put(mark)
-        await until(lambda: any(e.event_id == mark.event_id for e in self.heard), "what was published before")
-        self.heard[:] = [e for e in self.heard if e.event_id != mark.event_id]
+        await until(lambda: any(e.event_id == mark.event_id for e in self.seen), "what was published before")
+        self.seen[:] = [e for e in self.seen if e.event_id != mark.event_id]
 
     async def raw(self, body: bytes, key: str = "message.posted") -> None:
         await self.exchange.publish(aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT), key)
@@ -185,12 +185,12 @@ class Ear:
     def stored(self, chat_id: str | None = None) -> list[Entry]:
         """The entries that were told, in the order of telling."""
         entries: list[Entry] = []
-        for event in self.heard:
+        for event in self.seen:
             entries += [event.entry] if isinstance(event, MessageStored) else getattr(event, "entries", [])
         return [e for e in entries if chat_id in (None, e.chat_id)]
 
     def refused(self) -> list[MessageRefused]:
-        return [f for f in self.heard if isinstance(f, MessageRefused)]
+        return [f for f in self.seen if isinstance(f, MessageRefused)]
 
     async def waiting(self, queue: str = "transcripts.messages") -> int:
         """How many messages are ready in a queue."""
@@ -210,10 +210,10 @@ class Ear:
 
 
 @pytest.fixture
-async def ear(vhost_url: str) -> AsyncIterator[Ear]:
+async def observer(vhost_url: str) -> AsyncIterator[EventObserver]:
     async with await aio_pika.connect(vhost_url) as connection, connection.channel() as channel:
         exchange = await declare_topology(channel)
-        made = Ear(channel, exchange)
+        made = EventObserver(channel, exchange)
         queue = await channel.declare_queue(exclusive=True)
         for key in (
             "message.stored.#",
@@ -225,10 +225,10 @@ async def ear(vhost_url: str) -> AsyncIterator[Ear]:
         ):
             await queue.bind(exchange, key)
 
-        async def hear(message: AbstractIncomingMessage) -> None:
-            made.heard.append(decode(message.body))
+        async def take(message: AbstractIncomingMessage) -> None:
+            made.seen.append(decode(message.body))
 
-        await queue.consume(hear, no_ack=True)
+        await queue.consume(take, no_ack=True)
         yield made
 
 

@@ -114,9 +114,9 @@ def test_order_and_repetition_of_states_do_not_matter() -> None:
     left = {"an": event_id("c1", Cause.TRANSFERRED, 2), "bert": event_id("c1", Cause.AGENT_LEFT, 3)}
     for seed in range(200):
         dice = random.Random(seed)
-        heard = dice.choices(DAY, k=5) + DAY
-        dice.shuffle(heard)
-        document = applied(heard)
+        seen = dice.choices(DAY, k=5) + DAY
+        dice.shuffle(seen)
+        document = applied(seen)
         assert participation_of(document) == Participation("an", left)
         assert document["departments"] == {"algemeen", "premies"}
 

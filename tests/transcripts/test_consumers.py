@@ -18,18 +18,20 @@ from services.transcripts.consumers import Handlers, create_router
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import now_ms
 from tests.support.publishers import publishing
-from tests.transcripts.conftest import OPENED_AT, Ear, new_id, opened_event, until
+from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, until
 
 
-async def test_notes_are_stored_once_and_published_each_time(ear: Ear, vhost_url: str, store: Store) -> None:
+async def test_notes_are_stored_once_and_published_each_time(
+    observer: EventObserver, vhost_url: str, store: Store
+) -> None:
     chat = new_id()
     note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="let op")
     async with publishing(vhost_url, "transcripts") as publisher:
         handlers = Handlers(store, publisher, now_ms)
         await handlers.note_posted(note)
         await handlers.note_posted(note.model_copy(update={"text": "anders"}))
-        await until(lambda: len(ear.heard) == 2, "both events")
-        published = [f.note for f in ear.heard if isinstance(f, NoteStored)]
+        await until(lambda: len(observer.seen) == 2, "both events")
+        published = [f.note for f in observer.seen if isinstance(f, NoteStored)]
         assert published[0] == published[1] == (await store.notes(chat))[0]
         assert published[0].text == "let op"
         for wrong in ({"chat_id": "x"}, {"id": "x"}):
@@ -37,7 +39,7 @@ async def test_notes_are_stored_once_and_published_each_time(ear: Ear, vhost_url
                 await handlers.note_posted(note.model_copy(update=wrong))
 
 
-async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store) -> None:
+async def test_who_stays_is_remembered(observer: EventObserver, vhost_url: str, store: Store) -> None:
     chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
     await store.open_chats([opened_event(chat)])
     await store.note_states([(chat, 1, "an")], {chat: OPENED_AT})
@@ -52,7 +54,7 @@ async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store) -
     consumers = Consumers(vhost_url, create_router(handlers), lambda: asyncio.sleep(0))
     task = asyncio.create_task(consumers.run())
     await until(lambda: consumers.running, "the consumer")
-    await ear.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
+    await observer.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
     await until(lambda: len(handled) == 3, "all three")
     assert [w.stayed_at for w in await store.due_chats(at, 10)] == [at], "a clock that is behind takes nothing away"
     with pytest.raises(ValueError, match="not a citizen who stayed"):

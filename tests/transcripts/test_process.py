@@ -26,7 +26,7 @@ from services.common.http.tokens import Actor, Keys
 from services.transcripts.log.store import Store
 from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, running_database, unique, wait_for
 from tests.transcripts import made
-from tests.transcripts.conftest import SECRET, Ear, new_id, opened_event, posted, until
+from tests.transcripts.conftest import SECRET, EventObserver, new_id, opened_event, posted, until
 
 Run = Callable[..., "contextlib.AbstractContextManager[Running]"]
 SERVICE = ("-m", "services.transcripts")
@@ -149,20 +149,20 @@ def test_it_refuses_to_start_without_a_secret(run: Run) -> None:
 
 
 async def test_sigterm_finishes_what_is_in_hand(
-    run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
+    run: Run, observer: EventObserver, store: Store, mongodb_url: str, mongodb_prefix: str
 ) -> None:
     chats = [new_id() for _ in range(400)]
     with contextlib.ExitStack() as running:
         service = await asyncio.to_thread(running.enter_context, run(mongodb_url, mongodb_prefix))
-        await ear.put(*(opened_event(c, None) for c in chats))
-        await until(lambda: len(ear.stored()) > 50, "the work to begin")
+        await observer.put(*(opened_event(c, None) for c in chats))
+        await until(lambda: len(observer.stored()) > 50, "the work to begin")
         assert await asyncio.to_thread(service.kill, signal.SIGTERM) == 0
-    await ear.caught_up()
-    told = {e.chat_id for e in ear.stored()}
+    await observer.caught_up()
+    published = {e.chat_id for e in observer.stored()}
     async with asyncio.timeout(PATIENCE):  # each is either told and acknowledged or still in the queue
-        while len(told) + await ear.waiting() != 400:  # to which it comes back once the broker sees the end
+        while len(published) + await observer.waiting() != 400:  # to which it comes back once the broker sees the end
             await asyncio.sleep(0.02)
-    assert {c for c, tail in (await store.tails(chats)).items() if tail.seq} == told
+    assert {c for c, tail in (await store.tails(chats)).items() if tail.seq} == published
     log = service.log.read_text()
     assert "draining" in log
     assert "Traceback" not in log
@@ -171,7 +171,7 @@ async def test_sigterm_finishes_what_is_in_hand(
 
 
 async def test_killed_in_the_middle_nothing_is_lost_or_doubled(
-    run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
+    run: Run, observer: EventObserver, store: Store, mongodb_url: str, mongodb_prefix: str
 ) -> None:
     chats = [new_id() for _ in range(8)]
     sent = {c: [posted(c) for _ in range(60)] for c in chats}
@@ -179,32 +179,32 @@ async def test_killed_in_the_middle_nothing_is_lost_or_doubled(
         start = partial(run, mongodb_url, mongodb_prefix)
         first = await asyncio.to_thread(replicas.enter_context, start())  # the ear's connection lives on meanwhile
         second = await asyncio.to_thread(replicas.enter_context, start())
-        await ear.put(*(opened_event(c, None) for c in chats))
-        await until(lambda: len(ear.stored()) >= len(chats), "the chats")
-        putting = asyncio.create_task(put_all(ear, list(sent.values())))
+        await observer.put(*(opened_event(c, None) for c in chats))
+        await until(lambda: len(observer.stored()) >= len(chats), "the chats")
+        putting = asyncio.create_task(put_all(observer, list(sent.values())))
         for share, victim in ((60, first), (180, second)):
-            await until(partial(told_at_least, ear, share), "work")
+            await until(partial(published_at_least, observer, share), "work")
             await asyncio.to_thread(victim.kill, signal.SIGKILL)
             replicas.enter_context(start(ready=False))
         await putting
-        await until(lambda: len({(e.chat_id, e.id) for e in ear.stored()}) == 8 * 61, "everything", 120)
+        await until(lambda: len({(e.chat_id, e.id) for e in observer.stored()}) == 8 * 61, "everything", 120)
     for chat in chats:
         log = await store.entries(chat)
         assert [e.seq for e in log] == list(range(1, 62))
         assert log[0].event is Cause.OPENED
         assert {e.id for e in log[1:]} == {m.id for m in sent[chat]}
-        told = {e.id: e.seq for e in ear.stored(chat)}
-        assert told == {e.id: e.seq for e in log}, "every telling agrees with the log"
-    assert await ear.waiting("transcripts.dead-letters") == 0
+        published = {e.id: e.seq for e in observer.stored(chat)}
+        assert published == {e.id: e.seq for e in log}, "every telling agrees with the log"
+    assert await observer.waiting("transcripts.dead-letters") == 0
 
 
-def told_at_least(ear: Ear, number: int) -> bool:
-    return len(ear.stored()) >= number
+def published_at_least(observer: EventObserver, number: int) -> bool:
+    return len(observer.stored()) >= number
 
 
-async def put_all(ear: Ear, conversations: list[list[MessagePosted]]) -> None:
+async def put_all(observer: EventObserver, conversations: list[list[MessagePosted]]) -> None:
     for turn in zip(*conversations, strict=True):
-        await ear.put(*turn)
+        await observer.put(*turn)
 
 
 def peak_memory(process: psutil.Process) -> int:
@@ -216,7 +216,7 @@ def peak_memory(process: psutil.Process) -> int:
 
 
 async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
-    run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
+    run: Run, observer: EventObserver, store: Store, mongodb_url: str, mongodb_prefix: str
 ) -> None:
     """Under the memory that the manifest gives the service, its processes for files included."""
     attacker, neighbour = new_id(), new_id()
@@ -230,8 +230,8 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
     with contextlib.ExitStack() as running:
         service = await asyncio.to_thread(running.enter_context, run(mongodb_url, mongodb_prefix))
         process = psutil.Process(service.process.pid)
-        await ear.put(opened_event(attacker, None), opened_event(neighbour, None))
-        await until(lambda: len(ear.stored()) == 2, "the chats")
+        await observer.put(opened_event(attacker, None), opened_event(neighbour, None))
+        await until(lambda: len(observer.stored()) == 2, "the chats")
 
         async def attack() -> None:
             url = f"http://127.0.0.1:{service.port}/chats/{attacker}/attachments"
@@ -247,12 +247,12 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
                 await asyncio.sleep(0.25)
 
         def is_stored(message: MessagePosted) -> bool:
-            return message.id in {e.id for e in ear.stored(neighbour)}
+            return message.id in {e.id for e in observer.stored(neighbour)}
 
         async def talk() -> None:
             nonlocal stored
             while not over.is_set():
-                await ear.put(message := posted(neighbour))
+                await observer.put(message := posted(neighbour))
                 await until(partial(is_stored, message), "the receipt")
                 stored += 1
 

@@ -32,9 +32,9 @@ def test_everything_is_published_once_in_its_order_and_at_most_so_many_together(
         events.append(
             stored_event(entry(chat, n + 1)) if is_stored else refused(chat, str(n), "citizen", RefusalCode.INVALID)
         )
-    told = list(in_messages([(event, f"t{n}") for n, event in enumerate(events)], most))
+    published = list(in_messages([(event, f"t{n}") for n, event in enumerate(events)], most))
     flat: list[object] = []
-    for event, _ in told:
+    for event, _ in published:
         if isinstance(event, MessagesStored):
             assert 1 < len(event.entries) <= most
             assert event.chat_id == event.entries[0].chat_id
@@ -43,10 +43,10 @@ def test_everything_is_published_once_in_its_order_and_at_most_so_many_together(
             flat.append(event.entry if isinstance(event, MessageStored) else event)
     assert flat == [f.entry if isinstance(f, MessageStored) else f for f in events]
     if most == 1:
-        assert [trace for _, trace in told] == [f"t{n}" for n in range(len(events))]
+        assert [trace for _, trace in published] == [f"t{n}" for n in range(len(events))]
     if len(events) > most and all(kinds):
-        assert len(told) == -(-len(events) // most)
-    assert all(isinstance(f, MessageRefused | MessageStored | MessagesStored) for f, _ in told)
+        assert len(published) == -(-len(events) // most)
+    assert all(isinstance(f, MessageRefused | MessageStored | MessagesStored) for f, _ in published)
 
 
 def test_several_are_read_back_as_they_were() -> None:

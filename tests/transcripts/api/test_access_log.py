@@ -20,7 +20,7 @@ async def entries(api: ApiClient) -> list[dict[str, Any]]:
     return found
 
 
-def told(entry: dict[str, Any]) -> tuple[Any, ...]:
+def answered(entry: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(entry.get(name) for name in ("act", "who", "role", "chat_id", "item", "source", "reason"))
 
 
@@ -34,7 +34,7 @@ async def test_every_read_of_a_conversation_a_file_and_notes_is_logged(api: ApiC
     assert (await api.get(f"/chats/{CHAT}/attachments/{file['id']}", an))[0] == 200
     assert (await api.get(f"/chats/{CHAT}/transcript"))[0] == 200
     assert (await api.get(f"/chats/{CHAT}/transcript", LIEN))[0] == 403
-    found = [told(entry) for entry in await entries(api)]
+    found = [answered(entry) for entry in await entries(api)]
     assert found == [
         ("transcript_read", "sofie", "supervisor", CHAT, "json", "192.0.2.7", "klacht 2026/3"),
         ("notes_read", "an", "agent", CHAT, None, "192.0.2.7", None),
@@ -59,7 +59,7 @@ async def test_questions_assignments_and_acts_of_operators_are_logged(api: ApiCl
     hold = {"chat_id": CHAT, "by": "griffie", "reason": "zaak", "until": datetime(2999, 1, 1, tzinfo=UTC).isoformat()}
     assert (await api.ask("/internal/holds", hold))[0] == 200
     assert (await api.ask("/internal/receipts", {}))[0] == 200
-    assert [told(entry)[:4] for entry in await entries(api)] == [
+    assert [answered(entry)[:4] for entry in await entries(api)] == [
         ("questions_read", "sofie", "supervisor", None),
         ("question_claimed", "an", "agent", CHAT),
         ("question_done", "an", "agent", CHAT),

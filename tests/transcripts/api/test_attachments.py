@@ -44,43 +44,43 @@ async def state_of(files: Files, id_: str) -> str | None:
 
 async def test_an_upload_comes_back_byte_for_byte(api: ApiClient, database: Database, files: Files) -> None:
     content = PNG_BYTES + bytes(range(256)) * 4000
-    status, told = await api.upload(content, "C:\\vakantie\u202e foto.exe")
+    status, answered = await api.upload(content, "C:\\vakantie\u202e foto.exe")
     assert status == 201
-    assert told == {
-        "id": told["id"],
-        "name": "vakantie foto.exe.png" if "vakantie" in told["name"] else "foto.exe.png",
+    assert answered == {
+        "id": answered["id"],
+        "name": "vakantie foto.exe.png" if "vakantie" in answered["name"] else "foto.exe.png",
         "size": len(content),
         "content_type": "image/png",
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    status, headers, got = await api.get(f"/chats/{CHAT}/attachments/{told['id']}")
+    status, headers, got = await api.get(f"/chats/{CHAT}/attachments/{answered['id']}")
     assert (status, got) == (200, content)
     assert headers["Content-Type"] == "image/png"
     assert headers["Content-Disposition"].startswith("attachment; ")
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cache-Control"] == "no-store"
-    stored = await files.get(told["id"])
+    stored = await files.get(answered["id"])
     assert stored is not None
     assert (stored.state, stored.uploader, stored.chat_id) == (FREE, "citizen", CHAT)
     assert await counted_files(database) == 1
 
 
 async def test_what_was_not_posted_is_for_its_uploader_alone(api: ApiClient, files: Files) -> None:
-    _, told = await api.upload(PNG_BYTES)
-    path = f"/chats/{CHAT}/attachments/{told['id']}"
+    _, answered = await api.upload(PNG_BYTES)
+    path = f"/chats/{CHAT}/attachments/{answered['id']}"
     assert [(await api.get(path, who))[0] for who in (CITIZEN, AN, BERT)] == [200, 404, 403]
-    assert await files.keep(told["id"], CHAT, "citizen") is not None
-    assert await state_of(files, told["id"]) == KEPT
+    assert await files.keep(answered["id"], CHAT, "citizen") is not None
+    assert await state_of(files, answered["id"]) == KEPT
     assert [(await api.get(path, who))[0] for who in (CITIZEN, AN, BERT)] == [200, 200, 403]
 
 
 async def test_the_file_of_another_chat_is_not_there(api: ApiClient, store: Store) -> None:
-    _, told = await api.upload(PNG_BYTES)
+    _, answered = await api.upload(PNG_BYTES)
     other = new_id()
     await store.open_chats([opened_event(other)])
-    status, _, body = await api.get(f"/chats/{other}/attachments/{told['id']}", Actor(party="citizen", id=other))
+    status, _, body = await api.get(f"/chats/{other}/attachments/{answered['id']}", Actor(party="citizen", id=other))
     assert (status, json.loads(body)["code"]) == (404, "unknown_attachment")
-    status, _, body = await api.get(f"/chats/{other}/attachments/{told['id']}")
+    status, _, body = await api.get(f"/chats/{other}/attachments/{answered['id']}")
     assert (status, json.loads(body)["code"]) == (403, "forbidden")
 
 
@@ -99,8 +99,8 @@ async def test_ten_mebibytes_and_not_one_byte_more(api: ApiClient) -> None:
         yield content
         yield b"x"
 
-    status, told = await api.upload(chunked())
-    assert (status, told["code"]) == (413, "too_large")
+    status, answered = await api.upload(chunked())
+    assert (status, answered["code"]) == (413, "too_large")
     assert (await api.upload(io.BytesIO(content + b"x")))[1]["code"] == "too_large"
 
 
@@ -122,8 +122,8 @@ async def test_nothing_is_added_to_a_closed_chat_nor_by_strangers(api: ApiClient
     assert (await api.upload(PNG_BYTES, chat=new_id()))[1]["code"] == "forbidden"
     assert (await api.upload(PNG_BYTES, actor=AN))[0] == 201
     await seal(store, datetime.now(UTC))
-    status, told = await api.upload(PNG_BYTES)
-    assert (status, told["code"]) == (409, "chat_closed")
+    status, answered = await api.upload(PNG_BYTES)
+    assert (status, answered["code"]) == (409, "chat_closed")
 
 
 async def test_a_chat_that_ends_during_an_upload_gets_no_file(
@@ -144,8 +144,8 @@ async def test_a_chat_that_ends_during_an_upload_gets_no_file(
         yield bytes(10)
 
     monkeypatch.setattr(Files, "within_quota", within_quota)
-    status, told = await api.upload(slowly())
-    assert (status, told["code"]) == (409, "chat_closed")
+    status, answered = await api.upload(slowly())
+    assert (status, answered["code"]) == (409, "chat_closed")
     assert await files.clean(datetime.now(UTC), timedelta(hours=24)) == 1
     assert await database["attachments"].count_documents({}) == 0
     assert await database["files.chunks"].count_documents({}) == 0
@@ -175,26 +175,26 @@ async def test_a_refusal_says_why_and_what_is_allowed(api: ApiClient, database: 
     old = compound.MAGIC + bytes(1_016) + "WordDocument".encode("utf-16-le").ljust(64, b"\0") + b"\x1a\0" + bytes(62)
     heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
     for content, reason in ((b"", "empty"), (old, "old_office"), (heic, "heic"), (EXE_BYTES, "not_allowed")):
-        status, told = await api.upload(content, "foto.png")
-        assert (status, told["code"], told["reason"]) == (415, "type_not_allowed", reason)
-        assert told["allowed"] == list(ALLOWED)
-        assert "Accepted are PDF" in told["detail"]
+        status, answered = await api.upload(content, "foto.png")
+        assert (status, answered["code"], answered["reason"]) == (415, "type_not_allowed", reason)
+        assert answered["allowed"] == list(ALLOWED)
+        assert "Accepted are PDF" in answered["detail"]
     assert await database["attachments"].count_documents({}) == 0
 
 
 async def test_what_is_too_large_says_the_limits(api: ApiClient) -> None:
-    status, told = await api.upload(io.BytesIO(bytes(10 * 1024 * 1024 + 1)))
+    status, answered = await api.upload(io.BytesIO(bytes(10 * 1024 * 1024 + 1)))
     limits = {"limit_bytes": 10 * 1024 * 1024, "limit_files": 20, "limit_total_bytes": 50 * 1024 * 1024}
-    assert (status, told["code"], {k: told[k] for k in limits}) == (413, "too_large", limits)
+    assert (status, answered["code"], {k: answered[k] for k in limits}) == (413, "too_large", limits)
 
 
 async def test_a_picture_is_stored_without_its_metadata(api: ApiClient) -> None:
     secret = b"GPS 51.05 3.72"
     chunk = struct.pack(">L", len(secret)) + b"tEXt" + secret + struct.pack(">L", zlib.crc32(b"tEXt" + secret))
     picture = PNG[:33] + chunk + PNG[33:]
-    status, told = await api.upload(picture)
-    assert (status, told["size"], told["sha256"]) == (201, len(PNG), hashlib.sha256(PNG).hexdigest())
-    _, headers, got = await api.get(f"/chats/{CHAT}/attachments/{told['id']}")
+    status, answered = await api.upload(picture)
+    assert (status, answered["size"], answered["sha256"]) == (201, len(PNG), hashlib.sha256(PNG).hexdigest())
+    _, headers, got = await api.get(f"/chats/{CHAT}/attachments/{answered['id']}")
     assert (got, headers["Content-Length"]) == (PNG, str(len(PNG)))
 
 
@@ -235,8 +235,8 @@ async def test_an_upload_that_trickles_is_ended(
     await fill(store)
     settings = make_settings(rabbitmq_url=vhost_url, upload_idle=0.5, upload_rate=1_000.0)
     async with opened(create_app(settings)) as api:
-        status, told = await api.upload(trickle())
-        assert (status, told["code"]) == (408, "too_slow")
+        status, answered = await api.upload(trickle())
+        assert (status, answered["code"]) == (408, "too_slow")
 
 
 async def test_an_upload_has_a_time_in_all(
@@ -249,8 +249,8 @@ async def test_an_upload_has_a_time_in_all(
 
     await fill(store)
     async with opened(create_app(make_settings(rabbitmq_url=vhost_url, upload_time=0.5))) as api:
-        status, told = await api.upload(steady())
-        assert (status, told["code"]) == (408, "too_slow")
+        status, answered = await api.upload(steady())
+        assert (status, answered["code"]) == (408, "too_slow")
 
 
 async def test_more_bodies_than_a_chat_may_send_at_a_time_are_refused_at_once(
@@ -268,7 +268,9 @@ async def test_more_bodies_than_a_chat_may_send_at_a_time_are_refused_at_once(
         uploads = [asyncio.create_task(api.upload(waiting())) for _ in range(RECEIVED_OF_ONE_CHAT + 1)]
         async with asyncio.timeout(PATIENCE):
             done, held = await asyncio.wait(uploads, return_when=asyncio.FIRST_COMPLETED)
-        assert [(status, told["code"]) for status, told in (one.result() for one in done)] == [(429, "rate_limited")]
+        assert [(status, answered["code"]) for status, answered in (one.result() for one in done)] == [
+            (429, "rate_limited")
+        ]
         released.set()
         assert {status for status, _ in await asyncio.gather(*held)} == {201}
         assert (await api.upload(PNG_BYTES))[0] == 201
@@ -288,17 +290,17 @@ async def test_a_file_that_waits_too_long_for_its_turn_is_refused(
     held = [asyncio.create_task(api.upload(PNG_BYTES)) for _ in range(OF_ONE_CHAT)]
     await until(lambda: len(putting) == OF_ONE_CHAT, "two of them")
     monkeypatch.setattr(uploads, "PATIENCE", 0.1)
-    status, told = await api.upload(PNG_BYTES)
+    status, answered = await api.upload(PNG_BYTES)
     assert len(putting) == OF_ONE_CHAT
     gate.set()
-    assert (status, told["code"]) == (429, "rate_limited")
+    assert (status, answered["code"]) == (429, "rate_limited")
     assert [status for status, _ in await asyncio.gather(*held)] == [201] * OF_ONE_CHAT
 
 
 async def test_a_bomb_is_refused_and_the_next_file_is_taken(api: ApiClient) -> None:
     for bomb in (await asyncio.to_thread(bombs)).values():
-        status, told = await api.upload(io.BytesIO(bomb), "brief.docx")
-        assert (status, told["code"]) == (415, "type_not_allowed")
+        status, answered = await api.upload(io.BytesIO(bomb), "brief.docx")
+        assert (status, answered["code"]) == (415, "type_not_allowed")
     assert (await api.upload(PNG_BYTES))[0] == 201
 
 
@@ -308,8 +310,8 @@ async def test_what_documents_may_hold_is_a_setting(
     await fill(store)
     scripted = b"%PDF-1.4\n1 0 obj<</Type/Catalog/OpenAction<</S/JavaScript/JS(app.alert(1))>>>>endobj\n%%EOF\n"
     async with opened(create_app(make_settings(rabbitmq_url=vhost_url))) as api:
-        status, told = await api.upload(scripted, "brief.pdf")
-        assert (status, told["reason"]) == (415, "active_content")
+        status, answered = await api.upload(scripted, "brief.pdf")
+        assert (status, answered["reason"]) == (415, "active_content")
     async with opened(create_app(make_settings(rabbitmq_url=vhost_url, attachment_refuses="macros,programs"))) as api:
         assert (await api.upload(scripted, "brief.pdf"))[0] == 201
     with pytest.raises(ValueError, match="attachment_refuses"):
@@ -325,8 +327,8 @@ async def test_an_upload_that_stands_still_is_ended(
 
     await fill(store)
     async with opened(create_app(make_settings(rabbitmq_url=vhost_url, upload_idle=0.2))) as api:
-        status, told = await api.upload(stalling())
-        assert (status, told["code"]) == (408, "too_slow")
+        status, answered = await api.upload(stalling())
+        assert (status, answered["code"]) == (408, "too_slow")
 
 
 async def test_an_infected_file_is_refused_and_without_a_verdict_none_is_taken(
@@ -347,8 +349,8 @@ async def test_a_file_is_not_refused_because_no_process_can_judge_it(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(sys, "executable", "/bin/false")
-        status, told = await api.upload(PNG_BYTES)
-        assert (status, told["code"]) == (503, "unavailable")
+        status, answered = await api.upload(PNG_BYTES)
+        assert (status, answered["code"]) == (503, "unavailable")
     assert (await api.upload(PNG_BYTES))[0] == 201
 
 

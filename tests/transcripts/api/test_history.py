@@ -65,9 +65,9 @@ async def test_tails(api: ApiClient) -> None:
     status, answer = await api.ask(transcripts_api.TAILS, {"chat_ids": [CHAT, new_id()]})
     assert (status, answer) == (200, {"tails": {CHAT: 3}}), "as a former gateway asks"
     unknown = new_id()
-    for has, told in ((1, {CHAT: 2}), (3, {}), (9, {})):
+    for has, answered in ((1, {CHAT: 2}), (3, {}), (9, {})):
         body = {"chat_ids": [CHAT, unknown], "after": {CHAT: has, unknown: 0}}
-        assert await api.ask(transcripts_api.TAILS, body) == (200, {"tails": told})
+        assert await api.ask(transcripts_api.TAILS, body) == (200, {"tails": answered})
 
 
 async def test_only_services_may_ask(api: ApiClient) -> None:

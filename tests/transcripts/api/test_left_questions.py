@@ -75,18 +75,18 @@ async def test_a_question_without_a_chat_is_kept_once(api: ApiClient) -> None:
 
 async def test_its_files_are_for_the_agent_who_deals_with_it(api: ApiClient) -> None:
     await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "at": utcnow().isoformat()})
-    status, told = await add(api, PNG_BYTES)
-    assert (status, told["name"]) == (201, "foto.png")
-    path = f"/questions/{ID}/attachments/{told['id']}"
+    status, answered = await add(api, PNG_BYTES)
+    assert (status, answered["name"]) == (201, "foto.png")
+    path = f"/questions/{ID}/attachments/{answered['id']}"
     assert [(await api.get(path, actor))[0] for actor in (AN, LIEN, ASKER, SOFIE)] == [403, 404, 404, 200]
     status, listed = await api.ask(transcripts_api.QUESTION_CLAIM, CLAIM)
-    assert (status, [f["id"] for f in listed["files"]]) == (200, [told["id"]])
+    assert (status, [f["id"] for f in listed["files"]]) == (200, [answered["id"]])
     status, headers, content = await api.get(path, AN)
     assert (status, content) == (200, PNG_BYTES)
     assert headers["Content-Disposition"].startswith("attachment; ")
     assert (await api.get(path, BERT))[0] == 403
     assert (await api.get(f"/questions/{ID}/attachments/{new_id()}", AN))[0] == 404
-    assert (await api.get(f"/chats/{ID}/attachments/{told['id']}", AN))[0] in (403, 404)
+    assert (await api.get(f"/chats/{ID}/attachments/{answered['id']}", AN))[0] in (403, 404)
 
 
 async def test_files_are_added_to_ones_own_question_alone(api: ApiClient) -> None:
@@ -115,11 +115,11 @@ async def test_a_question_has_so_many_files(
 
 async def test_the_files_of_a_question_go_with_it(api: ApiClient, database: Database, files: Files) -> None:
     await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "at": utcnow().isoformat()})
-    told = (await add(api, PNG_BYTES))[1]
+    answered = (await add(api, PNG_BYTES))[1]
     later = utcnow() + KEPT_DONE * 2
     assert await files.clean(later, timedelta(hours=1)) == 0
     await database["questions"].delete_one({"_id": ID})
     assert await files.clean(utcnow(), timedelta(hours=1)) == 0, "a younger one is not looked up"
     assert await files.clean(later, timedelta(hours=1)) == 1
-    assert await files.get(told["id"]) is None
-    assert await database["files.chunks"].count_documents({"files_id": told["id"]}) == 0
+    assert await files.get(answered["id"]) is None
+    assert await database["files.chunks"].count_documents({"files_id": answered["id"]}) == 0

@@ -44,12 +44,14 @@ USUAL = times(900)
 GOT_AGENT = Last(Party.SYSTEM, Cause.ASSIGNED, START)
 
 
-def watched(told: Inactivity | None = None, stayed: float | None = None) -> Watched:
-    return Watched("c", START, None if stayed is None else START + seconds(stayed), told)
+def watched(published: Inactivity | None = None, stayed: float | None = None) -> Watched:
+    return Watched("c", START, None if stayed is None else START + seconds(stayed), published)
 
 
-def at(number: float, told: Inactivity | None = None, last: Last = GOT_AGENT, stayed: float | None = None) -> Check:
-    return check(last, watched(told, stayed), USUAL, START + seconds(number))
+def at(
+    number: float, published: Inactivity | None = None, last: Last = GOT_AGENT, stayed: float | None = None
+) -> Check:
+    return check(last, watched(published, stayed), USUAL, START + seconds(number))
 
 
 def warned(warning: int, looked: float, closes: float = 900, began: float = 0) -> Inactivity:
@@ -156,14 +158,14 @@ def test_two_warnings_and_the_end_each_at_its_time() -> None:
 
 def test_the_end_is_asked_for_again_less_and_less_often() -> None:
     """Who is to close the chat may be away for an hour."""
-    told, now, asked = warned(2, 897), 900.0, list[float]()
+    published, now, asked = warned(2, 897), 900.0, list[float]()
     while now < 900 + 3_600:
-        found = at(now, told)
+        found = at(now, published)
         assert (found.step, found.new) == (Step.CLOSED, not asked)
         asked.append(now - 900)
         assert found.inactivity is not None
         assert found.next_at is not None
-        told, now = found.inactivity, (found.next_at - START).total_seconds()
+        published, now = found.inactivity, (found.next_at - START).total_seconds()
     assert asked[:7] == [0, 5, 10, 20, 40, 80, 140]
     assert len(asked) < 70
 
@@ -203,7 +205,7 @@ class Conversation:
     now: datetime = START
     last: Last = GOT_AGENT
     doc: Watched = field(default_factory=lambda: Watched("c", START))
-    told: list[tuple[datetime, Step, Inactivity]] = field(default_factory=list)
+    published: list[tuple[datetime, Step, Inactivity]] = field(default_factory=list)
     looks: list[datetime] = field(default_factory=list)
 
     def say(self, party: Party, event: Cause | None = None) -> None:
@@ -213,11 +215,11 @@ class Conversation:
         self.doc = Watched("c", self.doc.check_at, self.now, self.doc.inactivity)
 
     def be_looked_at(self, length: timedelta, lag: timedelta) -> None:
-        before, end = len(self.told), self.now + length
+        before, end = len(self.published), self.now + length
         while max(self.doc.check_at, self.now) + lag <= end:
             self.now = max(self.doc.check_at, self.now) + lag
             self.look()
-            if [step for _, step, _ in self.told[before:]].count(Step.CLOSED) == 2:
+            if [step for _, step, _ in self.published[before:]].count(Step.CLOSED) == 2:
                 break  # it goes on like that
         self.now = max(self.now, end)
 
@@ -228,18 +230,18 @@ class Conversation:
         self.looks.append(self.now)
         self.doc = Watched("c", found.next_at, self.doc.stayed_at, found.inactivity or self.doc.inactivity)
         if found.step and found.inactivity:
-            self.told.append((self.now, found.step, found.inactivity))
+            self.published.append((self.now, found.step, found.inactivity))
             self.is_fair(found.step, found.inactivity)
 
-    def is_fair(self, step: Step, told: Inactivity) -> None:
+    def is_fair(self, step: Step, published: Inactivity) -> None:
         """A person who is warned or closed was silent so long, and was warned for so long."""
         began = since(self.last, self.doc.stayed_at)
-        assert told.since == began
+        assert published.since == began
         assert self.now >= began + self.limits.quiet
         if step is not Step.CLOSED:
             return
         assert self.now >= began + self.limits.end
-        of_this = [(w, s) for w, s, t in self.told if t.since == began]
+        of_this = [(w, s) for w, s, t in self.published if t.since == began]
         first = min(w for w, s in of_this if s is Step.WARNED_1)
         second = min(w for w, s in of_this if s is Step.WARNED_2)
         assert self.now - first >= self.limits.first - self.limits.late
@@ -283,9 +285,9 @@ def test_whatever_happens_no_active_citizen_is_closed_and_inactive_ones_are(
                 chat.say(Party.SYSTEM, Cause.ASSIGNED)
             case _:
                 chat.stay()
-    before = len(chat.told)
+    before = len(chat.published)
     speaks = since(chat.last, chat.doc.stayed_at)
     chat.be_looked_at(seconds(limit * 2 + 60), seconds(lag))
-    steps = [step for _, step, _ in chat.told[before:]]
+    steps = [step for _, step, _ in chat.published[before:]]
     assert (Step.CLOSED in steps) is (speaks is not None)
     assert bool(steps) is (speaks is not None)

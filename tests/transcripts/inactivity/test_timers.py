@@ -26,7 +26,17 @@ from services.transcripts.settings import Settings
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import opened
-from tests.transcripts.conftest import OPENED_AT, Ear, entry, new_id, opened_event, posted, seal_entry, state, until
+from tests.transcripts.conftest import (
+    OPENED_AT,
+    EventObserver,
+    entry,
+    new_id,
+    opened_event,
+    posted,
+    seal_entry,
+    state,
+    until,
+)
 
 LIMITS = limits_of(900)
 assert LIMITS is not None
@@ -42,15 +52,15 @@ def since_then(before: dict[str, float]) -> dict[str, float]:
     return {step: n - before.get(step, 0.0) for step, n in counted().items() if n != before.get(step, 0.0)}
 
 
-def heard(ear: Ear, chat_id: str) -> list[int | CloseReason]:
+def seen(observer: EventObserver, chat_id: str) -> list[int | CloseReason]:
     """What was told of a chat's silence: warnings by their number, and by whom its end was asked for."""
-    told: list[int | CloseReason] = []
-    for event in ear.heard:
+    published: list[int | CloseReason] = []
+    for event in observer.seen:
         if isinstance(event, CitizenSilent) and event.chat_id == chat_id:
-            told.append(event.warning)
+            published.append(event.warning)
         elif isinstance(event, CloseRequested) and event.chat_id == chat_id:
-            told.append(event.by)
-    return told
+            published.append(event.by)
+    return published
 
 
 @dataclass
@@ -99,7 +109,9 @@ async def post(vhost_url: str, database: Database, store: Store) -> AsyncIterato
         yield made
 
 
-async def test_an_inactive_citizen_is_warned_twice_and_then_the_end_is_requested(post: Post, ear: Ear) -> None:
+async def test_an_inactive_citizen_is_warned_twice_and_then_the_end_is_requested(
+    post: Post, observer: EventObserver
+) -> None:
     before, chat = counted(), await post.begin()
     await post.look(599)
     await post.look(600.5)
@@ -109,19 +121,23 @@ async def test_an_inactive_citizen_is_warned_twice_and_then_the_end_is_requested
     await post.look(840)
     await post.look(865)
     await post.look(890)
-    await ear.caught_up()
-    assert CloseReason.INACTIVE not in heard(ear, chat)
+    await observer.caught_up()
+    assert CloseReason.INACTIVE not in seen(observer, chat)
     await post.look(900)
-    await until(lambda: CloseReason.INACTIVE in heard(ear, chat), "the end")
-    told = heard(ear, chat)
-    assert sorted(set(map(str, told))) == ["1", "2", "inactive"]
-    assert told == [*(t for t in told if t == 1), *(t for t in told if t == 2), *(t for t in told if t not in (1, 2))]
+    await until(lambda: CloseReason.INACTIVE in seen(observer, chat), "the end")
+    published = seen(observer, chat)
+    assert sorted(set(map(str, published))) == ["1", "2", "inactive"]
+    assert published == [
+        *(t for t in published if t == 1),
+        *(t for t in published if t == 2),
+        *(t for t in published if t not in (1, 2)),
+    ]
     assert since_then(before) == {"warned_1": 1, "warned_2": 1, "closed": 1}, "each once, whoever looked"
-    first, *_ = (f for f in ear.heard if isinstance(f, CitizenSilent))
+    first, *_ = (f for f in observer.seen if isinstance(f, CitizenSilent))
     assert (first.since, first.closes_at) == (OPENED_AT, OPENED_AT + timedelta(seconds=900))
 
 
-async def test_the_agents_inactivity_a_wait_and_an_end_are_left_alone(post: Post, ear: Ear) -> None:
+async def test_the_agents_inactivity_a_wait_and_an_end_are_left_alone(post: Post, observer: EventObserver) -> None:
     answered, waiting, late, over, asked = [await post.begin() for _ in range(5)]
     await post.add(answered, 2, 10, Party.CITIZEN)
     await post.add(asked, 2, 10, Party.CITIZEN)
@@ -140,11 +156,11 @@ async def test_the_agents_inactivity_a_wait_and_an_end_are_left_alone(post: Post
     await post.add(spoke, 2, 600, Party.AGENT)
     await post.look(1_199)
     await post.look(1_201)
-    await until(lambda: heard(ear, spoke), "a warning that counts from what the agent said")
-    assert not any(heard(ear, c) for c in (answered, waiting, late, over, asked))
+    await until(lambda: seen(observer, spoke), "a warning that counts from what the agent said")
+    assert not any(seen(observer, c) for c in (answered, waiting, late, over, asked))
 
 
-async def test_who_stays_has_all_the_time_again(post: Post, ear: Ear) -> None:
+async def test_who_stays_has_all_the_time_again(post: Post, observer: EventObserver) -> None:
     chat = await post.begin()
     await post.look(600)
     await post.look(780)
@@ -154,13 +170,15 @@ async def test_who_stays_has_all_the_time_again(post: Post, ear: Ear) -> None:
     assert await post.due(1_489) == []
     await post.look(1_491)
     anew = (1, OPENED_AT + timedelta(seconds=1_790))
-    await until(lambda: anew in ((f.warning, f.closes_at) for f in ear.heard if isinstance(f, CitizenSilent)), "anew")
-    assert CloseReason.INACTIVE not in heard(ear, chat)
+    await until(
+        lambda: anew in ((f.warning, f.closes_at) for f in observer.seen if isinstance(f, CitizenSilent)), "anew"
+    )
+    assert CloseReason.INACTIVE not in seen(observer, chat)
     assert not await post.store.stay(new_id(), OPENED_AT), "nobody there"
 
 
 async def test_a_replica_that_dies_between_publishing_and_marking_loses_nothing(
-    post: Post, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    post: Post, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = await post.begin()
     victim, other = post.replicas
@@ -172,7 +190,7 @@ async def test_a_replica_that_dies_between_publishing_and_marking_loses_nothing(
         return False
 
     steps: list[tuple[float, int | CloseReason]] = [(600.0, 1), (780.0, 2), (900.0, CloseReason.INACTIVE)]
-    for step, (after, told) in enumerate(steps):
+    for step, (after, published) in enumerate(steps):
         post.now = OPENED_AT + timedelta(seconds=after)
         marking.clear()
         with monkeypatch.context() as patch:
@@ -185,10 +203,10 @@ async def test_a_replica_that_dies_between_publishing_and_marking_loses_nothing(
         assert await post.due(after) == [chat], "still marked"
         await other.check_due()
         assert await post.due(after) == []
-        await until(lambda: heard(ear, chat).count(told) == 2, f"step {step} told twice")  # noqa: B023
-        if told == 2:
+        await until(lambda: seen(observer, chat).count(published) == 2, f"step {step} told twice")  # noqa: B023
+        if published == 2:
             await look_on(post, 785, 899)
-            ear.heard.clear()
+            observer.seen.clear()
 
 
 async def look_on(post: Post, begin: int, end: int) -> None:
@@ -197,7 +215,7 @@ async def look_on(post: Post, begin: int, end: int) -> None:
         await post.look(after)
 
 
-async def test_nothing_is_published_that_another_replica_has_marked_later(post: Post, ear: Ear) -> None:
+async def test_nothing_is_published_that_another_replica_has_marked_later(post: Post, observer: EventObserver) -> None:
     """A new agent while a look is under way: the look's mark does not take the new time away."""
     chat = await post.begin()
     (seen,) = await post.store.due_chats(OPENED_AT + timedelta(seconds=700), 10)
@@ -209,15 +227,15 @@ async def test_nothing_is_published_that_another_replica_has_marked_later(post: 
     assert await post.due(1_301) == [chat]
 
 
-async def test_who_cannot_store_does_not_judge(post: Post, ear: Ear) -> None:
+async def test_who_cannot_store_does_not_judge(post: Post, observer: EventObserver) -> None:
     chat = await post.begin()
     post.is_well = False
     await post.look(5_000)
     assert await post.due(5_000) == [chat]
     post.is_well = True
     await post.look(5_000)
-    await until(lambda: heard(ear, chat), "the first warning")
-    assert set(heard(ear, chat)) == {1}, "not closed unwarned"
+    await until(lambda: seen(observer, chat), "the first warning")
+    assert set(seen(observer, chat)) == {1}, "not closed unwarned"
 
 
 class Time:
@@ -257,7 +275,7 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 async def test_the_whole_service_warns_handles_an_answer_and_ends(
-    ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], store: Store, passing: Time
+    observer: EventObserver, vhost_url: str, make_settings: Callable[..., Settings], store: Store, passing: Time
 ) -> None:
     """With a limit of 90 s the warnings come 30 s and 12 s before the end."""
     chat = new_id()
@@ -265,28 +283,28 @@ async def test_the_whole_service_warns_handles_an_answer_and_ends(
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(opened(app))
         before = counted()
-        await ear.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
-        await until(lambda: len(ear.stored(chat)) == 2, "the agent")
+        await observer.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: len(observer.stored(chat)) == 2, "the agent")
         await passing.pass_until(65)
-        await until(lambda: heard(ear, chat), "a warning")
-        first = next(f for f in ear.heard if isinstance(f, CitizenSilent))
-        await ear.put(CitizenStayed(chat_id=chat))
+        await until(lambda: seen(observer, chat), "a warning")
+        first = next(f for f in observer.seen if isinstance(f, CitizenSilent))
+        await observer.put(CitizenStayed(chat_id=chat))
         await until(lambda: since_then(before).get("stayed") == 1, "the citizen to stay")
         await passing.pass_until(65 + 80)
-        await ear.caught_up()
-        assert CloseReason.INACTIVE not in heard(ear, chat), "the time is counted anew"
+        await observer.caught_up()
+        assert CloseReason.INACTIVE not in seen(observer, chat), "the time is counted anew"
         await passing.pass_until(65 + 100)
-        await until(lambda: CloseReason.INACTIVE in heard(ear, chat), "the end")
-        warned = [f for f in ear.heard if isinstance(f, CitizenSilent)]
+        await until(lambda: CloseReason.INACTIVE in seen(observer, chat), "the end")
+        warned = [f for f in observer.seen if isinstance(f, CitizenSilent)]
         assert warned[-1].since > first.since, "the time was counted anew"
         assert since_then(before)["stayed"] == 1
-        await ear.put(state(chat, 2, Cause.CLOSED, reason=CloseReason.INACTIVE))
-        await until(lambda: len(ear.stored(chat)) == 3, "the seal")
+        await observer.put(state(chat, 2, Cause.CLOSED, reason=CloseReason.INACTIVE))
+        await until(lambda: len(observer.stored(chat)) == 3, "the seal")
         await until_left(store)
 
 
 async def test_no_chat_is_closed_while_an_answer_waits_in_the_queue(
-    ear: Ear,
+    observer: EventObserver,
     vhost_url: str,
     make_settings: Callable[..., Settings],
     monkeypatch: pytest.MonkeyPatch,
@@ -304,19 +322,19 @@ async def test_no_chat_is_closed_while_an_answer_waits_in_the_queue(
     app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=90))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(opened(app))
-        await ear.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
-        await until(lambda: len(ear.stored(chat)) == 2, "the agent")
-        await ear.put(
+        await observer.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: len(observer.stored(chat)) == 2, "the agent")
+        await observer.put(
             opened_event(other, None), posted(other), posted(chat)
         )  # theirs stands behind another one, for longer than the limit
         passing.unlooked, passing.step = True, timedelta(seconds=25)
         await passing.pass_until(200)
-        await ear.caught_up()
-        assert not heard(ear, chat)
+        await observer.caught_up()
+        assert not seen(observer, chat)
         slow.set()
-        await until(lambda: len(ear.stored(chat)) == 3, "their answer")
-        await ear.caught_up()
-        assert CloseReason.INACTIVE not in heard(ear, chat)
+        await until(lambda: len(observer.stored(chat)) == 3, "their answer")
+        await observer.caught_up()
+        assert CloseReason.INACTIVE not in seen(observer, chat)
 
 
 async def until_left(store: Store) -> None:

@@ -76,7 +76,7 @@ def test_how_a_log_ends_is_who_spoke_last_and_what_the_chat_said_last() -> None:
 
 
 def test_a_stored_warning_of_inactivity_is_read_again() -> None:
-    told = Inactivity(OPENED_AT, 1, OPENED_AT + timedelta(seconds=300), OPENED_AT)
-    watched = watched_of(stored({"_id": "c", "silence_at": OPENED_AT, "silence": asdict(told)}))
-    assert (watched.chat_id, watched.check_at, watched.inactivity) == ("c", OPENED_AT, told)
+    published = Inactivity(OPENED_AT, 1, OPENED_AT + timedelta(seconds=300), OPENED_AT)
+    watched = watched_of(stored({"_id": "c", "silence_at": OPENED_AT, "silence": asdict(published)}))
+    assert (watched.chat_id, watched.check_at, watched.inactivity) == ("c", OPENED_AT, published)
     assert watched_of({"_id": "c", "silence_at": OPENED_AT}).inactivity is None

@@ -9,11 +9,11 @@ from aiormq import Channel
 from services.common.messaging.errors import UnknownErrors
 from services.transcripts.log.subscription import Batcher, Subscription
 from tests.support.servers import PATIENCE
-from tests.transcripts.conftest import Ear, new_id, opened_event
+from tests.transcripts.conftest import EventObserver, new_id, opened_event
 
 
 async def test_stopped_while_the_broker_registers_the_consumer_it_takes_nothing(
-    vhost_url: str, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    vhost_url: str, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`stop` comes before the consumer's tag is known, so that it has no tag to cancel."""
     asked, stopped, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -37,18 +37,18 @@ async def test_stopped_while_the_broker_registers_the_consumer_it_takes_nothing(
             await subscription.stop()
             stopped.set()
             await answered.wait()
-            while await consumers(ear):
+            while await consumers(observer):
                 await asyncio.sleep(0.02)
         assert not subscription.running
-        await ear.put(opened_event(new_id()))
-        assert await ear.waiting() == 1
+        await observer.put(opened_event(new_id()))
+        assert await observer.waiting() == 1
         assert batcher.is_empty
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def consumers(ear: Ear) -> int:
+async def consumers(observer: EventObserver) -> int:
     """How many consumers `transcripts.messages` has."""
-    declared = await ear.channel.declare_queue("transcripts.messages", passive=True)
+    declared = await observer.channel.declare_queue("transcripts.messages", passive=True)
     return declared.declaration_result.consumer_count or 0

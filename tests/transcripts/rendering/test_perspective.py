@@ -9,7 +9,7 @@ from services.common.config.departments import LOCALES, Departments
 from services.common.events.types import About, Cause, CloseReason, Detail, Entry, Party
 from services.transcripts.rendering.perspective import event_text, for_office, of_office
 from services.transcripts.rendering.text_format import as_text
-from services.transcripts.rendering.texts import event_text as told_to_citizen
+from services.transcripts.rendering.texts import event_text as shown_to_citizen
 from services.transcripts.rendering.transcript import Transcript
 from tests.transcripts.conftest import OPENED_AT, entry
 
@@ -23,7 +23,7 @@ ZONE = ZoneInfo("Europe/Brussels")
 
 
 def happened(event: Cause, reason: CloseReason | None = None, **about: object) -> Entry:
-    words = told_to_citizen("fr", event, "Lien", reason)
+    words = shown_to_citizen("fr", event, "Lien", reason)
     one = entry("c", 2, Party.SYSTEM, words, event=event)
     return one.model_copy(update={"reason": reason, "about": About.model_validate(about) if about else None})
 
@@ -37,7 +37,7 @@ def test_everything_that_can_happen_has_words_for_the_office_and_never_those_for
                 one = happened(event, reason, agent="Karel", **({"detail": detail.value} if detail else {}))
                 words = event_text(one, locale)
                 assert "{" not in words
-                assert words != told_to_citizen(locale, event, "Karel", reason, detail)
+                assert words != shown_to_citizen(locale, event, "Karel", reason, detail)
                 seen.add(words)
     assert len(seen) >= 12, "no two events with the same words but where a detail says nothing more"
 

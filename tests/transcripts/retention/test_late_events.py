@@ -8,12 +8,12 @@ from services.transcripts.consumers import Handlers
 from services.transcripts.log import delivery, writer
 from services.transcripts.log.writer import now_ms
 from tests.support.publishers import publishing
-from tests.transcripts.conftest import Ear, Start, new_id, opened_event, posted, state, until
+from tests.transcripts.conftest import EventObserver, Start, new_id, opened_event, posted, state, until
 from tests.transcripts.retention.conftest import NOW, Archive
 
 
 async def test_late_events_of_an_erased_chat_have_no_effect_and_are_no_dead_letters(
-    archive: Archive, start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, start: Start, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "PATIENCE", 0.5)
     monkeypatch.setattr(delivery, "STATE_PATIENCE", 1.0)
@@ -22,44 +22,46 @@ async def test_late_events_of_an_erased_chat_have_no_effect_and_are_no_dead_lett
     late = posted(chat, text="kwetterbes")
     again = opened_event(chat, "kwetterbes").model_copy(update={"name": "kwetterbes"})
     async with start() as bench:
-        await ear.put(again, late, state(chat, 9, Cause.ASSIGNED, agent="an"), state(chat, 10, Cause.CLOSED))
-        await ear.put(opened_event(other, "kwebbelvraag"))
-        await until(lambda: len(ear.stored(other)) == 2, "the other chat")
-        await until(lambda: ear.refused(), "the answer to the late message")
+        await observer.put(again, late, state(chat, 9, Cause.ASSIGNED, agent="an"), state(chat, 10, Cause.CLOSED))
+        await observer.put(opened_event(other, "kwebbelvraag"))
+        await until(lambda: len(observer.stored(other)) == 2, "the other chat")
+        await until(lambda: observer.refused(), "the answer to the late message")
         await until(lambda: not bench.consumer.in_hand, "the end of all deliveries")
-        await ear.caught_up()
-    assert [(r.id, r.code) for r in ear.refused()] == [(late.id, RefusalCode.CHAT_CLOSED)]
-    assert ear.stored(chat) == []
+        await observer.caught_up()
+    assert [(r.id, r.code) for r in observer.refused()] == [(late.id, RefusalCode.CHAT_CLOSED)]
+    assert observer.stored(chat) == []
     assert await archive.words("kwetterbes") == []
     assert await archive.places(chat) == {}
-    assert await ear.waiting() == await ear.waiting("transcripts.dead-letters") == 0
+    assert await observer.waiting() == await observer.waiting("transcripts.dead-letters") == 0
 
 
-async def test_a_late_note_of_an_erased_chat_is_not_stored(archive: Archive, vhost_url: str, ear: Ear) -> None:
+async def test_a_late_note_of_an_erased_chat_is_not_stored(
+    archive: Archive, vhost_url: str, observer: EventObserver
+) -> None:
     chat = await archive.chat()
     await archive.erasures.erase(chat, "operator", NOW)
     note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="kwetterbes")
     async with publishing(vhost_url, "transcripts") as publisher:
         await Handlers(archive.store, publisher, now_ms).note_posted(note)
-        await ear.caught_up()
-    assert ear.heard == []
+        await observer.caught_up()
+    assert observer.seen == []
     assert await archive.words("kwetterbes") == []
 
 
 async def test_a_writer_does_not_use_the_end_of_a_log_that_it_read_before_the_erasure(
-    archive: Archive, start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, start: Start, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has stored the last message but one; another writer has stored the seal, of which it does not know."""
     monkeypatch.setattr(delivery, "PATIENCE", 0.5)
     chat = new_id()
     async with start() as bench:
-        await ear.put(opened_event(chat), posted(chat))
-        await until(lambda: len(ear.stored(chat)) == 3, "the message")
+        await observer.put(opened_event(chat), posted(chat))
+        await until(lambda: len(observer.stored(chat)) == 3, "the message")
         await bench.acknowledged()
         closed = {"$set": {"closed_at": opened_event(chat).opened_at}}
         await archive.database["chats"].update_one({"_id": chat}, closed)
         assert await archive.erasures.erase(chat, "operator", NOW) is None
         monkeypatch.setattr(writer, "TAILS_KEPT", 0.0)  # the time until an erasure is allowed is longer than it
-        await ear.put(posted(chat, text="kwetterbes"))
-        await until(lambda: ear.refused(), "the answer to the late message")
+        await observer.put(posted(chat, text="kwetterbes"))
+        await until(lambda: observer.refused(), "the answer to the late message")
     assert await archive.places(chat) == {}
