@@ -1,4 +1,4 @@
-"""`make run`: the whole system on one machine, until it is told to stop."""
+"""`make run`: the whole system on one machine, until it is asked to stop."""
 
 import argparse
 import asyncio

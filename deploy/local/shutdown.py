@@ -14,7 +14,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class StopRequest:
     """Events that say when to stop. Create it within a running event loop.
 
-    `stop` is set by SIGINT, SIGTERM or SIGHUP, or when the parent was told to stop or has ended. `hurry` is set by a
+    `stop` is set by SIGINT, SIGTERM or SIGHUP, or when the parent was asked to stop or has ended. `hurry` is set by a
     second Ctrl-C. A terminal and make may both pass on the same signal, so a SIGINT counts as a second one only after
     one second.
     """

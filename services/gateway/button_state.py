@@ -89,7 +89,7 @@ class Blue:
 class Button:
     """The button of one department. Its revision grows with every change, including a change to `unknown` and back.
 
-    Only the numbers of the queue change without a new revision: replicas hear of them at different moments.
+    Only the numbers of the queue change without a new revision: replicas receive them at different moments.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Button:
             self._received_at = now
 
     def note_queue(self, revision: int, waiting: int, pace: float | None) -> None:
-        """Take the number of waiting chats, and the seconds in which the queue moves up by one; None: not told.
+        """Take the number of waiting chats, and the seconds in which the queue moves up by one; None: not known.
 
         `refresh` shows them. A queue with an older revision is dropped.
         """
@@ -170,7 +170,7 @@ class Button:
         return self._green is not None and self._green[0] == revision and now - self._green[1] <= LATE_PRESS
 
     def _next_place(self, content: Content) -> dict[str, int | None] | None:
-        """Return the position and the estimated wait in seconds of whoever chooses to wait now; None: nobody may."""
+        """Return the position and the estimated wait in seconds of the next citizen who waits; None: none may."""
         if not self._blue.longest or content[1] is not ButtonReason.BUSY:
             return None
         if self._queue is None:

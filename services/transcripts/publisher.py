@@ -57,5 +57,5 @@ def _batch_of(events: Sequence[TracedEvent]) -> TracedEvent:
 
 
 def refused(chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> MessageRefused:
-    """Return the event that tells a sender that their message is not in the log and never will be."""
+    """Return the event for a sender whose message is not in the log and never will be."""
     return MessageRefused(chat_id=chat_id, id=id_, sender_id=sender_id, code=code)

@@ -148,7 +148,7 @@ class LiveChats:
     def note_entry(self, chat: LiveChat, entry: Entry) -> None:
         """Record what an entry says about acceptance, just before it is shown.
 
-        The entry that tells the citizen with whom they are connected is written at acceptance. The dot is therefore set
+        The entry that names the agent to the citizen is written at acceptance. The dot is therefore set
         to green before the citizen reads the entry.
         """
         if entry.event is not Cause.ASSIGNED or not entry.about or not entry.about.turn:
@@ -263,7 +263,7 @@ class LiveChats:
         self.to_agents(chat, self.citizen_frame(chat))
 
     def citizen_frame(self, chat: LiveChat) -> bytes:
-        """Return the frame that tells agents whether the citizen is online, and their name."""
+        """Return the frame for agents with the citizen's name, and whether they are online."""
         return server.CitizenOnline(
             chat_id=chat.chat_id, online=chat.citizen_at.online, name=chat.citizen_name or UNSET
         ).encode()

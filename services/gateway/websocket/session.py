@@ -151,7 +151,7 @@ class FrameSession(Generic[S]):
             self._session.end_catch_up()
 
     def begin_greeted(self) -> None:
-        """Handle frames from now on: whoever made this session has done what a hello does."""
+        """Handle frames from now on: the caller that made this session has done what a hello does."""
         self.greeting = asyncio.get_running_loop().create_future()
         self.greeting.set_result(None)
         self.connection.end_answer()

@@ -55,7 +55,7 @@ def matching_step(secret: str, code: str, now: datetime) -> int | None:
     given = code.replace(" ", "").encode("utf-8", "surrogatepass")
     present = step_of(now)
     found = None
-    for step in range(present - WINDOW, present + WINDOW + 1):  # all of them, so that the time tells nothing
+    for step in range(present - WINDOW, present + WINDOW + 1):  # all of them, so that the time reveals nothing
         if hmac.compare_digest(code_at(secret, step).encode(), given):
             found = step
     return found

@@ -5,9 +5,9 @@ agents, waiting chats and, at max(now, as_of), the opening hours. (3) It writes 
 own; otherwise a later evaluation has seen everything that this one saw. `as_of` prevents a replica whose clock is
 behind from opening a department again that another one has closed.
 
-Whoever changes something evaluates its departments afterwards. Each replica also compares all documents with what they
-should be, each `ANYWAY` seconds, and evaluates those that differ: another replica may have died between a change and
-its evaluation. The comparison writes nothing, so it does not overtake an evaluation that is under way; the next
+Code that changes something evaluates its departments afterwards. Each replica also compares all documents with what
+they should be, each `ANYWAY` seconds, and evaluates those that differ: another replica may have died between a change
+and its evaluation. The comparison writes nothing, so it does not overtake an evaluation that is under way; the next
 comparison finds what such a one leaves behind.
 """
 
