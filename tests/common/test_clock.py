@@ -1,4 +1,4 @@
-"""The clock: set by readings, told times and nothing else; a jump of the machine's clock is not seen."""
+"""The clock: set by readings, times of events and nothing else; a jump of the machine's clock is not seen."""
 
 from datetime import UTC, datetime, timedelta
 

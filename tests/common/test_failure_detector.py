@@ -1,4 +1,4 @@
-"""`services/common/failure_detector.py`: who is gone, by the listener's own clock and only while it hears itself."""
+"""`services/common/failure_detector.py`: who is absent, by the listener's clock and only while it gets its echo."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ PARTICIPANTS = ("an", "bert", "citizen-1")
 
 
 def echoing(live: FailureDetector, start: float, end: float) -> None:
-    """The listener hears itself each 2 s from `start` until `end`, at `end` too."""
+    """The listener gets its own echo each 2 s from `start` until `end`, at `end` too."""
     at = start
     while at < end:
         live.echo(at)

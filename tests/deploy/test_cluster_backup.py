@@ -24,7 +24,7 @@ from deploy.backup import encryption
 from deploy.backup.nightly import NAME, prune
 from deploy.manifests.kustomize import DEPLOY
 from tests.deploy.image import as_user, environment, lay_out
-from tests.deploy.test_backup import WORDS, Terminal, terminal  # noqa: F401 - `desk` is a fixture
+from tests.deploy.test_backup import WORDS, Terminal, terminal  # noqa: F401 - `terminal` is a fixture
 from tests.support.servers import PATIENCE
 
 Client = MongoClient[dict[str, Any]]

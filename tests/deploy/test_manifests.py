@@ -1,4 +1,4 @@
-"""The manifests fit the code, and each check sees what it is for: every planted fault is told."""
+"""The manifests fit the code, and each check sees what it is for: every planted fault is reported."""
 
 import copy
 import os

@@ -29,7 +29,7 @@ for name in sys.argv[2:]:
 importlib.import_module(f"services.{sys.argv[1]}.app")
 print(json.dumps(found))
 """
-"""Prints the metrics that a service defines: a registry does not tell the labels of one that has no values yet."""
+"""Prints the metrics that a service defines: a registry does not show the labels of one that has no values yet."""
 ON_DEMAND = {"presence": ["services.presence.oidc.logins"]}
 """Modules with metrics that a service loads only where its settings ask for them."""
 ROW = re.compile(r"^\| `(eloket_\w+)` \| (\w+) \| (.*?) \| ", re.MULTILINE)

@@ -68,7 +68,7 @@ def test_what_the_project_declares_is_pinned() -> None:
     ("folder", "files"), [("services", ["run"]), ("deploy", ["run", "manifests", "fonts"]), ("tests", FILES)]
 )
 def test_what_is_imported_is_pinned(folder: str, files: list[str]) -> None:
-    """A fresh checkout has nothing else: an import that works here only because somebody installed it fails there."""
+    """A fresh checkout has nothing else: an import that works here because it was installed by hand fails there."""
     available = {package for file in files for package in pins(file)}
     homes = importlib.metadata.packages_distributions()
     for file in (ROOT / folder).rglob("*.py"):

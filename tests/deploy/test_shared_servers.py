@@ -1,4 +1,4 @@
-"""The example of cities that share a broker and a database fits, and each planted fault is told."""
+"""The example of cities that share a broker and a database fits, and each planted fault is reported."""
 
 import copy
 from collections.abc import Callable

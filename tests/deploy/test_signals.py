@@ -37,7 +37,7 @@ async def test_an_interrupt_that_comes_twice_at_once_counts_once(monkeypatch: py
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
             await request.stop.wait()
-            await asyncio.sleep(0.05)  # the loop hears of the second one
+            await asyncio.sleep(0.05)  # the loop gets the second one
         assert not request.hurry.is_set()
         monkeypatch.setattr(shutdown, "IMPATIENT_AFTER", 0.0)
         signal.raise_signal(signal.SIGINT)

@@ -102,7 +102,7 @@ def nodes(file: Path) -> Iterator[ast.AST]:
 
 
 def test_who_publishes_an_event_makes_it() -> None:
-    """Each service that is said to tell an event has code that makes one, and no other service but for its own use."""
+    """Each documented publisher of an event has code that makes one, and no other service but for its own use."""
     makers: dict[str, set[str]] = {}
     names = {type(event).__name__: type_ for type_, event in EVENTS.items()}
     listener = ROOT / f"{LISTENER.replace('.', '/')}.py"

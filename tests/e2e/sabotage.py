@@ -1,8 +1,8 @@
 """A transcript service with planted defects that is started again whenever it dies: `python -m tests.e2e.sabotage`.
 
 What a message says happens to it: `KILL` ends the process at once, `DRAG` ends it after a second, `HURT` raises. Times
-are short, so that a bad day and a delivery limit pass within seconds. SABOTAGE_LIMIT is the delivery limit,
-SABOTAGE_PATIENCE how long a bad day lasts, SABOTAGE_KNOWS a type that only this version knows: another name of a note.
+are short, so that an outage and a delivery limit pass within seconds. SABOTAGE_LIMIT is the delivery limit,
+SABOTAGE_PATIENCE how long an outage lasts, SABOTAGE_KNOWS a type that only this version knows: another name of a note.
 """
 
 import asyncio

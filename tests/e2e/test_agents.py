@@ -1,4 +1,4 @@
-"""Agents come, pause, hand over, leave and vanish; the citizen is told at once, and is first in line."""
+"""Agents come, pause, hand over, leave and vanish; the citizen sees it at once, and is first in the queue."""
 
 import asyncio
 import contextlib

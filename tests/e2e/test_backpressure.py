@@ -1,4 +1,4 @@
-"""More comes in than goes out: senders are told, memory stays bounded, and everything flows when it is over."""
+"""More comes in than goes out: senders get refusals, memory stays bounded, and everything flows when it is over."""
 
 import asyncio
 import time

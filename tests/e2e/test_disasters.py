@@ -110,7 +110,7 @@ async def test_an_end_that_was_lost_with_it_is_published_again(place: Place, own
 
 
 async def test_a_chat_whose_beginning_was_lost_with_it_is_served(place: Place, own_system: System) -> None:
-    """Transcripts has it from the broker and cannot yet tell anybody that it is stored.
+    """Transcripts has it from the broker and cannot yet publish that it is stored.
 
     What the system itself says in between, as who joined, may be missing: nobody waits for its receipt.
     """

@@ -212,7 +212,7 @@ def test_after_an_erasure_and_a_compaction_the_word_is_on_no_disk(tmp_path: Path
 
 
 def access_log(operator: Operator, system: System, folder: Path) -> None:
-    """The commands are in the log of accesses, which is intact until somebody writes in the database."""
+    """The commands are in the log of accesses, which is intact until the database is changed by hand."""
     said = operator.verify("--by", "auditor")
     head = said.rpartition("head ")[2].strip()
     assert said.startswith("intact: entries 1 to ")

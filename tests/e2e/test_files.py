@@ -1,4 +1,4 @@
-"""Attachments and downloads: bytes unchanged, types judged by content, limits told, only for those who may."""
+"""Attachments and downloads: bytes unchanged, types judged by content, limits given, only for those who may."""
 
 import hashlib
 import io

@@ -31,7 +31,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_ur
 
 
 class Neighbour:
-    """Somebody else's page and chat: how long a look at the button and a receipt take, in seconds."""
+    """The page and chat of another citizen: how long a look at the button and a receipt take, in seconds."""
 
     def __init__(self, base: str) -> None:
         self.base = base

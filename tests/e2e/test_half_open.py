@@ -88,7 +88,7 @@ async def welcomed(page: Page, again: bool = False) -> float:
 
 
 async def logs_in(base: str) -> float:
-    """Seconds until somebody can log in."""
+    """Seconds until an agent can log in."""
     began = time.monotonic()
     while True:
         with contextlib.suppress(AssertionError, Closed, TimeoutError, aiohttp.ClientError):

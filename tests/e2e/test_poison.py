@@ -90,7 +90,7 @@ def serving(home: Path, vhost_url: str, mongodb_url: str, replicas: int = 1, **m
 
 
 async def until_empty(observer: EventObserver, *queues: str, letters: int, wait: float = 60) -> None:
-    """Returns when these queues are empty, nothing is in anybody's hands, and so many letters are dead."""
+    """Returns when these queues are empty, no delivery is unacknowledged, and there are so many dead letters."""
     async with asyncio.timeout(wait):
         while True:
             if not any([await observer.waiting(q) for q in queues]) and await observer.waiting(LETTERS) >= letters:

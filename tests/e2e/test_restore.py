@@ -152,7 +152,7 @@ async def has(helper: Agent, open_: Kept) -> None:
 
 
 async def has_ended(system: System, unknown: Kept) -> None:
-    """There is no such chat: its browser is told so, and offers a new one."""
+    """There is no such chat: its browser gets that answer, and offers a new one."""
     async with http_client(cookie_jar=aiohttp.DummyCookieJar()) as http:
         visitor = unknown.back(system.base_url, http)
         socket = await visitor.connect()

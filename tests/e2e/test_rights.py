@@ -217,7 +217,7 @@ async def refused(attempt: Awaitable[object]) -> bool:
 
 
 async def subscribe(channel: AbstractChannel, key: str) -> None:
-    """Bind a queue of its own, which it may have, to what it may not hear."""
+    """Bind a queue of its own, which it may have, to what it may not consume."""
     queue = await channel.declare_queue(exclusive=True)
     await queue.bind("eloket", key)
 
@@ -241,7 +241,7 @@ def test_every_event_has_a_service_that_may_publish_it() -> None:
 
 
 async def test_the_scaler_sees_how_long_queues_are_and_can_do_nothing_to_them(rights: Rights) -> None:
-    """KEDA's user: the tag `monitoring`, and a permission to nothing, without which the API tells it of no queue."""
+    """KEDA's user: the tag `monitoring`, and a permission to nothing, without which the API shows it no queue."""
     made = {one["kind"]: one["spec"] for one in yaml.safe_load_all(KEDA.read_text())}
     name, password = unique("keda-"), secrets.token_hex(8)
     user = {"password": password, "tags": ",".join(made["User"]["tags"])}

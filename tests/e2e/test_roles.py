@@ -53,7 +53,7 @@ def offices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @dataclass
 class Cast:
-    """Everybody, with what they show at the door."""
+    """All users, with what they log in with."""
 
     base: str
     agents: dict[str, Agent]

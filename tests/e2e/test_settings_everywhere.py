@@ -1,4 +1,4 @@
-"""A system that was told other values than the defaults obeys and shows them everywhere."""
+"""A system with other values than the defaults obeys and shows them everywhere."""
 
 import aiohttp
 import pytest

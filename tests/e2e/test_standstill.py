@@ -70,7 +70,7 @@ async def test_without_transcripts_messages_queue_the_33rd_is_refused_and_order_
                 assert (refused["code"], refused["id"]) == ("unavailable", id_)
             await ours.send(type="typing", chat_id=visitor.chat_id, active=True)
             await theirs.expect("typing")
-            await asyncio.sleep(10.5)  # time is the subject: the first message is told again after 10 s
+            await asyncio.sleep(10.5)  # time is the subject: the first message is published again after 10 s
         for id_ in ids[:32]:
             await ours.expect("message", id=id_)
         for id_, text in zip(ids[32:], texts[32:], strict=True):

@@ -1,4 +1,4 @@
-"""A citizen and an agent over the protocol, as somebody else's client speaks it. Nothing of services/ in here."""
+"""A citizen and an agent over the protocol, as an independent client speaks it. Nothing of services/ in here."""
 
 import asyncio
 import contextlib
@@ -85,7 +85,7 @@ class Socket:
     async def expect_each(self, *wanted: Frame, wait: float = WAIT) -> None:
         """Return when a frame has come that fits each of these, in whatever order. Raises like `expect`.
 
-        For what independent parts of the system tell: their order on the connection is chance.
+        For what independent parts of the system send: their order on the connection is chance.
         """
         missing = list(wanted)
         async with asyncio.timeout(wait):

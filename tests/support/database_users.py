@@ -1,4 +1,4 @@
-"""The embedded database with users: everybody logs in, as on a cluster."""
+"""The embedded database with users: every client logs in, as on a cluster."""
 
 import contextlib
 import dataclasses

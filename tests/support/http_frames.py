@@ -1,4 +1,4 @@
-"""The frames of a citizen over HTTP, as somebody else's client speaks it: a stream down, one request at a time up."""
+"""The frames of a citizen over HTTP, as an independent client speaks it: a stream down, one request at a time up."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ class HttpFrames:
     """Frames of one chat. Iterating gives those of the server, until it is closed; `close_code` says how.
 
     Args:
-        someone: The citizen whose chat was started.
+        participant: The citizen whose chat was started.
         hello: Makes the hello from the last seq that was shown.
         poll: Whether each answer is a poll.
     """

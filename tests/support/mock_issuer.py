@@ -1,4 +1,4 @@
-"""An issuer of OpenID Connect over HTTP on loopback, for the length of a test. Whoever comes is logged in at once.
+"""An issuer of OpenID Connect over HTTP on loopback, for the length of a test. Every user is logged in at once.
 
 It checks what a real one checks: the redirect URI, the client's secret, PKCE, and that a code is used once. What it
 sends, and by which key it signs, is as the test says.

@@ -284,7 +284,7 @@ def choose_ports(environ: Mapping[str, str]) -> None:
 def claim_ports() -> None:
     """From now on this process picks ports that no other process of tests picks; where none are left, any.
 
-    Between the moment when a port is picked and the moment when somebody listens there, and while a service is being
+    Between the moment when a port is picked and the moment when a process listens there, and while a service is being
     started again, another process that looks for a free port would find it.
     """
     if PORTS_HELD:

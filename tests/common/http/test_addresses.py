@@ -1,4 +1,4 @@
-"""`addresses.py`: one client has one key, however its address is written and whoever passes it on."""
+"""`addresses.py`: one client has one key, however its address is written and whichever proxy passes it on."""
 
 from ipaddress import IPv4Address, IPv6Address
 

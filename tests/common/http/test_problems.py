@@ -1,4 +1,4 @@
-"""`problems.py`: every error is a problem document (RFC 9457) with a code, and tells nothing it should not."""
+"""`problems.py`: every error is a problem document (RFC 9457) with a code, and reveals nothing it should not."""
 
 import http
 from collections.abc import AsyncIterator

@@ -30,7 +30,7 @@ def application() -> FastAPI:
             if broken and n == 3:
                 raise RuntimeError("the database went away")
             made += 1
-            await asyncio.sleep(0)  # as whoever reads a database waits
+            await asyncio.sleep(0)  # as a reader of a database waits
             yield bytes(1_000_000)
 
     @app.get("/long")

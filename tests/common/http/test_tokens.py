@@ -20,7 +20,7 @@ OTHER = Keys("another secret of sixteen characters")
 
 
 def sign(claims: dict[str, object], purpose: str) -> str:
-    """These claims as somebody signs them who knows the key of this purpose."""
+    """These claims, signed with the key of this purpose."""
     return jwt.encode(claims, hmac.digest(SECRET.encode(), f"eloket/{purpose}".encode(), "sha256"), algorithm="HS256")
 
 

@@ -116,7 +116,7 @@ async def kept(run: Callable[[], Awaitable[None]]) -> AsyncIterator[asyncio.Task
 
 
 async def publish_until_confirmed(publisher: Publisher, event: Event = EVENT, seconds: float = START_SECONDS) -> None:
-    """Tells the event as soon as it can be told."""
+    """Publishes the event, again and again until it is confirmed."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -249,7 +249,7 @@ async def test_what_the_libraries_say_of_a_lost_connection_is_known() -> None:
 
 
 async def test_a_link_ends_whose_cancellation_the_library_swallows(vhost_url: str) -> None:
-    """A service that is told to stop while it connects must not connect for ever."""
+    """A service that is asked to stop while it connects must not connect for ever."""
     asked = asyncio.Event()
 
     async def swallow(_: AbstractChannel) -> None:

@@ -1,4 +1,4 @@
-"""`services/common/runtime/http_limits.py` on a real server: what a connection may cost, whoever sends it."""
+"""`services/common/runtime/http_limits.py` on a real server: what a connection may cost."""
 
 import asyncio
 import contextlib
@@ -319,7 +319,7 @@ async def test_what_is_no_websocket_handshake_is_refused_and_does_not_stay(sent:
 
 @pytest.mark.parametrize("apart", [False, True])
 async def test_no_websocket_begins_while_an_answer_is_under_way(apart: bool) -> None:
-    """Else the earlier request would never hear that its client has gone, and stay for ever."""
+    """Else the earlier request would never learn that its client has disconnected, and stay for ever."""
     async with served(None, ReceivingProtocol) as at:
         peer = await at.open()
         peer.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -21,7 +21,7 @@ def test_a_port_that_is_taken_ends_it_with_an_error(start: Start) -> None:
 
 
 def shared() -> dict[str, str]:
-    """What the replicas of one service are told, save for each one's own port."""
+    """The settings of the replicas of one service, save for each one's own port."""
     return {"PORT_SHARED": "on", "ROUTING_PORT": str(ports.pick())}
 
 
