@@ -47,7 +47,7 @@ def long(key: str) -> str:
 
 
 async def show(world: World, client: Client, green: bool = True, revision: int = 9) -> None:
-    """Presence tells this colour, and the gateway has heard it."""
+    """Presence publishes this colour, and the gateway has handled it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             await world.publisher.publish(button_event(revision, green=green))

@@ -1,4 +1,4 @@
-"""Websocket clients: a well-behaved one, and a raw one that reads, answers and closes only when it is told to."""
+"""Websocket clients: a well-behaved one, and a raw one that reads, answers and closes only when it is asked to."""
 
 import asyncio
 import base64

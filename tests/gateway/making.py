@@ -45,7 +45,7 @@ def stored(one: Entry) -> MessageStored:
 
 
 def state(v: int, status: ChatStatus, agent_id: str | None = None, **more: Any) -> ChatState:
-    """What routing tells of a chat."""
+    """What routing publishes of a chat."""
     cause = {"waiting": Cause.OPENED, "assigned": Cause.ASSIGNED, "closed": Cause.CLOSED}[status.value]
     given = {"chat_id": CHAT, "turn": 1, "department": "algemeen", "cause": cause, "at": NOW}
     name = {AN: "An", BERT: "Bert"}.get(agent_id or "")

@@ -294,7 +294,7 @@ def _files(app: FastAPI, others: Others) -> None:
 
 
 class World:
-    """A broker with an ear for every event, a publisher for what the other services tell, and their HTTP side."""
+    """A broker with a consumer of every event, a publisher for what the other services publish, and their HTTP side."""
 
     def __init__(self, url: str, others: Others, others_url: str) -> None:
         self.url, self.others = url, others
@@ -314,14 +314,14 @@ class World:
         return [f for f in self.events if isinstance(f, kind)]
 
     async def received_all_of(self, publisher: Publisher) -> None:
-        """Returns when all was heard that this publisher has published so far, since its events come in order."""
+        """Returns when all was received that this publisher has published so far, since its events come in order."""
         mark = CitizenArrived(chat_id=str(uuid4()))
         await publisher.publish(mark)
         await until(lambda: mark.event_id in {event.event_id for event in self.events}, "the last event")
         self.events[:] = [event for event in self.events if event.event_id != mark.event_id]
 
     async def receive(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
-        """Returns as soon as so many events of this kind were heard."""
+        """Returns as soon as so many events of this kind were received."""
         await until(lambda: len(self.received(kind)) >= number, f"{number} {kind.__name__}", seconds)
         return self.received(kind)
 

@@ -1,4 +1,4 @@
-"""A whole gateway: nothing is opened before it runs, and a drain sends everybody elsewhere."""
+"""A whole gateway: nothing is opened before it runs, and a drain sends all clients elsewhere."""
 
 import asyncio
 

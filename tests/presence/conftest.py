@@ -1,4 +1,4 @@
-"""A presence database of its own for each test, and a context at a real broker with an ear for all that is told."""
+"""A presence database of its own for each test, and a context at a real broker with an observer of all events."""
 
 import asyncio
 import contextlib
@@ -107,7 +107,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str, second
 
 
 class EventObserver:
-    """Hears every event on the exchange."""
+    """Records every event on the exchange."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -116,7 +116,7 @@ class EventObserver:
         return [event for event in self.events if isinstance(event, kind)]
 
     async def wait_for(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
-        """Returns as soon as so many events of this kind were heard."""
+        """Returns as soon as so many events of this kind were received."""
 
         async def enough() -> bool:
             return len(self.seen(kind)) >= number
@@ -125,7 +125,7 @@ class EventObserver:
         return self.seen(kind)
 
     async def catch_up(self, publisher: Publisher) -> None:
-        """Returns when everything that this publisher has told so far was heard."""
+        """Returns when everything that this publisher has published so far was received."""
         mark = ListenerEcho(listener=str(uuid.uuid4()), counter=0)
         await publisher.publish(mark)
 
@@ -141,7 +141,7 @@ class EventObserver:
 
 @contextlib.asynccontextmanager
 async def listening(url: str) -> AsyncIterator[EventObserver]:
-    """An ear on this broker while the context is open."""
+    """An observer on this broker while the context is open."""
     observer = EventObserver()
     link = await aio_pika.connect(url)
     try:
@@ -190,6 +190,6 @@ async def observer(module_vhost_url: str) -> AsyncIterator[EventObserver]:
 
 @pytest.fixture
 async def context(stores: Stores, module_vhost_url: str, observer: EventObserver) -> AsyncIterator[Context]:
-    """A context whose publisher is up; `ear` hears what it tells."""
+    """A context whose publisher is up; `observer` records what it publishes."""
     async with publishing(module_vhost_url, "presence") as publisher:
         yield Context(stores, publisher, lambda departments: None)

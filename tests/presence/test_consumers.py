@@ -181,7 +181,7 @@ async def test_a_slot_is_freed_when_it_is_over(
 async def test_a_slot_that_only_a_repetition_frees_is_a_repair(
     context: Context, chat: str, age: float, mended: int
 ) -> None:
-    """The chat was over long before: the state that said so was lost, and a reminder had it told again."""
+    """The chat was over long before: the state that said so was lost, and a reminder had it published again."""
     await there(context.stores, AN)
     await context.stores.agents.reserve(AN.id, chat, 1, utcnow())
     await context.stores.agents.confirm(AN.id, chat, 1)

@@ -1,8 +1,8 @@
-"""Presence as a whole against a plain model: seats, the choice of agents, lines and buttons, through random histories.
+"""Presence as a whole against a plain model: slots, the choice of agents, queues and buttons, through random histories.
 
 The real stores, rules, claims and handlers take thousands of steps on a database in memory (memory.py), and some
-hundreds on the real one. The model says after each step what must be there: who is there, who has which seats, who
-stands in line, the colours. In bursts, in which replicas race, only the invariants can be told beforehand.
+hundreds on the real one. The model says after each step what must be there: who is there, who has which slots, who
+is in the queue, the colours. In bursts, in which replicas race, only the invariants are known beforehand.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ class Slot:
 
 @dataclass
 class Member:
-    """An agent as the model has him."""
+    """An agent of the model."""
 
     capacity: int
     departments: tuple[str, ...]
@@ -102,7 +102,7 @@ class QueueState:
 
 
 class RecordingPublisher(Publisher):
-    """What was told, instead of a broker."""
+    """What was published, instead of a broker."""
 
     def __init__(self) -> None:
         super().__init__("", "presence")
@@ -348,7 +348,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def repair_jobs(self) -> None:
-        """Whatever is told twice, the seats stay as they are; what is told is so."""
+        """Whatever is published twice, the slots stay as they are; what is published is true."""
         self.published.events.clear()
         for repair_job in (repairs.publish_leaving, repairs.publish_unconfirmed, repairs.publish_reserved):
             self.run(repair_job(self.context, age=0))

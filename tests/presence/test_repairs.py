@@ -1,4 +1,4 @@
-"""services/presence/repairs.py and publisher.py: what is told again, departures, the end of sessions."""
+"""services/presence/repairs.py and publisher.py: what is published again, departures, the end of sessions."""
 
 import asyncio
 from dataclasses import replace
@@ -139,7 +139,7 @@ async def test_of_many_replicas_one_at_a_time_reminds(
 async def test_a_press_that_became_no_chat_is_published_after_longer(
     context: Context, clock: Clock, observer: EventObserver
 ) -> None:
-    """Its gateway died: told too early, the claim of a chat that is just being opened would close it."""
+    """Its gateway died: published too early, the claim of a chat that is just being opened would close it."""
     await seated(context)
     choice = Choice(rule=ChoiceRule.ONLY_ONE, candidates=1, speaks=True, chats=0, idle_for=0)
     for chat, age in (("old", repair_jobs.RESERVED + 0.5), ("new", repair_jobs.RESERVED - 5)):
@@ -164,7 +164,7 @@ async def test_a_press_that_became_no_chat_is_published_after_longer(
 
 
 async def test_a_press_whose_agent_is_offline_is_published_too(context: Context, observer: EventObserver) -> None:
-    """That somebody has left a chat of which it has never heard is nothing that routing answers."""
+    """Routing does not answer a release of a chat that it does not know."""
     await seated(context)
     assert await context.stores.agents.reserve(WIDE.id, "c", 1, context.clock(), by_press=True)
     await go_offline(context, await agent(context), ReleaseReason.AGENT_GONE)
@@ -213,7 +213,7 @@ async def test_the_last_logout_makes_offline_at_once(
 async def test_another_session_counts_by_its_websocket_alone(
     context: Context, db: Database, stores: Stores, clock: Clock, observer: EventObserver
 ) -> None:
-    """While that cannot be told the session is kept, its websockets are closed once, and it is no repair."""
+    """While that cannot be published the session is kept, its websockets are closed once, and it is no repair."""
     await seated(context, "a")
     (first, one), _ = [await context.stores.sessions.begin(WIDE.id, clock(), 12) for _ in range(2)]
     await context.stores.sessions.end(one, clock())

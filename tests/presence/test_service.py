@@ -44,7 +44,7 @@ class Presence:
     headers: dict[str, str]
 
     async def ask(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        """The answer; whoever is asked to try again (503) does so, as a gateway would."""
+        """The answer; after a 503 the request is repeated, as a gateway would."""
         async with asyncio.timeout(PATIENCE):
             while (answer := await self.ask_once(path, body))[0] == 503:
                 await asyncio.sleep(0.05)
@@ -136,7 +136,7 @@ async def heartbeats(publisher: Publisher, *agents: str) -> AsyncIterator[Gatewa
 
 
 async def shown(observer: EventObserver, colour: ButtonColour, reason: ButtonReason) -> None:
-    """Returns when the default department's button was last told so."""
+    """Returns when the default department's button was last published so."""
 
     def last() -> ButtonChanged | None:
         published = [b for b in observer.seen(ButtonChanged) if b.department == "algemeen"]
@@ -166,7 +166,7 @@ GRACE = 2.0
 
 
 async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:
-    """Login, green, a chat, busy, its end, green, silence, blue, back, logout, blue."""
+    """Login, green, a chat, busy, its end, green, no heartbeat, blue, back, logout, blue."""
     async with (
         listening(vhost_url) as observer,
         publishing(vhost_url) as publisher,
@@ -213,7 +213,7 @@ async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefi
 async def test_a_press_reserves_a_slot_before_its_chat_is_opened(
     vhost_url: str, mongodb_url: str, mongodb_prefix: str
 ) -> None:
-    """Held, the same again, busy meanwhile, confirmed by the chat's state, free at its end; nothing told early."""
+    """Held, the same again, busy meanwhile, confirmed by the chat's state, free at its end; nothing published early."""
     async with (
         listening(vhost_url) as observer,
         publishing(vhost_url) as publisher,
@@ -234,7 +234,7 @@ async def test_a_press_reserves_a_slot_before_its_chat_is_opened(
             await shown(observer, ButtonColour.BLUE, ButtonReason.BUSY)
             _, late = await service.ask(presence_api.HOLD, {**press, "chat_id": other})
             assert (late["hold"], late["may_wait"], late["reason"]) == (None, True, "busy")
-            # A press that has not become a chat for long is told, which a slow machine may bring about.
+            # A press that has not become a chat for long is published, which a slow machine may bring about.
             early = pressed + timedelta(seconds=RESERVED - 1)
             assert [c for c in observer.seen(PlaceClaimed) if c.occurred_at < early] == []
             await publisher.publish(published(chat, ChatStatus.ASSIGNED, agent))

@@ -26,7 +26,7 @@ def test_who_has_a_chat_and_has_not_accepted_it_is_not_shown() -> None:
     )
     taken = State.of_view(view(4, ChatStatus.ASSIGNED, AN, accepted=True, tells_acceptance=True))
     assert (taken.connected, taken.shown[3]) == (True, "An")
-    former = State.of_view(view(4, ChatStatus.ASSIGNED, AN))  # its `accepted` is told to nobody
+    former = State.of_view(view(4, ChatStatus.ASSIGNED, AN))  # its `accepted` is published to no client
     assert (former.connected, former.offered) == (True, False)
 
 

@@ -222,7 +222,7 @@ async def test_without_a_broker_following_fails_in_time_and_leaves_nothing(monke
 async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_no_other_and_reads_them_again(
     world: World, parts: Parts, recording: RecordingRouter
 ) -> None:
-    """Its queue has room for 5 here; whoever publishes gets every confirm."""
+    """Its queue has room for 5 here; a publisher gets every confirm."""
     world.others.open(CHAT)
     session, still = fresh_citizen(), {**topology.GATEWAY_QUEUE_ARGUMENTS, "x-max-length": 5}
     await parts.citizens.greet(session, Hello())

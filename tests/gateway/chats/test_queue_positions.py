@@ -1,4 +1,4 @@
-"""`services/gateway/chats/chat_state.py`: positions and waits as routing told them last."""
+"""`services/gateway/chats/chat_state.py`: positions and waits as routing published them last."""
 
 import pytest
 

@@ -171,7 +171,7 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
 
 
 async def test_a_request_names_the_latest_entry_that_is_known(world: World, parts: Parts) -> None:
-    """A reading from a replica that is behind is not taken for the whole: transcripts waits for what was heard of."""
+    """A reading from a replica that is behind is not the whole: transcripts waits for the entries that are known."""
     world.others.open(CHAT)
     session, chat = citizen(), await parts.chats.open(CHAT)
 
@@ -220,7 +220,7 @@ async def test_live_events_lost_doubled_and_turned_around_are_shown_once_each_in
 
 
 async def test_who_has_more_than_the_log_is_shown_what_comes_next(world: World, parts: Parts) -> None:
-    """After a backup was restored: the page is told the log's true end, and nothing new is taken for known."""
+    """After a backup was restored: the page gets the log's true end, and nothing new is taken for known."""
     world.others.open(CHAT)
     one, two, chat = citizen(), citizen(), await parts.chats.open(CHAT)
     for session in (one, two):

@@ -19,7 +19,7 @@ async def test_many_chats_are_asked_in_parts_and_none_in_no_question() -> None:
 
     @app.post(transcripts_api.TAILS)
     async def tails(request: Request) -> Response:
-        ids = (await request.json())["chat_ids"]  # a former version hears no more than that, and tells all tails
+        ids = (await request.json())["chat_ids"]  # a former version reads no more than that, and returns all tails
         sizes.append(len(ids))
         return Response(
             transcripts_api.Tails(tails=dict.fromkeys(ids, 1)).model_dump_json(), media_type="application/json"

@@ -26,7 +26,7 @@ def only_algemeen() -> presence_api.OpenSession:
 
 @pytest.fixture
 def supervisor(world: World) -> str:
-    """His cookie."""
+    """The cookie of this agent."""
     token = world.others.log_in(AN)
     agent = agent_view(AN, supervisor=True, departments=["algemeen", "premies"])
     expires = datetime.now(UTC) + timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""`dependencies.py`: bodies within bounds, own origins, and addresses that only our proxies may tell."""
+"""`dependencies.py`: bodies within bounds, own origins, and addresses that only our proxies may name."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`event_stream.py` behind a real server: every page hears of each change, and none holds up another."""
+"""`event_stream.py` behind a real server: every page gets each change, and none delays another."""
 
 import asyncio
 import socket
@@ -99,7 +99,7 @@ async def test_a_change_during_a_broadcast_reaches_all_pages(
     for reader, _ in pages:
         await received(reader)
     server.show(b"event 2")
-    await asyncio.sleep(0)  # the first of them is told
+    await asyncio.sleep(0)  # the first of them gets it
     server.show(b"event 3")
     seen = [await received(reader) for reader, _ in pages]
     assert sorted(set(seen)) == [b"event 2\n\n", b"event 3\n\n"], "some heard the first change, some only the second"

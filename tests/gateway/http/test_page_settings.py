@@ -1,4 +1,4 @@
-"""`services/gateway/http/pages.py`: pages are told what the services obey."""
+"""`services/gateway/http/pages.py`: pages get the settings that the services apply."""
 
 import aiohttp
 

@@ -117,7 +117,7 @@ BUSY: dict[str, Any] = {"green": False, "reason": ButtonReason.BUSY}
 
 
 async def shown(world: World, client: Client, why: str, **state: Any) -> None:
-    """Presence tells this state, and the gateway has heard it."""
+    """Presence publishes this state, and the gateway has handled it."""
     async with asyncio.timeout(PATIENCE):
         while (await client.ask("GET", "/api/button"))[1]["reason"] != why:
             await world.publisher.publish(button_event(**state))
@@ -413,7 +413,7 @@ async def test_too_many_presses_from_one_address_are_429(world: World, monkeypat
     settings = world.settings.model_copy(update={"rate_limits": "on"})
     async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
         client, origin = Client(session), {"Origin": f"http://{gateway.address}"}
-        for most, headers in ((6, origin), (2, {})):  # a browser tells its page
+        for most, headers in ((6, origin), (2, {})):  # a browser names its page
             answers = [await client.ask("POST", "/api/chats", {}, **headers) for _ in range(most)]
             assert [a[0] for a in answers] == [409] * most
             status, problem, said = await client.ask("POST", "/api/chats", {}, **headers)

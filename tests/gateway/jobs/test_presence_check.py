@@ -52,7 +52,7 @@ async def test_a_citizen_who_could_not_be_published_is_not_forgotten(
     chat = parts.chats.by_id[CHAT] = LiveChat(CHAT)
     chat.citizen_at.note("there", True, now[0])
     now[0] += 10 * FORGET_AFTER
-    parts.chats.begin_listening()  # the queue is new: until now nothing was heard
+    parts.chats.begin_listening()  # the queue is new: until now nothing was received
     parts.presence_check.forget_silent()
     assert chat.citizen_at.online
     now[0] += FORGET_AFTER

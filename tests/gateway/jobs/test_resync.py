@@ -47,7 +47,7 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, a
         await parts.citizens.greet(waiting, Hello())
         for session in (one, an, bert, waiting):
             sent(session)
-        # none of this is told: a gateway whose queue is lost has to ask
+        # none of this is published: a gateway whose queue is lost has to ask
         world.others.chats[CHAT] = view(7, ChatStatus.ASSIGNED, AN)
         world.others.chats[OTHER] = view(8, ChatStatus.CLOSED, AN, chat_id=OTHER)
         world.others.logs[CHAT].append(entry(2))

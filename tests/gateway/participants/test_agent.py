@@ -160,7 +160,7 @@ async def test_a_tab_is_shown_what_the_hello_of_another_one_learnt_first(world: 
     world.others.open(CHAT)
     one = await greeted(world, parts)
     world.others.chats[CHAT] = view(2, ASSIGNED, AN)
-    two = await greeted(world, parts)  # before the event is heard
+    two = await greeted(world, parts)  # before the event is handled
     assert kinds(sent(two)) == ["welcome", "message", "citizen"]
     await assign(world)
     await until(lambda: CHAT in one.shown, "the other tab")
@@ -188,7 +188,7 @@ async def test_a_state_that_comes_while_a_long_log_is_shown_is_sent(
 
 
 async def test_the_same_agents_next_attempt_is_accepted_anew(world: World, parts: Parts) -> None:
-    """What was between the turns may not have been heard here: the queue was lost, or a later event came first."""
+    """What was between the attempts may not have come here: the queue was lost, or a later event came first."""
     world.others.open(CHAT)
     session = await greeted(world, parts)
     await assign(world)
@@ -344,7 +344,7 @@ async def test_an_agents_frames_become_events_and_the_first_accepts(world: World
     world.storing = False
     for frame in frames:
         parts.agents.take(session, frame)
-    accepted = await world.receive(ChatAccepted)  # told once more by what is said before the first was confirmed
+    accepted = await world.receive(ChatAccepted)  # published once more by what is said before the first was confirmed
     assert {(a.chat_id, a.agent_id, a.turn) for a in accepted} == {(CHAT, AN, 1)}
     assert (await world.receive(TypingShown))[0].party == "agent"
     assert (await world.receive(ReadShown))[0].seq == 1

@@ -1,4 +1,4 @@
-"""`services/gateway/participants/transfers.py`: what presence and routing say decides; the note is told first."""
+"""`services/gateway/participants/transfers.py`: what presence and routing say decides; the note is published first."""
 
 import pytest
 

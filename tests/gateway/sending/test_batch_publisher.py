@@ -20,7 +20,7 @@ from tests.gateway.standing import Parts, World, until
 
 
 class StoppedPublisher:
-    """Confirms when it is told to; a stand-in, since a real one cannot be made to wait between two messages."""
+    """Confirms when it is asked to; a stand-in, since a real one cannot be made to wait between two messages."""
 
     def __init__(self) -> None:
         self.published: list[tuple[Event, object]] = []

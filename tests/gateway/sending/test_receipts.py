@@ -1,4 +1,4 @@
-"""`services/gateway/sending/send_queue.py`: whoever waits is told once, and nobody else."""
+"""`services/gateway/sending/send_queue.py`: a waiting sender gets one outcome, and no other one does."""
 
 from services.gateway.sending.send_queue import Outcome, Receipt, Receipts, Refusal
 from tests.gateway.making import AN, CHAT, OTHER, entry, id_of

@@ -16,7 +16,7 @@ from tests.support.servers import PATIENCE
 
 @pytest.fixture
 async def sender(world: World, parts: Parts) -> CitizenSession:
-    """A citizen who follows his chat live."""
+    """A citizen who follows their chat live."""
     world.others.open(CHAT)
     chat = await parts.chats.open(CHAT)
     chat.cursor.begin(1)
@@ -207,7 +207,7 @@ async def test_what_was_taken_is_published_though_the_browser_has_disconnected(
 async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
     world: World, parts: Parts, sender: CitizenSession
 ) -> None:
-    """His own entry is ahead of one that was lost on the way: he has it when the gap was read."""
+    """The sender's own entry is ahead of one that was lost: they have it when the gap was read."""
     world.storing = False
     parts.message_sender.post(sender, CHAT, post(10))
     await world.receive(MessagePosted)

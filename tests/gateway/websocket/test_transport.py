@@ -164,7 +164,7 @@ async def test_who_sends_much_at_once_is_read_to_the_end(world: World, gateway: 
     raw = await Raw.open(gateway)
     raw.say("hello", token=world.others.open(CHAT))
     await world.receive(CitizenPresence)
-    for _ in range(8_000):  # 240 KB; it was read already, so that nobody need be told
+    for _ in range(8_000):  # 240 KB; it was read already, so that no sender need be notified
         raw.say("read", seq=0)
     raw.say("message", id=id_of(10), text="tot hier")
     assert [p.id for p in await world.receive(MessagePosted)] == [id_of(10)]

@@ -146,7 +146,7 @@ async def clock(context: Context, clock: Clock) -> Clock:
 
 
 class Plain(Passwords):
-    """Everybody's password is `demo`, and no hash is computed: how those are is not the subject here."""
+    """The password of all accounts is `demo`, and no hash is computed: how those are is not the subject here."""
 
     async def verify(self, stored: str | None, password: str) -> bool:
         return stored is not None and password == "demo"
@@ -375,7 +375,7 @@ async def test_logging_out_everywhere(vhost_url: str, mongodb_url: str, mongodb_
             200,
         ]
 
-        async def all_published() -> bool:  # each may be told twice
+        async def all_published() -> bool:  # each may be published twice
             return {e.session_id for e in observer.seen(SessionEnded)} == {s["session_id"] for s in made[:3]}
 
         await eventually(all_published, "the end of every session of this agent, and of no other")

@@ -34,7 +34,7 @@ async def context(context: Context, clock: Clock) -> Context:
 
 
 class Gateway:
-    """Tells its list of agents as a gateway does."""
+    """Publishes its list of agents as a gateway does."""
 
     def __init__(self, context: Context) -> None:
         self._context, self.incarnation, self._counter = context, str(uuid.uuid4()), 0
@@ -46,7 +46,7 @@ class Gateway:
         sessions: list[str] | None = None,
         active: dict[str, float] | None = None,
     ) -> None:
-        """Its list; `sessions`: of each of these agents. Without them as a gateway of before 2.0 tells it."""
+        """Its list; `sessions`: of each of these agents. Without them as a gateway of before 2.0 sends it."""
         self._counter += 1
         await self._context.publisher.publish(
             GatewayConnections(
@@ -69,7 +69,7 @@ class Replica:
     monitor: PresenceMonitor
 
     async def gets_everything(self) -> None:
-        """Returns when everything that was published before was heard.
+        """Returns when everything that was published before was received.
 
         A list of a gateway that leaves says so; what comes before this listener has its queue is lost.
         """
@@ -85,13 +85,13 @@ class Replica:
         listener.handle(ListenerEcho(listener=listener.id, counter=0))
 
     async def looks(self) -> None:
-        """Judge by everything that was told before."""
+        """Judge by everything that was published before."""
         await self.gets_everything()
         await self.monitor.look()
 
 
 def pass_time(clock: Clock, replicas: Iterable[Replica], seconds: float) -> None:
-    """Time passes, in which these replicas hear themselves again and again."""
+    """Time passes, in which these replicas get their own echo again and again."""
     while seconds > 0:
         step = min(seconds, topology.HEARTBEAT_INTERVAL)
         clock.later(step)
@@ -104,7 +104,7 @@ def pass_time(clock: Clock, replicas: Iterable[Replica], seconds: float) -> None
 async def replica(
     url: str, context: Context, clock: Clock, grace: float = GRACE, echo: bool = True, runs: bool = False
 ) -> AsyncIterator[Replica]:
-    """A replica that listens. `echo`: it hears itself over the broker. `runs`: the monitor judges by itself."""
+    """A replica that listens. `echo`: it gets its own echo over the broker. `runs`: the monitor judges by itself."""
     presence = AgentPresence(url, context.publisher, grace, context.undecided, clock.monotonic)
     made = Replica(context, clock, presence, PresenceMonitor(context, presence, grace))
     listener = presence.listener
@@ -346,7 +346,7 @@ async def test_an_agent_set_online_by_another_replica_is_not_offline_for_this_on
 ) -> None:
     async with replica(module_vhost_url, context, clock) as one:
         await one.looks()
-        pass_time(clock, [one], GRACE * 1.2)  # it has never heard of them for longer than the grace
+        pass_time(clock, [one], GRACE * 1.2)  # they were in no list for longer than the grace period
         await there(context.stores, AN)
         await one.looks()
         pass_time(clock, [one], GRACE - 0.1)
@@ -431,7 +431,7 @@ async def replicas(url: str, context: Context, clock: Clock, number: int) -> Asy
 
 
 def listen_for_long(clock: Clock, made: Iterable[Replica]) -> None:
-    """So much time passes that these replicas have heard every gateway."""
+    """So much time passes that these replicas have a list of every gateway."""
     pass_time(clock, made, presence_monitor.KNOWN + 0.1)
 
 

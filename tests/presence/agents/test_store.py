@@ -180,7 +180,7 @@ async def test_going_offline_makes_every_slot_leave_and_keeps_it_taken(stores: S
 
 
 async def test_a_reservation_and_going_offline_leave_no_slot_behind(stores: Stores, other: Stores) -> None:
-    """Whichever comes first: a seat of someone who is offline is always leaving."""
+    """Whichever comes first: a slot of an agent who is offline is always leaving."""
     for n in range(30):
         await there(stores, account("racer"))
         racer = await agent(stores, account("racer").id)

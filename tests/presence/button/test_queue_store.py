@@ -55,7 +55,7 @@ async def test_a_burst_lets_in_as_many_as_there_is_room_for(stores: Stores) -> N
 
 
 async def test_no_citizen_joins_a_queue_that_has_moved(stores: Stores) -> None:
-    """He may have looked before routing told of many who wait."""
+    """They may have read before routing published many who wait."""
     before = await line(stores)
     await stores.queues.set_waiting("algemeen", 1, waiting_chats(20))
     assert not await stores.queues.join("algemeen", before, ["a"], 20, NOW)
@@ -63,7 +63,7 @@ async def test_no_citizen_joins_a_queue_that_has_moved(stores: Stores) -> None:
 
 async def test_a_citizen_who_was_admitted_counts_until_routing_counts_them(stores: Stores) -> None:
     assert await join(stores, "a", "b")
-    await stores.queues.set_waiting("algemeen", 1, ["other"])  # told before routing heard of them
+    await stores.queues.set_waiting("algemeen", 1, ["other"])  # published before routing handled them
     assert (await line(stores)).ahead_of("x") == 3
     await stores.queues.set_waiting("algemeen", 2, ["other", "a"])
     now = await line(stores)

@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 def test_the_crew_of_a_department() -> None:
     there = [
         (AgentState.AVAILABLE, ["d", "e"], 1, 3),
-        (AgentState.AVAILABLE, ["d"], -1, 1),  # his capacity was made smaller
+        (AgentState.AVAILABLE, ["d"], -1, 1),  # their capacity was made smaller
         (AgentState.PAUSED, ["d"], 1, 2),
         (AgentState.AVAILABLE, ["e"], 5, 5),
     ]

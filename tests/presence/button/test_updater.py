@@ -73,7 +73,7 @@ async def test_what_changed_is_published_and_nothing_else(stores: Stores) -> Non
 
 
 async def test_slots_that_are_all_taken_are_published_too(stores: Stores) -> None:
-    """Whoever estimates how long one waits needs to know of them."""
+    """An estimate of the wait needs them."""
     bert = account("bert")
     await there(stores, AN, bert)
     await stores.agents.set_state(bert.id, AgentState.PAUSED, "request", "1", utcnow())
@@ -113,7 +113,7 @@ async def test_a_late_clock_does_not_open_again(stores: Stores) -> None:
 
 
 async def test_an_evaluation_that_was_overtaken_writes_nothing(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One evaluation stands still between reading and writing, while an agent comes and another one sees him."""
+    """One evaluation stands still between reading and writing, while an agent comes and another one sees them."""
     await updater.evaluate(stores, ALWAYS, utcnow)
     await stores.queues.set_waiting("algemeen", 1, waiting_chats(0))
     read, go_on = asyncio.Event(), asyncio.Event()

@@ -62,7 +62,7 @@ def test_the_choice_records_the_state_of_the_agent() -> None:
 
 def test_no_agent_gets_a_chat_twice_and_the_full_get_none() -> None:
     assert choose([replace(agent("a"), seated=frozenset({"c"})), agent("b", 3), agent("x", of="e")], ASK, NOW) is None
-    assert choose([agent("a", 5)], replace(ASK, agent_id="a"), NOW) is None  # his capacity was made smaller
+    assert choose([agent("a", 5)], replace(ASK, agent_id="a"), NOW) is None  # their capacity was made smaller
 
 
 agents_ = st.lists(

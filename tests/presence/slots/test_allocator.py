@@ -41,7 +41,7 @@ NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)  # no time passes: who was let in is
 
 
 class Replica:
-    """The claims of one process, without a broker: a hold tells nothing."""
+    """The claims of one process, without a broker: a reservation publishes nothing."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ def chats(number: int) -> list[str]:
 
 
 async def slots(stores: Stores) -> Counter[str]:
-    """How many seats each chat has; on the way every agent is seen to keep within his capacity."""
+    """How many slots each chat has; every agent is checked to stay within their capacity."""
     found: Counter[str] = Counter()
     for agent in await stores.agents.colleagues(None, None):
         assert len(agent.slots) <= agent.capacity
@@ -216,7 +216,7 @@ async def test_an_unknown_department_has_no_slots(one: Replica) -> None:
 
 
 async def test_a_chat_that_is_further_already_may_go_on(one: Replica) -> None:
-    """The press was repeated much later: its chat had an agent, lost him and has another one."""
+    """The press was repeated much later: its chat had an agent, lost them and has another one."""
     await there(one.context.stores, AN)
     await one.context.stores.agents.reserve(AN.id, "c", 2, NOW)
     assert await one.hold("c") == Held(may_wait=True)
@@ -235,7 +235,7 @@ async def test_an_agent_who_is_leaving_the_chat_has_no_reservation(one: Replica)
 
 
 async def test_asked_twice_at_once_both_replicas_answer_the_same_agent(one: Replica, two: Replica) -> None:
-    """Many times, from both at once: one seat, one answer."""
+    """Many times, from both at once: one slot, one answer."""
     stores = one.context.stores
     await there(stores, *(account(f"agent{n}", capacity=2) for n in range(20)))
     for chat in chats(15):
@@ -251,7 +251,7 @@ async def test_of_two_claims_for_one_chat_only_one_stays(
 ) -> None:
     """Both have seen that nobody has the chat, and both have claimed, before either looks again.
 
-    Both give back, one of them slowly, after the other has its answer: that must not be the seat that is going.
+    Both release, one of them slowly, after the other has its answer: that must not be the slot that is leaving.
     """
     stores = one.context.stores
     agents, drop, answered = stores.agents, AgentStore.withdraw, asyncio.Event()
@@ -299,7 +299,7 @@ async def test_of_two_claims_for_one_chat_only_one_stays(
 
 
 async def test_a_slot_that_was_taken_past_the_queue_is_released(one: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else took a place between our look and our claim: now the last one is due to the chat that waits."""
+    """Another press took a slot between our read and our claim: now the last one is due to the chat that waits."""
     stores = one.context.stores
     await there(stores, WIDE)
     await stores.queues.set_waiting("algemeen", 1, waiting_chats(1))
@@ -358,7 +358,7 @@ async def test_a_slot_whose_request_was_given_up_is_free_again(one: Replica, mon
 
 
 async def test_an_announced_slot_is_not_released(one: Replica, two: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The press has given up, and before its place is given back the chat's wish finds it: routing will hear of it."""
+    """The press has given up, and before its slot is released the chat's request finds it: routing will get it."""
     await there(one.context.stores, AN)
     begun, over = asyncio.Event(), asyncio.Event()
     published: list[Outcome] = []
@@ -394,7 +394,7 @@ async def test_a_bad_moment_fails_only_those_who_asked_then(one: Replica, monkey
 
 
 async def test_two_hundred_presses_at_once_are_all_answered(one: Replica) -> None:
-    """With sixty places: those are given, twenty may wait, the others are told that all are busy."""
+    """With sixty places: those are given, twenty may wait, the others are answered that all are busy."""
     await there(one.context.stores, *(account(f"agent{n}", capacity=3) for n in range(20)))
     answers = await asyncio.gather(*(one.hold(chat) for chat in chats(200)))
     assert sum(a.hold is not None for a in answers) == 60
@@ -466,7 +466,7 @@ class Returned(CommandListener):
 async def test_a_press_reads_as_many_agents_however_many_other_departments_have(
     settings: PresenceSettings, db: Database, stores: Stores
 ) -> None:
-    """Its agents, and whoever holds its chat; the button's evaluation that follows it reads no others either."""
+    """Its agents, and the one who has its chat; the button's evaluation that follows it reads no others either."""
     returned = Returned()
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
         settings.mongodb_url, tz_aware=True, event_listeners=[returned]

@@ -58,7 +58,7 @@ def test_a_slot_is_over(status: ChatStatus, turn: int, agent: str | None, over: 
 def test_what_an_older_state_ends_every_later_one_ends_too(
     s1: ChatStatus, t1: int, a1: str | None, s2: ChatStatus, t2: int, a2: str | None
 ) -> None:
-    """So the order of the events does not matter: a seat that is over once is over for good."""
+    """So the order of the events does not matter: a slot that is over once is over for good."""
     later = s2 is ChatStatus.CLOSED or (s1 is not ChatStatus.CLOSED and t2 > t1)
     if later and is_over(SLOT, "an", s1, t1, a1):
         assert is_over(SLOT, "an", s2, t2, a2)
