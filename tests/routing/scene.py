@@ -1,4 +1,4 @@
-"""One replica of routing against the real broker and database, by a clock of the test's own, and with ears."""
+"""One replica of routing against the real broker and database, by a clock of its own, with an observer of events."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ MOST_OPEN = 5  # chats of one address
 
 
 class Clock:
-    """The time, which passes only when a test says so, and by a millisecond each time that somebody looks.
+    """The time, which passes only when a test says so, and by a millisecond each time that it is read.
 
     So what is done later is later, also for the database, which keeps milliseconds.
     """
@@ -73,7 +73,7 @@ class Clock:
 
 
 class EventObserver:
-    """Hears what is told under some keys, in order."""
+    """Records the events of some keys, in order."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -92,7 +92,7 @@ class EventObserver:
 
 @asynccontextmanager
 async def listening(url: str, keys: Iterable[str] = OWN_KEYS) -> AsyncIterator[EventObserver]:
-    """Ears for these keys on a connection of their own; the topology must be there."""
+    """An observer of these keys on a connection of its own; the topology must be there."""
     observer = EventObserver()
     connection = await aio_pika.connect(url)
     async with connection:
@@ -164,12 +164,12 @@ class Scene:
         await self.handle(PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent, agent_name=agent.title()))
 
     async def catch_up(self) -> None:
-        """Everything that this replica has told so far has been heard."""
+        """Everything that this replica has published so far has been received."""
         await caught_up(self)
 
 
 async def caught_up(*scenes: Scene) -> None:
-    """Everything that these replicas have told so far has been heard by each of them."""
+    """Everything that these replicas have published so far has been received by each of them."""
     marks = [AcceptOverdue(chat_id=str(uuid4()), turn=0, agent_id="nobody") for _ in scenes]
     for scene, mark in zip(scenes, marks, strict=True):
         await scene.publisher.publish(mark)
@@ -212,7 +212,7 @@ def listed(counter: int, *chats: str, incarnation: str = "g1", leaving: bool = F
 async def replica(
     url: str, mongodb_url: str, prefix: str, limits: Limits | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Scene]:
-    """One replica with its own connections, and ears of its own. `clock`: of the database, for several replicas."""
+    """One replica with its own connections and observer. `clock`: of the database, for several replicas."""
     settings = RoutingSettings(token_secret=SECRET, mongodb_url=mongodb_url, mongodb_prefix=prefix)
     database = open_database(settings, "routing")
     try:

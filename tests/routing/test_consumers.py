@@ -134,7 +134,7 @@ async def test_hello_is_stored_and_not_published_and_accept_is_published_each_ti
     await scene.handle(CitizenArrived(chat_id=event.chat_id))
     await scene.handle(event)
     await scene.assign(event.chat_id, "an")
-    for _ in range(2):  # who was killed after the first write hears it again, and must tell it
+    for _ in range(2):  # a replica that was killed after the first write gets it again, and must publish it
         await scene.handle(ChatAccepted(chat_id=event.chat_id, agent_id="an", turn=1))
     await scene.catch_up()
     chat = await scene.chat(event.chat_id)
@@ -268,7 +268,7 @@ async def test_inactivity_closes_a_chat_only_while_an_agent_has_accepted_it(scen
 
 
 async def test_an_inactivity_that_was_published_long_ago_closes_nothing(scene: Scene) -> None:
-    """It lay in the queue while routing was away, and the citizen may have answered since; if not, it is told again."""
+    """It was in the queue while routing was down, and the citizen may have answered; if not, it is published again."""
     chat_id = await scene.press()
     await scene.assign(chat_id)
     then = scene.now() - STALE - timedelta(seconds=1)

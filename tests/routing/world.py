@@ -33,7 +33,7 @@ AGENTS = {
     "dora": (1, ("algemeen", "premies")),
 }
 CHATS = ("c0", "c1", "c2", "c3", "c4", "c5")
-RESERVED = timedelta(seconds=15)  # a seat that was held for a press is not told before
+RESERVED = timedelta(seconds=15)  # a slot that was reserved for a press is not published before
 NEVER_LOST = (ChatOpened, CloseRequested, CitizenArrived, ChatAccepted, TransferRefused)  # dead letters are replayed
 
 
@@ -46,7 +46,7 @@ class Slot:
 
 @dataclass
 class Agent:
-    """An agent as presence holds him. Seats are of one turn of one chat."""
+    """An agent of presence. A slot is for one attempt of one chat."""
 
     id: str
     capacity: int
@@ -150,7 +150,7 @@ class World:
         self.opened: dict[str, str] = {}  # chat → its department
         self.bag: list[Event] = []
         self.lost: list[Event] = []  # what a participant did is never lost for good
-        self.said: dict[tuple[str, int], ChatState] = {}  # (chat, v) → what was told
+        self.said: dict[tuple[str, int], ChatState] = {}  # (chat, v) → what was published
         self.had: dict[tuple[str, int], str] = {}  # (chat, turn) → the one agent who ever had it
 
     # ── what people do ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,13 +216,13 @@ class World:
                 self.lost.append(event)
 
     def pass_time(self, seconds: float) -> None:
-        """Every timer acts; what it changes is told by `sweep` alone, as if it had died after each write."""
+        """Every timer acts; what it changes is published by `repair` alone, as if it had died after each write."""
         self.now += timedelta(seconds=seconds)
         for chat in list(self.chats.values()):
             self.write(deadlines.overdue(chat, False, self.now, LIMITS), publish=False)
 
     def repair(self) -> None:
-        """What is repeated on both sides: seats, marks, wishes, free places."""
+        """What is repeated on both sides: slots, marks, requests, free slots."""
         self.bag += self.presence.repair(self.now)
         for chat in list(self.chats.values()):
             if chat.untold_since:
@@ -300,7 +300,7 @@ class World:
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def settle(self) -> None:
-        """Everything arrives, agents accept what they have, and the sweeps run for a while, with agents as they are."""
+        """All events arrive, agents accept what they have, repair jobs run for a while, with agents as they are."""
         self.bag += self.lost
         for _ in range(45):
             self._deliver_all()

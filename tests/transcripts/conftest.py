@@ -149,7 +149,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def as_kept(published: Iterable[Entry]) -> list[Entry]:
-    """Entries as they are read again: when they were posted is told, and not kept."""
+    """Entries as they are read again: when they were posted is published, and not stored."""
     return [e.model_copy(update={"posted_at": None}) for e in published]
 
 
@@ -161,7 +161,7 @@ async def until(condition: Callable[[], object], what: str, seconds: float = PAT
 
 
 class EventObserver:
-    """Hears every event that goes over the exchange, and publishes raw bodies."""
+    """Records every event that goes over the exchange, and publishes raw bodies."""
 
     def __init__(self, channel: AbstractChannel, exchange: AbstractExchange) -> None:
         self.channel, self.exchange = channel, exchange
@@ -173,7 +173,7 @@ class EventObserver:
             await self.raw(encode(event), routing_key(event))
 
     async def caught_up(self) -> None:
-        """Returns when all that the broker has confirmed to anybody until now was heard: a queue keeps its order."""
+        """Returns when all that the broker has confirmed until now was received: a queue keeps its order."""
         mark = CloseRequested(chat_id=new_id(), by=CloseReason.AGENT)
         await self.put(mark)
         await until(lambda: any(e.event_id == mark.event_id for e in self.seen), "what was published before")
@@ -183,7 +183,7 @@ class EventObserver:
         await self.exchange.publish(aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT), key)
 
     def stored(self, chat_id: str | None = None) -> list[Entry]:
-        """The entries that were told, in the order of telling."""
+        """The entries that were published, in their order."""
         entries: list[Entry] = []
         for event in self.seen:
             entries += [event.entry] if isinstance(event, MessageStored) else getattr(event, "entries", [])
@@ -274,7 +274,7 @@ class Bench:
     task: "asyncio.Task[None]"
 
     async def acknowledged(self) -> None:
-        """Returns when no delivery is in hand any more: all of them were told, and none comes again."""
+        """Returns when no delivery is in hand any more: all of them were published, and none comes again."""
         await until(lambda: not self.consumer.in_hand, "the last acknowledgement")
 
 
@@ -284,7 +284,7 @@ Start = Callable[..., "contextlib.AbstractAsyncContextManager[Bench]"]
 
 @pytest.fixture
 def start(vhost_url: str, database: Database, store: Store, files: Files) -> Start:
-    """Starts one replica's consumer. `probe`: what tells it that an outage is over."""
+    """Starts one replica's consumer. `probe`: how it detects the end of an outage."""
 
     async def ping() -> None:
         await database.command("ping")

@@ -115,7 +115,7 @@ def object_stream(content: bytes, **more: bool) -> bytes:
 
 
 def _raw_zip(name: bytes, data: bytes, method: int, size: int, count: int = 1, comment: bytes = b"") -> bytes:
-    """An archive of one member (named in the directory as often as told), written without a library."""
+    """An archive of one member (named in the directory as often as given), written without a library."""
     crc = 0
     local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, method, 0, 0, crc, len(data), size, len(name), 0)
     central = struct.pack(

@@ -1,4 +1,4 @@
-"""`first_response.py` on the real database: the first word of an agent counts once, whoever stored it."""
+"""`first_response.py` on the real database: the first word of an agent counts once, whichever replica stored it."""
 
 import asyncio
 from datetime import timedelta

@@ -97,7 +97,7 @@ def run(tmp_path: Path, vhost_url: str) -> Run:
             if ready:
                 wait_for(lambda: running.ended() or running.is_ready(), "the service")
                 if running.ended() and "already in use" in running.log.read_text():
-                    running = begin(arguments, environ)  # somebody else took the port that was free
+                    running = begin(arguments, environ)  # another process took the port that was free
                     wait_for(lambda: running.ended() or running.is_ready(), "the service")
                 assert not running.ended(), running.log.read_text()
             yield running
@@ -159,7 +159,7 @@ async def test_sigterm_finishes_what_is_in_hand(
         assert await asyncio.to_thread(service.kill, signal.SIGTERM) == 0
     await observer.caught_up()
     published = {e.chat_id for e in observer.stored()}
-    async with asyncio.timeout(PATIENCE):  # each is either told and acknowledged or still in the queue
+    async with asyncio.timeout(PATIENCE):  # each is either published and acknowledged or still in the queue
         while len(published) + await observer.waiting() != 400:  # to which it comes back once the broker sees the end
             await asyncio.sleep(0.02)
     assert {c for c, tail in (await store.tails(chats)).items() if tail.seq} == published
@@ -177,7 +177,7 @@ async def test_killed_in_the_middle_nothing_is_lost_or_doubled(
     sent = {c: [posted(c) for _ in range(60)] for c in chats}
     with contextlib.ExitStack() as replicas:
         start = partial(run, mongodb_url, mongodb_prefix)
-        first = await asyncio.to_thread(replicas.enter_context, start())  # the ear's connection lives on meanwhile
+        first = await asyncio.to_thread(replicas.enter_context, start())  # the observer's connection lives on meanwhile
         second = await asyncio.to_thread(replicas.enter_context, start())
         await observer.put(*(opened_event(c, None) for c in chats))
         await until(lambda: len(observer.stored()) >= len(chats), "the chats")

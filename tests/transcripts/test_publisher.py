@@ -1,4 +1,4 @@
-"""`services/transcripts/publisher.py`: what is told of a batch, and which events go in one broker message."""
+"""`services/transcripts/publisher.py`: what is published of a batch, and which events go in one broker message."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -123,7 +123,7 @@ async def test_only_the_agent_of_the_chat_blocks_also_after_its_end(scene: Scene
     assert await ask(scene) == Admitted()
     hour = Block(minutes=60, reason="x")
     event = CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="an", block=hour, occurred_at=scene.now())
-    for _ in range(2):  # heard twice it is no longer
+    for _ in range(2):  # handled twice it is no longer
         await scene.handle(event)
     until = (await scene.database["blocks"].find_one({"_id": f"address:{OFFICE}"}) or {})["until"]
     assert abs(until - event.occurred_at - timedelta(minutes=60)) < timedelta(seconds=1)

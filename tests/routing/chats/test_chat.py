@@ -1,4 +1,4 @@
-"""What of a chat is told, and when there is nothing to tell yet."""
+"""What of a chat is published, and when there is nothing to publish yet."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -29,7 +29,7 @@ def talking() -> Chat:
 
 
 def to_bert() -> Chat:
-    """Transferred to a colleague, and told so."""
+    """Transferred to a colleague, and published so."""
     return rules.published(transfer_rules.transferred(talking(), "an", None, "bert", at(100), LIMITS))
 
 

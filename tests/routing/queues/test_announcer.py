@@ -48,7 +48,7 @@ async def test_each_department_has_its_own_queue(scene: Scene) -> None:
 
 
 async def test_the_highest_revision_of_two_replicas_has_the_last_word(pair: tuple[Scene, Scene]) -> None:
-    """Each tells its queues after each change, while the other goes on."""
+    """Each publishes its queues after each change, while the other goes on."""
     chats: list[str] = []
     chat_publisher: list[asyncio.Task[None]] = []
     for n in range(10):

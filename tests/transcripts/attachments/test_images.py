@@ -1,4 +1,4 @@
-"""Pictures lose what they tell of their owner, and nothing else: attachments/images.py."""
+"""Pictures lose what they reveal of their owner, and nothing else: attachments/images.py."""
 
 import struct
 import zlib

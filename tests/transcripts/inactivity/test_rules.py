@@ -1,4 +1,4 @@
-"""The rules of silence: plain cases, and thousands of conversations whose looks come late, doubled or not at all."""
+"""Rules of inactivity: plain cases, and thousands of conversations whose checks come late, doubled or not at all."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Silences on the real broker and database: any number of replicas, one that dies in the middle, a whole service."""
+"""Inactivity on the real broker and database: any number of replicas, one that dies in the middle, a whole service."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ def since_then(before: dict[str, float]) -> dict[str, float]:
 
 
 def seen(observer: EventObserver, chat_id: str) -> list[int | CloseReason]:
-    """What was told of a chat's silence: warnings by their number, and by whom its end was asked for."""
+    """What was published of a chat's inactivity: warnings by their number, and by whom its end was asked for."""
     published: list[int | CloseReason] = []
     for event in observer.seen:
         if isinstance(event, CitizenSilent) and event.chat_id == chat_id:
@@ -142,7 +142,7 @@ async def test_the_agents_inactivity_a_wait_and_an_end_are_left_alone(post: Post
     await post.add(answered, 2, 10, Party.CITIZEN)
     await post.add(asked, 2, 10, Party.CITIZEN)
     await post.add(asked, 3, 11, Party.SYSTEM, Cause.TRANSFERRED)
-    await post.add(asked, 4, 12, Party.SYSTEM, Cause.ASSIGNED)  # his question waits for this agent now
+    await post.add(asked, 4, 12, Party.SYSTEM, Cause.ASSIGNED)  # their question waits for this agent now
     await post.add(waiting, 2, 10, Party.SYSTEM, Cause.AGENT_LEFT)
     await post.add(late, 2, 10, Party.SYSTEM, Cause.TRANSFERRED)
     await post.add(late, 3, 11, Party.AGENT)

@@ -12,7 +12,7 @@ from tests.transcripts.conftest import until
 
 
 class Channel:
-    """Writes down what it is told, in its order; a stand-in, since a broker does not tell how many frames it got."""
+    """Records its calls, in their order; a stand-in, since a broker does not say how many frames it got."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[str, int, bool]] = []

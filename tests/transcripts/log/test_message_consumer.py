@@ -254,7 +254,7 @@ def is_published(observer: EventObserver, event: MessagePosted) -> bool:
 
 
 def published_of(observer: EventObserver, chat: str) -> set[str]:
-    """The ids that were told of this chat, however often."""
+    """The ids that were published of this chat, however often."""
     return {e.id for e in observer.stored(chat)}
 
 
@@ -349,7 +349,7 @@ async def test_one_batch_is_published_while_the_next_is_stored_and_neither_is_ac
             await real(events)
 
         monkeypatch.setattr(bench.publisher, "publish_all", publish_all)
-        for expected in (7, 8, 8):  # the third waits until the first is told
+        for expected in (7, 8, 8):  # the third waits until the first is published
             await observer.put(posted(chat))
             async with asyncio.timeout(PATIENCE):
                 while len(await bench.store.entries(chat)) < expected:

@@ -272,7 +272,7 @@ async def test_a_repeated_assignment_does_not_postpone_the_check(start: Start, o
         await observer.put(opened_event(chat, None), state(chat, 2, Cause.ASSIGNED, agent="bert"))
         await until(lambda: len(observer.stored(chat)) == 2, "an agent")
         (first,) = await bench.store.due_chats(far, 10)
-        async with start():  # remembers nothing of what it told
+        async with start():  # remembers nothing of what it published
             bench.task.cancel()
             await until(bench.task.done, "the end of the first")
             last = posted(chat)
@@ -294,7 +294,7 @@ async def test_a_repeated_state_costs_nothing_and_is_stored_once(
     async with start() as bench:
         await observer.put(opened_event(chat, None), state(chat, 2, Cause.ASSIGNED, agent="bert"))
         await until(lambda: len(observer.stored(chat)) == 2, "the assignment")
-        await bench.acknowledged()  # only then it is remembered as told
+        await bench.acknowledged()  # only then it is remembered as published
 
         async def never(_: object) -> None:
             raise AssertionError("the database was asked")
