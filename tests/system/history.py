@@ -166,7 +166,7 @@ class CloseRequested(Event):
 
 @dataclass(frozen=True, slots=True)
 class Closed(Event):
-    """Was told that the chat has ended."""
+    """Got the end of the chat."""
 
     reason: str
 
@@ -257,7 +257,7 @@ class Visit:
 
     @property
     def closed(self) -> Closed | None:
-        """The end of the chat, as the citizen was told it."""
+        """The end of the chat, as the citizen got it."""
         return next((s for s in self.statuses if isinstance(s, Closed)), None)
 
     @property

@@ -20,7 +20,7 @@ from tests.system.bench.websocket_client import WebSocketClient, connect
 
 
 class BenchClient(Side):
-    """One websocket; keeps the last seq and what arrived of the frames that somebody may wait for."""
+    """One websocket; keeps the last seq and what arrived of the frames that a caller may wait for."""
 
     def __init__(self, role: str) -> None:
         super().__init__()

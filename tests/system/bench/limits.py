@@ -78,7 +78,7 @@ async def _broker(report: Report, system: System, kind: str, declared: dict[str,
         groups = {"broker": servers(system)["broker"]}
         _, cost = await costing(groups, _as_often_as_possible(publish, seconds))
         _add(report, f"broker, {kind} queue, confirmed and acknowledged", consumed, seconds, cost.total + cost.client)
-        # The client is the slower half: the rate is its limit, and the broker's own share tells the queues apart.
+        # The client is the slower half: the rate is its limit, and the broker's own share distinguishes the queues.
         own = cost.total / max(consumed, 1) * 1000
         report.add(f"limit: broker, {kind} queue, confirmed and acknowledged: the broker's own for 1,000", "s", own)
         assert consumer.consumer_tag is not None
@@ -116,7 +116,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Echoed(Side):
-    """One side which hears itself."""
+    """One side which gets its own messages."""
 
     websocket: WebSocketClient
 

@@ -1,4 +1,4 @@
-"""The button: how often it is asked for in a second, and thousands of open pages that hear of a change."""
+"""The button: how often it is asked for in a second, and thousands of open pages that get a change."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def _button_round(
 
 
 class Page(asyncio.Protocol):
-    """An open page: a stream of events; when each state of the button was told."""
+    """An open page: a stream of events; when each state of the button came."""
 
     def __init__(self, request: bytes, shown: dict[bytes, list[float]]) -> None:
         self._request, self._shown = request, shown
@@ -110,7 +110,7 @@ class Page(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def open_pages(port: int, count: int, shown: dict[bytes, list[float]]) -> AsyncIterator[None]:
-    """So many pages, each of which has been told the present state."""
+    """So many pages, each of which has got the present state."""
     loop, request, opened = asyncio.get_running_loop(), _request(port, "/api/button/events"), []
     before = _total(shown)
     try:
@@ -141,7 +141,7 @@ async def resident(report: Report, system: System, count: int) -> None:
 
 
 async def pages(report: Report, system: System, clients: ClientFactory, username: str, count: int) -> None:
-    """The time until all of the pages heard that the only agent paused."""
+    """The time until all of the pages got the pause of the only agent."""
     shown = dict[bytes, list[float]]()
     agent = await clients.agent(username)
     await until_green(clients.base)
@@ -154,7 +154,7 @@ async def pages(report: Report, system: System, clients: ClientFactory, username
 
 
 async def _shown(agent: BenchClient, shown: dict[bytes, list[float]], count: int) -> list[float]:
-    """The agent pauses and is available again: seconds from the pause until each page heard of it."""
+    """The agent pauses and is available again: seconds from the pause until each page got it."""
     took = []
     for state, reason in (("paused", b"no_agents"), ("available", b"available")):
         shown.clear()

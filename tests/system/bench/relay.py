@@ -1,4 +1,4 @@
-"""The baseline: what anybody would write first. Two processes, a broker between them, nothing stored or confirmed.
+"""The baseline: the simplest implementation. Two processes, a broker between them, nothing stored or confirmed.
 
 `/ws/{role}/{chat}`: a text of one role goes to the other role of the same chat. `/button` answers a fixed object.
 """

@@ -77,7 +77,7 @@ def test_a_frame_is_masked(size: int) -> None:
 
 
 class Mirror(Side):
-    """Hears itself at once, but for every third text."""
+    """Gets its own texts at once, but for every third one."""
 
     said = 0
 

@@ -21,7 +21,7 @@ class Refused(Exception):
 
 
 class WebSocketClient(asyncio.Protocol):
-    """One websocket; `heard` is called with the payload of each text frame."""
+    """One websocket; `received` is called with the payload of each text frame."""
 
     def __init__(self, request: bytes, received: Callable[[bytes], None]) -> None:
         self._request, self._received = request, received

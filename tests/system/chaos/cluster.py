@@ -228,7 +228,7 @@ def _cut_off(cluster: Cluster) -> Fault:
 
 
 def cut_off(cluster: Cluster, name: str) -> None:
-    """This node hears no other node, and no other node hears it; clients reach all of them."""
+    """This node reaches no other node, and no other node reaches it; clients reach all of them."""
     _for_the_others(cluster, name, "erlang:set_cookie(Other, wrong), erlang:disconnect_node(Other)")
 
 

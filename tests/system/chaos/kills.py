@@ -1,4 +1,4 @@
-"""KillPlan that processes of a running system get by signal: killed, told to stop, made to stand still."""
+"""KillPlan that processes of a running system get by signal: killed, asked to stop, suspended."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.system.chaos.faults import Fault, nothing
 
 Action = Literal["reset", "refuse", "forget", "swallow", "delay", "trickle", "heal"]
 DELAY = 2.0  # seconds
-NOTICED, BACK = 15.0, 2.0  # seconds until messages flow: after a silence began, after the network is back
+NOTICED, BACK = 15.0, 2.0  # seconds until messages flow: after the traffic ended, after the network is back
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,6 @@ def _fault(links: Links, name: str, what: str, action: Action, lasts: float) -> 
         await asyncio.to_thread(links.apply, name, "heal")
 
     kind = f"{name}: {what}"
-    if action == "forget":  # the ends of a dead connection are not told: they must detect it
+    if action == "forget":  # the ends of a dead connection are not notified: they must detect it
         return Fault(kind, inject, nothing, lasts, "injection", NOTICED)
     return Fault(kind, inject, end, lasts, "end", BACK)

@@ -1,8 +1,8 @@
 """`python -m tests.system.chaos.pressure`: more comes in than goes out; memory of each service before, at most, after.
 
 `slow`: pages that stop reading while much is said in their chats. `alarm`: the broker has no more memory for a minute,
-and everybody goes on writing. Both end with what each sender has a receipt for being in the transcript, once, in order.
-Prints a Markdown table; 1 when memory was not bounded, somebody was not told, or something is missing.
+and all participants go on writing. At the end of both each message with a receipt is in the transcript once, in order.
+Prints a Markdown table; 1 when memory was not bounded, a sender got no answer, or something is missing.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ async def measuring(system: System) -> AsyncIterator[Memory]:
 
 @dataclass
 class Writer:
-    """One citizen's page: `stored`: its own messages by seq; `refused`: when it was told which."""
+    """One citizen's page: `stored`: its own messages by seq; `refused`: when which was refused."""
 
     url: str
     token: str

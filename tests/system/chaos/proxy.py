@@ -1,4 +1,4 @@
-"""`python -m tests.system.chaos.proxy '{"broker": [5000, [5672]]}'`: forwards TCP, and spoils it when told to.
+"""`python -m tests.system.chaos.proxy '{"broker": [5000, [5672]]}'`: forwards TCP, and disturbs it on command.
 
 The argument: for each link its own port and those that it leads to, of which a connection takes the next that accepts.
 Commands are lines of JSON on standard input, `{"link": "broker", "do": "delay", "seconds": 2}`; each is answered by a
@@ -25,7 +25,7 @@ LOOP: Any = reactor  # its methods are put there when it is installed
 
 
 class Passing(portforward.Proxy):
-    """What both ends of a forwarded connection do with what they hear: pass it on, late or in bytes, or swallow it."""
+    """What both ends of a forwarded connection do with what they receive: pass it on, late or in bytes, or drop it."""
 
     link: Link
     transport: Any
@@ -58,7 +58,7 @@ class Passing(portforward.Proxy):
 
 
 class Way:
-    """One direction of one connection: what was heard and is not yet passed on, in order. `None` is its end."""
+    """One direction of one connection: what was received and is not yet passed on, in order. `None` is its end."""
 
     def __init__(self, link: Link, to: Passing) -> None:
         self._link, self._to = link, to
@@ -168,7 +168,7 @@ class Link(portforward.ProxyFactory):
         return self._servers[self._turn :] + self._servers[: self._turn]
 
     def way(self, end: Passing) -> Way:
-        """The way of what this end hears."""
+        """The direction of what this end receives."""
         assert isinstance(end.peer, Passing)
         if end not in self._ways:
             self._ways = {

@@ -2,9 +2,9 @@
 
 The checker must report each of them: a checker that has never reported a violation proves nothing.
 
-`drop`: one in twenty messages is told as stored, and is not. `swap`: a gateway passes every fifth message on after the
-next one of its sender. `double`: one in twenty is stored twice. `early`: told and acknowledged two seconds before it is
-stored, which a kill -9 makes matter.
+`drop`: one in twenty messages is published as stored, and is not. `swap`: a gateway passes every fifth message on after
+the next one of its sender. `double`: one in twenty is stored twice. `early`: published and acknowledged two seconds
+before it is stored, which a kill -9 makes matter.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def killing(home: Path, pairs: int) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def alone(home: Path, pairs: int) -> Iterator[Target]:
-    """One of each service; every process is killed, or told to stop."""
+    """One of each service; every process is killed, or asked to stop."""
     with running_replicas(home, accounts(pairs), ONE_OF_EACH) as system:
         yield Target(system, system.base_url, [*kills.of_the_only_ones(system), *kills.asked_to_stop(system)])
 

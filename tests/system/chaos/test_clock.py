@@ -1,4 +1,4 @@
-"""Clocks show what they are told, each its own, and monotonic time goes on as it does."""
+"""Clocks show what they are set to, each its own, and monotonic time goes on as it does."""
 
 from __future__ import annotations
 

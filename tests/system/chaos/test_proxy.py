@@ -27,7 +27,7 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Links, dic
 
 
 class Echo:
-    """A server that says again what it hears; it keeps who is connected and what each of them said."""
+    """A server that sends back what it receives; it keeps who is connected and what each of them said."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -188,7 +188,7 @@ async def test_trickle_passes_one_byte_at_a_time_and_the_rest_when_healed(
 async def test_a_connection_goes_to_the_next_server_that_accepts(
     links: tuple[Links, dict[str, int]], echo: Echo
 ) -> None:
-    for _ in range(2):  # whoever's turn it is
+    for _ in range(2):  # in either order
         async with connected(links[0], "two") as ends:
             await ask(ends, b"hallo")
     async with listening(links[1]["second"]) as second:

@@ -60,7 +60,7 @@ OPENED_AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 WRITERS, CHATS = 3, 16  # at a time
 BATCH = 12
 SENDERS = (CITIZEN, "an", "bert")
-LOST, DOUBLED = 0.1, 0.1  # of what is told; of what is sent
+LOST, DOUBLED = 0.1, 0.1  # of what is published; of what is sent
 PATIENCE = 120.0  # seconds that the last chats may need beyond the time of the run
 FIRST_AGAIN, LAST_AGAIN = 0.3, 2.0  # seconds after which a sender repeats what has no answer
 

@@ -1,11 +1,11 @@
 """The states of each chat, put in order from the published events: what was true and, at the least, for how long.
 
 What order can be trusted: the states of one chat are ordered by `v`, however they came. Between chats the order in
-which the recorder heard two events of two publishers may be swapped on the way, so it is unused; the events' own times
+which the recorder got two events of two publishers may be swapped on the way, so it is unused; the events' own times
 are, since all processes run on one machine and share its clock. Each end of a span is put on its safe side: an agent
 has a chat at the latest since the event that says so was made, and at the least until `at` of a state that ends it
-(taken before that state is written, and they are given another chat only after it was told). So a span is never longer
-than the truth, and two spans that overlap did overlap.
+(taken before that state is written, and they are given another chat only after it was published). So a span is never
+longer than the truth, and two spans that overlap did overlap.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from services.common.events.types import ChatStatus
 from tests.system.history import PublishedHistory
 
 UNBOUNDED = float("inf")
-ROUNDED = 0.001  # the database keeps whole milliseconds: `at` may be told that much too early
+ROUNDED = 0.001  # the database keeps whole milliseconds: `at` may be that much too early
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Span:
 
 @dataclass
 class ChatStates:
-    """One chat: its opening, its states by `v` (each as it was first heard), and what else the same `v` was told as."""
+    """One chat: its opening, its states by `v` (each as it first came), and what else the same `v` was published as."""
 
     chat_id: str
     opened: ChatOpened | None = None
@@ -85,7 +85,7 @@ def _ends(state: ChatState, turn: int, agent_id: str) -> bool:
 
 
 def chat_states(history: PublishedHistory) -> dict[str, ChatStates]:
-    """The chat of every chat of which anything was heard."""
+    """The chat of every chat of which anything was received."""
     found: dict[str, ChatStates] = {}
     for event in (p.event for p in history):
         if isinstance(event, ChatOpened):

@@ -27,8 +27,8 @@ Finding = tuple[str, str]  # about what, and what is wrong
 class Wait:
     """A chat waits in a department: surely from `since` to `surely`, at the most from `begins` to `ends` (wall clock).
 
-    A state is written between its `at` and the making of the event that tells it: seconds, on a day when the
-    database is slow. Where a state in between was never told the chat had an agent for a moment that is not known.
+    A state is written between its `at` and the making of its event: seconds, on a day when the
+    database is slow. Where a state in between was never published the chat had an agent for a moment that is not known.
     `rank`: who lost their agent stands before the others, then who came first, and within a millisecond the lower id.
     """
 
@@ -111,7 +111,7 @@ class DepartmentQueues:
 
     def __init__(self, history: PublishedHistory, found: Mapping[str, ChatStates]) -> None:
         self._waits = [wait for chat in found.values() for wait in waits_of(chat)]
-        # The event that took least on its way tells by how much the two clocks differ.
+        # The event that took least on its way shows by how much the two clocks differ.
         self._offset = max((p.event.occurred_at.timestamp() - p.at for p in history), default=0.0)
 
     def possible(self, chat_id: str, begins: float, ends: float) -> tuple[int, int] | None:

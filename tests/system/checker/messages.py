@@ -302,7 +302,7 @@ def byte_for_byte(chat: Chat) -> Iterator[Violation]:
 
 
 def end_shown(chat: Chat) -> Iterator[Violation]:
-    """The citizen was told the end."""
+    """The citizen got the end."""
     if not any(e.who == CITIZEN for e in chat.of(Closed)):
         yield Violation(Rule.UNENDED, chat.id, "the citizen", "was not told")
 

@@ -63,7 +63,7 @@ def queue(second: float, revision: int, *order: str) -> TimedEvent:
 
 
 def history(*reported: TimedEvent) -> list[Published]:
-    """As a recorder would have heard it, its clock beginning at noon."""
+    """As a recorder would have received it, its clock beginning at noon."""
     return [Published(second, event) for second, event in reported]
 
 
@@ -130,7 +130,7 @@ def test_events_published_twice_or_late_change_nothing() -> None:
 
 
 def test_two_events_of_two_publishers_that_were_swapped_on_the_way_are_no_fault() -> None:
-    """An's next chat is heard of before the end of the last one; their own times tell the order."""
+    """An's next chat is received before the end of the last one; their own times give the order."""
     swapped = history(*GOOD)
     over, next_ = 7, 9
     swapped[over], swapped[next_] = Published(10.2, swapped[over].event), Published(10.0, swapped[next_].event)

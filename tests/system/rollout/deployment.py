@@ -50,7 +50,7 @@ class Drain:
 
 
 class Deployment:
-    """The services on one broker and database; `replicas` are those that were not told to end."""
+    """The services on one broker and database; `replicas` are those that were not asked to end."""
 
     def __init__(self, home: Path, rabbitmq_url: str, mongodb_url: str, **variables: str) -> None:
         home.mkdir(parents=True, exist_ok=True)

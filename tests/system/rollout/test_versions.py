@@ -71,7 +71,7 @@ def grown(sample: str) -> str:
     ],
 )
 def test_an_unknown_type_or_value_is_refused_by_both_and_harms_neither(former_version: Version, body: str) -> None:
-    """So it becomes a dead letter: a new type or value is told one version after everybody understands it."""
+    """So it becomes a dead letter: a new type or value is published one version after every service understands it."""
     fine = PRESENT.golden()["chat.opened"]
     for version in (former_version, PRESENT):
         answers = version.retell({"bad": body, "fine": fine})

@@ -48,7 +48,7 @@ class Version:
         return {file.stem: file.read_text() for file in (self.root / "tests" / "golden").glob("*.json")}
 
     def retell(self, events: Mapping[str, str]) -> dict[str, str | None]:
-        """Each of these messages, decoded and told again by this version's own code; None: refused as no event."""
+        """Each of these messages, decoded and encoded again by this version's own code; None: refused as no event."""
         done = subprocess.run(
             [sys.executable, "-c", DECODE_AND_ENCODE],
             cwd=self.root,

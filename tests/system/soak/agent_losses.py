@@ -1,4 +1,4 @@
-"""Agents vanish during a chat: the time until the citizen is told, and until they have another agent."""
+"""Agents vanish during a chat: the time until the citizen sees it, and until they have another agent."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def _lose_gateway(
         agent.stays = False
     at = time.monotonic()
     os.kill(system.pids()[name], signal.SIGKILL)
-    await asyncio.sleep(1)  # by then the kernel has told every client whose connection that was
+    await asyncio.sleep(1)  # by then the kernel has notified every client whose connection that was
     lost = [agent for agent in busy if agent.ended_at is not None]
     return await asyncio.gather(*(_measure(mine[agent], agent, "gateway", at) for agent in lost))
 

@@ -1,4 +1,4 @@
-"""Thousands of open pages on one gateway: from the cause of a change until every page was told."""
+"""Thousands of open pages on one gateway: from the cause of a change until every page got it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.system.workload.citizen import LastingCitizen, many_browsers
 GOAL = 2.0  # seconds, p99
 PROCESSES = 2
 STAYS = Service(closes=0.0, longest=3600.0)
-Reached = dict[int, tuple[str, list[float]]]  # revision → reason, and when each page was told
+Reached = dict[int, tuple[str, list[float]]]  # revision → reason, and when each page got it
 
 
 @dataclass
@@ -127,7 +127,7 @@ async def _changes(
 
 
 async def _shown(system: System, reason: str, wait: float = 10.0) -> None:
-    """Returns when the gateway shows this, and a moment later, so that every page has been told."""
+    """Returns when the gateway shows this, and a moment later, so that every page has got it."""
     end = time.monotonic() + wait
     while (await button(system.base_url))["reason"] != reason:
         assert time.monotonic() < end, f"the button is not {reason}"
@@ -140,7 +140,7 @@ async def _shown(system: System, reason: str, wait: float = 10.0) -> None:
 
 @dataclass
 class PageMetrics:
-    """What the pages were told, known when they are closed."""
+    """What the pages got, known when they are closed."""
 
     reached: Reached = field(default_factory=dict)
     lost: int = 0

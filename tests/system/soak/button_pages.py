@@ -1,7 +1,7 @@
 """Open pages that listen to the button: each a raw connection to its stream of events, hundreds in one process.
 
 As a program (`python -m tests.system.soak.button_pages port count`) it opens its pages, says `open` on its output,
-listens until its input ends, and writes what it heard as one line of JSON: {revision: {"button": {…}, "at": [times]}}.
+listens until its input ends, and writes what came as one line of JSON: {revision: {"button": {…}, "at": [times]}}.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Receive = Callable[[int, bytes, float], None]
 
 
 class Page(asyncio.Protocol):
-    """One page: `hear` gets each event's revision, its data and the time (monotonic) at which it came."""
+    """One page: `receive` gets each event's revision, its data and the time (monotonic) at which it came."""
 
     def __init__(self, port: int, receive: Receive) -> None:
         self._port, self._receive = port, receive
@@ -60,7 +60,7 @@ async def open_page(port: int, receive: Receive) -> Page:
 
 
 async def watch(port: int, count: int) -> dict[int, dict[str, Any]]:
-    """So many pages until the input ends: who heard what, and when."""
+    """So many pages until the input ends: which page received what, and when."""
     received: dict[int, dict[str, Any]] = {}
 
     def receive(revision: int, data: bytes, now: float) -> None:

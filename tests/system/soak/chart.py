@@ -9,7 +9,7 @@ from tests.system.soak.growth import Series
 
 WIDTH, HEIGHT, LEFT, TOP, BELOW, RIGHT = 760, 300, 48, 34, 36, 132
 COLOURS = ("#1b4f9c", "#0b6b3a", "#9c1b5a", "#8a5a00", "#5b3a9c", "#444444", "#007a87")
-DASHES = ("", "6 3", "2 3", "9 3 2 3", "1 4", "12 4", "4 4")  # told apart without colours too
+DASHES = ("", "6 3", "2 3", "9 3 2 3", "1 4", "12 4", "4 4")  # distinct without colours too
 MOST_POINTS = 240
 
 

@@ -93,7 +93,7 @@ class ButtonPage:
             await self._changed.wait()
 
     def changed_around(self, began: float, ended: float, stale: float) -> bool:
-        """Whether it was told anything new in the `stale` seconds before or after."""
+        """Whether it got anything new in the `stale` seconds before or after."""
         return any(began - stale <= at <= ended + stale for at in self.changes)
 
 
@@ -275,7 +275,7 @@ def _report(
     """Presses by what became of them, and what must not have been."""
     report = Report(f"{plan.seconds:.0f} s of presses on green, {len(accounts.capacity)} agents, {plan.citizens} pages")
     served = [v for v in found if v.chat and v.served_at]
-    # An agent can end only a chat that they have: then its page was told of the end before it was told of the agent.
+    # An agent can end only a chat that they have: then its page got the end before it got the agent.
     brief = [v for v in found if v.chat and not v.served_at and v.closed and v.closed.reason == "agent"]
     unserved = [v for v in found if v.chat and not v.served_at and v not in brief]
     late = [r for r in metrics.refusals if not r.page.changed_around(r.began, r.answered, plan.stale)]
