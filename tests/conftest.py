@@ -29,7 +29,7 @@ from tests.system.rollout.versions import NoHistory, Version, former
 # How long an example takes depends on what else the machine does: no reason to fail.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
-# What is run in the background, or by nohup, ignores these, and so would all that the tests start and tell to end.
+# What is run in the background, or by nohup, ignores these, and so would all that the tests start and stop.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -78,7 +78,7 @@ def pytest_sessionfinish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
-    """Tell each worker where it gets the broker of this run."""
+    """Give each worker the address of the broker of this run."""
     stash = node.config.stash
     if SHARED_BROKER not in stash:
         stash[SHARED_BROKER] = SharedBroker()
