@@ -357,6 +357,15 @@ async def test_under_a_strict_policy_everything_works(scene: Scene, host: HostPa
     file.write_text("Beste")
     await someone.upload(file)
     await expect(ada.hook("chat-messages").get_by_text("brief.txt").first).to_be_visible()
+    await someone.page.evaluate("""() => {
+        window.rung = [];
+        window.OscillatorNode = class extends OscillatorNode {
+            constructor(audio, options) { super(audio, options); rung.push(audio.state); }
+        };
+    }""")
+    await someone.hook("chat-settings").click()
+    await someone.hook("set-sound").check()
+    await someone.page.wait_for_function("() => rung.includes('running')")
 
 
 async def test_a_page_starts_a_chat_with_what_it_knows_and_follows_it(scene: Scene, host: HostPages) -> None:

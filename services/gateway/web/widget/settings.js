@@ -9,6 +9,7 @@ const SLIDERS = "M4 7h9 M17 7h3 M15 4.5v5 M4 17h3 M11 17h9 M9 14.5v5";
 const LOOKS = `
 .head h2 { flex: 1; }
 .chat > .settings { flex: 0 1 auto; min-height: 6rem; overflow-y: auto; border-top: 0; border-bottom: 1px solid var(--line); }
+.setting > :is(.privacy, .who-card) { display: none; }
 .settings label { display: flex; gap: .6rem; align-items: center; min-height: 2.75rem; cursor: pointer; }
 .settings input { flex: none; width: 1.25rem; height: 1.25rem; margin: 0; accent-color: var(--press); }
 .settings p:not(:empty) { font-size: .875rem; }
@@ -86,6 +87,7 @@ export async function settings(view) {
     if (on) refresh();
     const held = box.contains(rootOf(box).activeElement);
     setAttribute(box, "hidden", !on);
+    element.classList.toggle("setting", on); // room for it
     setAttribute(open, "aria-expanded", String(on));
     if (on) box.querySelector("input")?.focus();
     else if (held) open.focus();
