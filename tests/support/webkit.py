@@ -19,7 +19,7 @@ from deploy.local.apt import minibrowser
 from tests.support.engines import WAIT, running_program
 from tests.support.servers import START_SECONDS, wait_for
 
-SCREEN = "1400x1000x24"  # wider and higher than a window of the tests
+SCREEN = (1400, 1000)  # pixels: wider and higher than a window of the tests
 THEME = "* { min-width: 0; min-height: 0; margin: 0; padding: 0; border-width: 0; }"
 """The toolbar as narrow as it goes: else no window is as narrow as a phone."""
 SETTINGS = "[Settings]\ngtk-enable-animations=0\n"
@@ -60,9 +60,15 @@ class WebKit:
         self.run(body, *arguments).send_keys(str(file))
 
     def size(self, width: int, height: int) -> None:
-        """The window is higher than the page by its toolbar."""
-        self._driver.set_window_size(width, height)
-        self._driver.set_window_size(width, 2 * height - self.run("return innerHeight;"))
+        """The window is higher than the page by its toolbar.
+
+        It is put in the middle of the screen, where the display's pointer is: that gives the window the focus.
+        """
+        self._put(width, height)
+        self._put(width, 2 * height - self.run("return innerHeight;"))
+
+    def _put(self, width: int, height: int) -> None:
+        self._driver.set_window_rect((SCREEN[0] - width) // 2, (SCREEN[1] - height) // 2, width, height)
 
     def picture(self) -> bytes:
         return base64.b64decode(self._driver.get_screenshot_as_base64())
@@ -121,7 +127,7 @@ def running_webkit(home: Path) -> Iterator[WebKit]:
 def _display(log: Path) -> Iterator[str]:
     """The name of a display that runs while the context is open: a free one, told when it can be used."""
     reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", SCREEN, "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp"]
     with running_program(command, log, {}, [writing]), os.fdopen(reading) as told:
         os.close(writing)
         yield f":{told.readline().strip()}"

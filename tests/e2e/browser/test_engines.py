@@ -166,6 +166,7 @@ async def test_on_a_phone_the_panel_fills_the_screen_and_a_reload_keeps_the_chat
         assert 0 <= bar.left < bar.right <= PHONE[0]
         assert 0 <= bar.top < bar.bottom <= PHONE[1]
         await page.press("chat-input")
+        assert await page.run('return document.hasFocus() && find("chat-input").matches(":focus-visible");')
         await page.type(f"Eerste vraag{ENTER}")
         await heard(an, "Eerste vraag")
         await say(an.socket, "Antwoord", chat_id)
