@@ -23,12 +23,15 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
 from pymongo.errors import DuplicateKeyError
 
 from services.common.events.types import Party
 from services.common.internal_api.reports import FiguresQuery, FiguresReport
 from services.common.mongo.client import Database
 from services.transcripts.statistics.rules import MEASURES, Report, bounds, chat_row, row_id
+
+log = structlog.get_logger()
 
 Document = dict[str, Any]
 LONGEST = 4_000  # milliseconds for one search of a report; a gateway waits 5 s for its answer
@@ -76,10 +79,16 @@ class Statistics:
         await self._questions.update_one({"_id": question["_id"]}, {"$set": {"counted": True}})
 
     async def count_before_erasure(self, number: str) -> None:
-        """Count the chat and the left question of this number now: nothing can be read of them afterwards."""
-        await self.count_chat(number)
-        if question := await self._questions.find_one({"_id": number}):
-            await self.count_question(question)
+        """Count the chat and the left question of this number now: nothing can be read of them afterwards.
+
+        What cannot be counted is erased all the same.
+        """
+        try:
+            await self.count_chat(number)
+            if question := await self._questions.find_one({"_id": number}):
+                await self.count_question(question)
+        except (KeyError, TypeError, ValueError):
+            log.exception("not_counted", chat_id=number)
 
     async def _insert(self, rows: Any, number: str, row: Document) -> None:
         """Store a row, unless there is one: then that was made of a log that was complete."""
@@ -90,7 +99,7 @@ class Statistics:
 
     async def rated(self, chat_id: str, rating: Mapping[str, Any]) -> None:
         """Note the rating of a chat in its row. A chat without a row gets it when it is counted."""
-        given = {"at": rating["at"], "helped": rating.get("helped"), "score": rating.get("score")}
+        given = {"at": rating.get("at"), "helped": rating.get("helped"), "score": rating.get("score")}
         await self._chat_rows.update_one({"_id": row_id(chat_id)}, {"$max": {"rating": given}})
 
     async def note_overlooked(self, now: datetime) -> None:

@@ -45,14 +45,16 @@ export function figure(t, name, figures) {
 }
 
 /**
- * RULES: what a day or a week is called.
+ * RULES: what a day or a week is called; a day without its year where all days of the report are of one year.
  *
  * @param {Translator} t
  * @param {{period: string, from: string, until: string}} period
+ * @param {{from: string, until: string}} report
  */
-export function periodName(t, { period, from, until }) {
+export function periodName(t, { period, from, until }, report) {
   const week = /-W(\d+)$/.exec(period);
-  if (!week) return day(from, t.language, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
+  const year = report.from.slice(0, 4) === report.until.slice(0, 4) ? undefined : "numeric";
+  if (!week) return day(from, t.language, { weekday: "short", day: "numeric", month: "short", year });
   const [first, last] = [from, until].map((one) => day(one, t.language, { day: "numeric", month: "short", year: "numeric" }));
   return t("reports.week_of", { week: Number(week[1]), from: first, until: last });
 }
@@ -149,7 +151,7 @@ export function reportsView(t, { departments, names, acts }) {
     const head = (/** @type {string} */ first) => [t(first), ...FIGURES.map((name) => t(`reports.${name}`))];
     /** @param {string} words @param {any} figures @param {string[]} of */
     const line = (words, figures, of = FIGURES) => [words, ...of.map((name) => figure(t, name, figures))];
-    const periods = report.periods.map((/** @type {any} */ one) => line(periodName(t, one), one));
+    const periods = report.periods.map((/** @type {any} */ one) => line(periodName(t, one, report), one));
     /** @type {HTMLElement[]} */
     const made = [wide(table(t(`reports.per_${report.by}`), "reports-periods", head(`reports.${report.by}`), periods))];
     if (report.by_department.length > 1) {
@@ -170,11 +172,11 @@ export function reportsView(t, { departments, names, acts }) {
     /** @type {any[]} */
     const periods = report.periods;
     const words = (/** @type {any} */ one, /** @type {string[]} */ of) =>
-      `${periodName(t, one)}: ${of.map((name) => `${t(`reports.${name}`)} ${figure(t, name, one)}`).join(", ")}`;
+      `${periodName(t, one, report)}: ${of.map((name) => `${t(`reports.${name}`)} ${figure(t, name, one)}`).join(", ")}`;
     const chats = periods.map((one) => ({ pair: [one.served, one.offered], words: words(one, ["offered", "served", "abandoned"]) }));
     const waits = periods.map((one) => ({ pair: [one.wait_p50 ?? 0, one.wait_p90 ?? 0], words: words(one, ["wait"]) }));
     const most = (/** @type {any[]} */ all) => Math.max(0, ...all.map(({ pair }) => pair[1]));
-    const ends = [periodName(t, periods[0]), periodName(t, periods[periods.length - 1])];
+    const ends = [periodName(t, periods[0], report), periodName(t, periods[periods.length - 1], report)];
     return h(
       "div",
       { class: "charts" },
