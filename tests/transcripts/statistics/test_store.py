@@ -21,7 +21,7 @@ from services.transcripts.statistics import job as statistics_job
 from services.transcripts.statistics.job import StatisticsJob
 from services.transcripts.statistics.rules import row_id
 from services.transcripts.statistics.store import Statistics
-from tests.transcripts.conftest import Ear, Start, new_id, opened_event, posted, state, until
+from tests.transcripts.conftest import EventObserver, Start, new_id, opened_event, posted, state, until
 from tests.transcripts.statistics.month import (
     AGENTS,
     ALGEMEEN,
@@ -142,7 +142,7 @@ async def test_a_repetition_by_any_replica_counts_once(
 
 
 async def test_events_that_are_delivered_again_change_no_figure(
-    start: Start, ear: Ear, database: Database, statistics: Statistics
+    start: Start, observer: EventObserver, database: Database, statistics: Statistics
 ) -> None:
     chat = new_id()
     events = [
@@ -152,12 +152,12 @@ async def test_events_that_are_delivered_again_change_no_figure(
         state(chat, 3, Cause.CLOSED, reason="citizen"),
     ]
     async with start() as bench:
-        await ear.put(*events)
-        await until(lambda: any(e.event is Cause.CLOSED for e in ear.stored(chat)), "the seal")
+        await observer.put(*events)
+        await until(lambda: any(e.event is Cause.CLOSED for e in observer.stored(chat)), "the seal")
         await counted(statistics, database)
         first = await rows(database)
-        await ear.put(*events, *reversed(events))
-        await ear.caught_up()
+        await observer.put(*events, *reversed(events))
+        await observer.caught_up()
         await bench.acknowledged()
         await counted(statistics, database)
     assert len(first) == 1
