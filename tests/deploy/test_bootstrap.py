@@ -197,6 +197,21 @@ def test_npm_is_installed_with_node_but_not_beside_a_node_that_is_there(
     assert "`apt install npm`" in capfd.readouterr().err
 
 
+def test_the_tests_get_every_browser_or_a_refusal_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wanted: list[str] = []
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(apt, "install", lambda name: wanted.append(name))
+    bootstrap.browsers()
+    assert wanted == ["chromium-headless-shell", "firefox-esr", "webkit2gtk-driver", "xvfb"]
+    for name in wanted:
+        monkeypatch.setattr(apt, "install", lambda one, name=name: "this is no Debian" if one == name else None)
+        with pytest.raises(SystemExit):
+            bootstrap.browsers()
+        assert capfd.readouterr().err.startswith(f"refused: {name} is missing and this is no Debian: install it (")
+
+
 def test_an_unknown_target_is_refused() -> None:
     script = [sys.executable, str(ROOT / "deploy" / "local" / "bootstrap.py"), "dance"]
     done = subprocess.run(script, capture_output=True, text=True, cwd="/", env={"PATH": os.defpath})
