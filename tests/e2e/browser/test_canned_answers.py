@@ -104,6 +104,7 @@ async def test_a_supervisor_writes_an_answer_and_an_agent_inserts_it_with_the_ke
         socket = await lien.join()
         await expect(ada.page.locator("#chat-name")).to_have_text("Lien")
         await tab_to(ada, "chat-input")
+        await ada.page.mouse.move(0, 0)  # a pointer over the list makes it one that scrolls
         await keys(ada, "/")
         await expect(ada.hook("answer-option")).to_have_count(2 + MORE)
         await expect(ada.hook("answer-status")).to_have_text(
