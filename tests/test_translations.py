@@ -148,7 +148,7 @@ MADE = {
         *("startBlocked", "startBlue", "startBusy", "startFailed", "startInvalid", "startNetwork", "startRefused"),
         "startStrange",
     },
-    f"{WIDGET}/settings": {"agentNews", "closingNews", "endedNews", "messageNews", "notify", "shared", "sound"},
+    f"{WIDGET}/settings": {"agentNews", "closingNews", "endedNews", "messageNews", "notify", "sharedComputer", "sound"},
     f"{WIDGET}/waiting": {"contact", "contactEmpty", "contactWrong", "hour", "minute", "minutes", "textEmpty"},
 }
 

@@ -38,7 +38,7 @@ export async function settings(view) {
   };
   const rings = choice("sound", "set-sound", (on) => void sound.set(on).then(() => sound.play("message")));
   const notes = choice("notify", "set-notify", setNotify);
-  const computer = choice("shared", "set-shared", (on) => {
+  const computer = choice("sharedComputer", "set-shared", (on) => {
     setShared(prefix ?? "", on);
     share?.();
     refresh();
@@ -79,7 +79,7 @@ export async function settings(view) {
     rings.box.checked = sound.on;
     notes.box.checked = notifies();
     computer.box.checked = Boolean(prefix && isShared(prefix));
-    setText(words, computer.box.checked ? t("sharedHint") : "");
+    setText(words, computer.box.checked ? t("sharedComputerHint") : "");
   }
 
   /** @param {boolean} on */
