@@ -171,7 +171,8 @@ def wanted(folder: Path) -> set[str]:
     """The keys that the code of this catalogue uses."""
     web = SERVICES / WIDGET.parent
     if folder.parent != WIDGET:
-        keys = used(*(SERVICES / folder.parent).iterdir())
+        extended = (SERVICES / folder.parents[1]).glob("citizen_page.*")
+        keys = used(*(SERVICES / folder.parent).iterdir(), *extended)
     elif folder.name == "launcher":
         keys = set(re.findall(r"\bwords\.(\w+)", "".join((web / name).read_text() for name in LAUNCHER)))
     elif folder.name == "panel":
@@ -189,7 +190,7 @@ def used(*files: Path) -> set[str]:
     for file in files:
         if file.suffix == ".py":
             for node in ast.walk(ast.parse(file.read_text())):
-                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("TEXTS.text", "TEXTS.forms"):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("TEXTS.text", "TEXTS.forms", "texts.text"):
                     keys |= set(named(node.args[1]))
         elif file.suffix == ".js":
             keys |= named_in_javascript(file.read_text())
