@@ -46,9 +46,21 @@ test("only our last message that the citizen was shown says so", () => {
   assert.equal(chats.lastReadSeq(one), 2);
 });
 
-test("the last time is that of a person, not of the system", () => {
-  assert.equal(chats.lastAt(withMessages(message(1, "citizen"), message(2, "system"))), at(1));
-  assert.equal(chats.lastAt(withMessages(message(1, "system"))), null);
+test("the last message is that of a person, not of the system", () => {
+  assert.equal(chats.lastSaid(withMessages(message(1, "citizen"), message(2, "system"))).at, at(1));
+  assert.equal(chats.lastSaid(withMessages(message(1, "system"))), null);
+});
+
+test("a citizen waits since their first message after the last answer, and nobody waits in a chat that has ended", () => {
+  const waits = (...messages) => chats.waitsSince(withMessages(...messages));
+  assert.equal(waits(message(1, "system")), null);
+  assert.equal(waits(message(1, "citizen"), message(2, "citizen"), message(3, "system")), at(1));
+  assert.equal(waits(message(1, "citizen"), message(2, "agent")), null);
+  assert.equal(
+    waits(message(1, "citizen"), message(2, "agent"), message(3, "system"), message(4, "citizen"), message(5, "citizen")),
+    at(4),
+  );
+  assert.equal(chats.waitsSince({ ...withMessages(message(1, "citizen")), ended: { kind: "closed", reason: "citizen" } }), null);
 });
 
 test("a chat that was taken back unseen was not accepted in time", () => {

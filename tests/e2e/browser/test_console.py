@@ -268,3 +268,15 @@ async def test_logging_out_everywhere_ends_the_other_browser_too(scene: Scene) -
     await expect(ada.page.get_by_text("U bent afgemeld.")).to_be_visible()
     elsewhere.expects("401")
     await expect(elsewhere.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()
+
+
+async def test_the_list_shows_the_last_message_and_since_when_the_citizen_waits(scene: Scene) -> None:
+    agent = await scene.agent("ada")
+    citizen = await visitor(scene, "Lien", "Waar vind ik het formulier?")
+    item = agent.hook("chat-item")
+    await expect(item).to_contain_text("Waar vind ik het formulier?")
+    await expect(item).to_contain_text("Wacht op antwoord sinds")
+    await agent.say("Op de website.")
+    await citizen.sees("Op de website.")
+    await expect(item).to_contain_text("Antwoord: Op de website.")
+    await expect(item).not_to_contain_text("Wacht op antwoord")

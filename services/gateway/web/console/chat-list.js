@@ -2,8 +2,10 @@
 import { h, setText } from "../shared/dom.js";
 import { button, icon, keyed } from "./dom.js";
 import { ordered } from "./desk-state.js";
-import { hasFailed, isNew, isOffer, lastAt, unread } from "./chat-state.js";
+import { hasFailed, isNew, isOffer, lastSaid, unread, waitsSince } from "./chat-state.js";
 import { clock } from "./format.js";
+
+const PREVIEW = 120; // characters
 
 /**
  * How a chat's citizen is called.
@@ -71,24 +73,28 @@ function fill(li, { one, current }, t, departments, now, acts) {
   else open.removeAttribute("aria-current");
   const count = unread(one);
   open.dataset.unread = String(count);
-  const badge = count
-    ? h(
+  const marks = h(
+    "span",
+    { class: "marks" },
+    h(
+      "span",
+      { class: "tag", title: localeName(one, t) },
+      h("span", { "aria-hidden": "true" }, (one.about.locale ?? "").toUpperCase()),
+      h("span", { class: "hidden-words" }, `, ${localeName(one, t)}`),
+    ),
+    count > 0 &&
+      h(
         "span",
         { class: "count" },
         h("span", { "aria-hidden": "true" }, String(count)),
         h("span", { class: "hidden-words" }, `, ${t("item.unread", { n: count })}`),
-      )
-    : h(
-        "span",
-        { class: "tag", title: localeName(one, t) },
-        h("span", { "aria-hidden": "true" }, (one.about.locale ?? "").toUpperCase()),
-        h("span", { class: "hidden-words" }, `, ${localeName(one, t)}`),
-      );
+      ),
+  );
   open.replaceChildren(
     h("span", { class: "name" }, h("bdi", {}, nameOf(one, t))),
-    badge,
+    marks,
     ...facts(one, t, departments, now).map(([kind, words, symbol]) =>
-      h("span", { class: `facts ${kind}` }, h("span", {}, symbol && icon(symbol), words)),
+      h("span", { class: `facts ${kind}` }, h(kind === "preview" ? "bdi" : "span", {}, symbol && icon(symbol), words)),
     ),
   );
   const wanted = actsOf(one);
@@ -134,11 +140,24 @@ function facts(one, t, departments, now) {
     lines.push([one.online ? "good" : "bad", t(one.online ? "item.online" : "item.offline"), one.online ? "online" : "offline"]);
   if (one.silent) lines.push(["", t("item.silent"), "waiting"]);
   if (hasFailed(one)) lines.push(["bad", t("item.failed"), "failed"]);
-  const last = lastAt(one);
-  lines.push(["", departments.get(one.about.department) ?? one.about.department]);
-  lines.push([
-    "",
-    last ? t("item.last", { time: clock(last, t.language, now) }) : t("item.since", { time: clock(one.about.opened_at, t.language, now) }),
-  ]);
+  const last = lastSaid(one);
+  if (last) lines.push(["preview", preview(last, t), last.attachment ? "attach" : undefined]);
+  const department = departments.get(one.about.department) ?? one.about.department;
+  lines.push(["", [department, one.about.form?.title].filter(Boolean).join(" · ")]);
+  const since = waitsSince(one);
+  if (since) lines.push(["", t("item.waits_since", { time: clock(since, t.language, now) })]);
+  else if (last) lines.push(["", t("item.last", { time: clock(last.at, t.language, now) })]);
+  else lines.push(["", t("item.since", { time: clock(one.about.opened_at, t.language, now) })]);
   return lines;
+}
+
+/**
+ * The beginning of a message, on one line.
+ *
+ * @param {MessageFrame} message
+ * @param {Translator} t
+ */
+function preview({ from, text, attachment }, t) {
+  const words = (text ?? (typeof attachment === "object" ? attachment.name : "")).slice(0, PREVIEW).replace(/\s+/g, " ");
+  return from === "agent" ? t("item.answer", { text: words }) : words;
 }

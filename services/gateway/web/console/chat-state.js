@@ -180,11 +180,22 @@ export const handover = (one) => one.book.notes.at(-1) ?? null;
 export const hasFailed = (one) => [...one.talk.pending, ...one.book.pending].some((item) => item.state === "failed");
 
 /**
- * The time of the last thing that a person said, or null.
+ * The last message that a person wrote, or null.
  *
  * @param {DeskChat} one
  */
-export const lastAt = (one) => one.talk.messages.findLast((message) => message.from !== "system")?.at ?? null;
+export const lastSaid = (one) => one.talk.messages.findLast((message) => message.from !== "system") ?? null;
+
+/**
+ * Since when the citizen waits for an answer: the time of the first message after the last one of an agent; null when nobody waits.
+ *
+ * @param {DeskChat} one
+ */
+export function waitsSince(one) {
+  const said = one.talk.messages.filter((message) => message.from !== "system");
+  const answered = said.findLastIndex((message) => message.from === "agent");
+  return one.ended ? null : (said[answered + 1]?.at ?? null);
+}
 
 /**
  * Everything was on the screen up to here.
