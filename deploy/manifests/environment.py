@@ -90,6 +90,7 @@ LEFT_OF = {
         "CLAMD_URL": "no scanner, but for the component clamav",
         "CLAMD_TIMEOUT": "20 s are enough for 10 MiB",
         "UNUSUAL_READING": "50 chats an hour; docs/privacy.md says what it reports",
+        "AGENT_FIGURES": "off; docs/operating.md says what must be agreed first",
         "PDF_FONTS": "the image has its own",
     },
 }

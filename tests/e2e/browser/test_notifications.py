@@ -207,7 +207,7 @@ async def test_of_two_tabs_one_notifies_and_none_does_while_one_shows_the_chat(s
     await citizen.sees("Tweede")
     await first.wait_for_timeout(1_500)
     assert await rung(first, second) == 2
-    assert await first.title() == own
+    await titled(first, own)
     await second.close()
     citizen.page = first
 
