@@ -7,6 +7,9 @@ This module decides when consumers start and stop, and uses public names of Fast
 - A queue starts with prefetch 1 until five first deliveries are done. The next queue starts when the first is past the
   messages that a crashed process had (`slow_start.py`).
 - After a long outage the consumers stop until `probe` succeeds. So do consumers that fail.
+- aio-pika restores consumers after a lost connection. When a connection is lost while a channel of it is being
+  restored, it may take that channel for restored and never consume from it again. So consumers that do not run for
+  `RESTORE_LIMIT` although the connection is up are started anew.
 - A drain cancels the consumers, lets the deliveries in progress finish and be acknowledged, then closes.
 """
 
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 WIDEN_LIMIT, CANCEL_LIMIT = 10.0, 2.0  # seconds
+RESTORE_LIMIT = 30.0  # seconds in which the library restores all consumers
+LOOKS_EACH = 0.2  # part of that limit
 STOP_LIMIT = 30.0  # seconds; after that the connection may still hold deliveries that are not handled
 
 
@@ -143,8 +148,11 @@ class Consumers:
     @property
     def running(self) -> bool:
         """True while the broker delivers every queue's messages here."""
-        up = self._connection is not None and self._connection.connected.is_set()
-        return up and self._begun and all(queue.is_consumed for queue in self._queues)
+        return self._connected and self._begun and all(queue.is_consumed for queue in self._queues)
+
+    @property
+    def _connected(self) -> bool:
+        return self._connection is not None and self._connection.connected.is_set()
 
     async def run(self) -> None:
         """Consume until cancelled. Call this after the topology was declared.
@@ -169,7 +177,7 @@ class Consumers:
                 with given_up_is_failure():
                     await self._start()
                 self._starting.clear()
-                await self._state.restart.wait()
+                await self._restart_is_due()
                 self._widening.check()
             except BROKER_ERRORS as error:
                 log.warning("consumers_failed", error=type(error).__name__)
@@ -182,6 +190,21 @@ class Consumers:
             log.error("consumers_stopped")
             await self._stop()
             await until_probe_succeeds(self._probe)
+
+    async def _restart_is_due(self) -> None:
+        """Return when a handler asks for a restart, or connected consumers have not run for `RESTORE_LIMIT`."""
+        lost_at: float | None = None
+        while not self._state.restart.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESTORE_LIMIT * LOOKS_EACH):
+                    await self._state.restart.wait()
+            if self.running or not self._connected or self._state.draining.is_set():
+                lost_at = None
+            elif lost_at is None:
+                lost_at = time.monotonic()
+            elif time.monotonic() - lost_at > RESTORE_LIMIT:
+                log.warning("consumers_not_restored")
+                return
 
     async def drain(self, patience: float = 10.0) -> None:
         """Stop deliveries, then wait up to `patience` seconds for those in progress, then close the connection."""

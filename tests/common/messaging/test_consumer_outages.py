@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import NoReturn
 
 import pytest
+from aio_pika import RobustChannel
 from faststream.rabbit import RabbitBroker
+from faststream.rabbit.subscriber import RabbitSubscriber
 from pymongo.errors import AutoReconnect
 
 from services.common.events.event import Event
@@ -156,3 +158,26 @@ async def test_consumers_that_cannot_be_stopped_end_the_process(
             with pytest.raises(NotStopped):
                 await asyncio.wait_for(consumers.run(), PATIENCE)
         await consumers.broker.stop()
+
+
+async def test_consumers_that_the_library_does_not_restore_are_started_anew(
+    vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "RESTORE_LIMIT", 1.0)
+    handled: list[int] = []
+
+    async def handler(event: Event) -> None:
+        handled.append(seq(event))
+
+    async with bench(vhost_url) as made, consumed(made, handler) as consumers:
+        await made.put(*events(1))
+        await until(lambda: handled == [1], "the first event")
+        (subscriber,) = consumers.broker.subscribers
+        assert isinstance(subscriber, RabbitSubscriber)
+        queue = await consumers.broker.declare_queue(subscriber.queue)
+        assert isinstance(queue.channel, RobustChannel)
+        await queue.channel.close()  # which the library does not open again
+        assert not consumers.running
+        await made.put(*events(2)[1:])
+        await until(lambda: handled == [1, 2], "the second event, by new consumers")
+        await until(lambda: consumers.running, "the consumers")
