@@ -8,14 +8,20 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from services.common.config.departments import Departments
-from services.common.http.problems import Problem
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api.transcripts import AccessNoted, Reader
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.dependencies import address_of, agent_session, passed_on, problems_of, unavailable
+from services.gateway.http.dependencies import (
+    address_of,
+    passed_on,
+    problems_of,
+    require_department_of,
+    supervisor_of,
+    unavailable,
+)
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
@@ -41,13 +47,8 @@ def install(
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> Response:
         """List the assignments of one chat, or the latest ones of a department, in the supervisor's own departments."""
-        agent = (await agent_session(request, presence)).agent
-        if not agent.supervisor:
-            raise Problem(403, "forbidden", "Only a supervisor can see this.")
-        if department is not None and departments.get(department) is None:
-            raise Problem(404, "unknown_department", "There is no such department.")
-        if department is not None and department not in agent.departments:
-            raise Problem(403, "forbidden", "Only a supervisor of this department can see this.")
+        agent = await supervisor_of(request, presence)
+        require_department_of(agent, department, departments)
         wanted = agent.departments if department is None else [department]
         reader = Reader(agent_id=agent.id, supervisor=True, source=address_of(request, settings))
         noted = AccessNoted(act="assignments_read", reader=reader, chat_id=chat_id, departments=wanted)

@@ -26,6 +26,7 @@ from services.gateway.http.dependencies import (
     passed_on,
     problems_of,
     read_json,
+    supervisor_of,
     unavailable,
 )
 from services.gateway.http.left_questions import words
@@ -79,7 +80,7 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
         known = if_none_match.removeprefix("W/").strip('"') or None
         query = transcripts_api.CannedAnswersQuery(departments=agent.departments, known=known)
         found = await _answered(transcripts.canned_answers(query))
-        headers = {"ETag": f'"{found.tag}"', "Cache-Control": "no-store"}
+        headers = {"ETag": f'"{found.tag}"'}
         if found.answers is None:
             return Response(status_code=304, headers=headers)
         return JSONResponse({"answers": [_shown(a) for a in found.answers]}, headers=headers)
@@ -102,7 +103,7 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
     )
     async def add(request: Request) -> Response:
         """Add a canned answer to some of the supervisor's departments. 409 `code_taken`: `current` has this code."""
-        agent = await supervisor(request)
+        agent = await supervisor_of(request, presence)
         given = await read_json(request, GivenAnswer)
         new = transcripts_api.NewCannedAnswer(id=str(uuid4()), **_content(given, agent), **by(request, agent))
         return _answer(await _answered(transcripts.add_canned_answer(new)), 201)
@@ -114,7 +115,7 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
     )
     async def change(request: Request, answer_id: str) -> Response:
         """Replace a canned answer. 409 `changed`: it has another revision by now, which is `current`."""
-        agent = await supervisor(request)
+        agent = await supervisor_of(request, presence)
         given = await read_json(request, ChangedAnswer)
         if not is_id(answer_id):
             raise Problem(404, "no_such_answer", "There is no such canned answer.")
@@ -134,18 +135,12 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
     )
     async def remove(request: Request, answer_id: str, revision: Annotated[int, Query(ge=1, le=2**53)]) -> Response:
         """Remove a canned answer. 409 `changed`: it has another revision by now. A repeat is 204 too."""
-        agent = await supervisor(request)
+        agent = await supervisor_of(request, presence)
         removal = transcripts_api.CannedAnswerRemoval(
             id=answer_id, revision=revision, own=agent.departments, by=reader(request, agent)
         )
         await _answered(transcripts.remove_canned_answer(removal))
         return Response(status_code=204)
-
-    async def supervisor(request: Request) -> AgentView:
-        agent = (await agent_session(request, presence)).agent
-        if not agent.supervisor:
-            raise Problem(403, "forbidden", "Only a supervisor can change canned answers.")
-        return agent
 
     def reader(request: Request, agent: AgentView) -> Reader:
         return Reader(agent_id=agent.id, supervisor=True, source=address_of(request, settings))
@@ -183,7 +178,7 @@ def _content(given: GivenAnswer, agent: AgentView) -> dict[str, Any]:
 
 
 def _answer(answer: CannedAnswer, status: int) -> Response:
-    return JSONResponse(_shown(answer), status, headers={"Cache-Control": "no-store"})
+    return JSONResponse(_shown(answer), status)
 
 
 def _shown(answer: CannedAnswer) -> dict[str, Any]:

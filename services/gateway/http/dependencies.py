@@ -12,6 +12,7 @@ from fastapi import Request
 from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
 
+from services.common.config.departments import Departments
 from services.common.events.types import Party
 from services.common.http.addresses import client_key, client_scheme, parse
 from services.common.http.problems import MEDIA_TYPE, Problem
@@ -171,6 +172,32 @@ async def agent_session(request: Request, presence: PresenceClient) -> OpenSessi
         if session:
             return session
     raise Problem(401, "unauthenticated", "Log in first.")
+
+
+async def supervisor_of(request: Request, presence: PresenceClient) -> AgentView:
+    """Return the supervisor who sent the request.
+
+    Raises:
+        Problem: As `agent_session`, and 403 `forbidden` for an agent who is no supervisor.
+    """
+    agent = (await agent_session(request, presence)).agent
+    if not agent.supervisor:
+        raise Problem(403, "forbidden", "Only a supervisor may do this.")
+    return agent
+
+
+def require_department_of(supervisor: AgentView, department: str | None, departments: Departments) -> None:
+    """Check that a department, if one is named, exists and is one of the supervisor's.
+
+    Raises:
+        Problem: 404 `unknown_department`, 403 `forbidden`.
+    """
+    if department is None:
+        return
+    if departments.get(department) is None:
+        raise Problem(404, "unknown_department", "There is no such department.")
+    if department not in supervisor.departments:
+        raise Problem(403, "forbidden", "Only a supervisor of this department may do this.")
 
 
 def agent_actor(agent: AgentView, source: str | None = None, reason: str | None = None) -> Actor:

@@ -19,7 +19,14 @@ from services.common.internal_api.transcripts import Reader
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.dependencies import address_of, agent_session, passed_on, problems_of, unavailable
+from services.gateway.http.dependencies import (
+    address_of,
+    passed_on,
+    problems_of,
+    require_department_of,
+    supervisor_of,
+    unavailable,
+)
 from services.gateway.settings import Settings
 
 COLUMNS = ("scope", "period", "from", "until", "department", "agent_id", "agent", "timezone", *Figures.model_fields)
@@ -63,13 +70,8 @@ def install(
         Days and ISO weeks are those of the time zone that the answer names. Times are in whole seconds. The figures are
         defined in docs/operating.md. `by_agent` is null unless figures of agents are on.
         """
-        agent = (await agent_session(request, presence)).agent
-        if not agent.supervisor:
-            raise Problem(403, "forbidden", "Only a supervisor can see this.")
-        if department is not None and departments.get(department) is None:
-            raise Problem(404, "unknown_department", "There is no such department.")
-        if department is not None and department not in agent.departments:
-            raise Problem(403, "forbidden", "Only a supervisor of this department can see this.")
+        agent = await supervisor_of(request, presence)
+        require_department_of(agent, department, departments)
         since, last = _period(from_, until)
         query = FiguresQuery(
             since=since,
@@ -88,9 +90,9 @@ def install(
             raise passed_on(declined) from declined
         if format == "csv":
             name = f"chat-{since}-{last}.csv"
-            headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
+            headers = {"Content-Disposition": f'attachment; filename="{name}"'}
             return Response(as_csv(query, found, names), headers=headers, media_type="text/csv; charset=utf-8")
-        return JSONResponse(as_json(query, found, names), headers={"Cache-Control": "no-store"})
+        return JSONResponse(as_json(query, found, names))
 
 
 def _period(first: str, last: str) -> tuple[date, date]:

@@ -24,16 +24,6 @@ def only_algemeen() -> presence_api.OpenSession:
     return presence_api.OpenSession(session_id="s", expires_at=datetime.now(UTC) + timedelta(hours=1), agent=agent)
 
 
-@pytest.fixture
-def supervisor(world: World) -> str:
-    """The cookie of this agent."""
-    token = world.others.log_in(AN)
-    agent = agent_view(AN, supervisor=True, departments=["algemeen", "premies"])
-    expires = datetime.now(UTC) + timedelta(hours=1)
-    world.others.sessions[token] = presence_api.OpenSession(session_id="s", expires_at=expires, agent=agent)
-    return f"eloket-agent={token}"
-
-
 async def test_a_supervisor_reads_the_reasons(world: World, client: Client, supervisor: str) -> None:
     world.others.assignments = [ONE, ONE.model_copy(update={"choice": None})]
     _, listed, headers = await client.ask("GET", "/api/assignments", Cookie=supervisor)

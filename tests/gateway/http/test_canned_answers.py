@@ -1,16 +1,12 @@
 """`canned_answers.py` behind a real server: who may read and change canned answers, and how."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from services.common.http.problems import Problem
-from services.common.internal_api import presence as presence_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.internal_api.transcripts import CannedAnswer, CannedAnswers, Editor, Reader
 from tests.gateway.asking import Client
-from tests.gateway.making import AN, BERT, CHAT, NOW, agent_view
+from tests.gateway.making import AN, BERT, CHAT, NOW
 from tests.gateway.standing import World
 
 PATH = "/api/agent/canned-answers"
@@ -31,16 +27,6 @@ GIVEN: dict[str, Any] = {
     "departments": ["premies", "algemeen", "algemeen"],
     "texts": {"nl": "Goeiedag {{citizen}},\n", "fr": "Bonjour {{ citizen }}"},
 }
-
-
-@pytest.fixture
-def supervisor(world: World) -> str:
-    """The cookie of a supervisor of two departments."""
-    token = world.others.log_in(AN)
-    agent = agent_view(AN, supervisor=True, departments=["algemeen", "premies"])
-    expires = datetime.now(UTC) + timedelta(hours=1)
-    world.others.sessions[token] = presence_api.OpenSession(session_id="s", expires_at=expires, agent=agent)
-    return f"eloket-agent={token}"
 
 
 def asked(world: World, path: str) -> list[str]:

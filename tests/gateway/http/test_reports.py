@@ -41,14 +41,10 @@ WITH_AGENTS = TOLD.model_copy(
 
 
 @pytest.fixture
-def supervisor(world: World) -> str:
-    """Their cookie."""
-    token = world.others.log_in(AN)
-    agent = agent_view(AN, supervisor=True, departments=["algemeen", "premies"])
-    expires = datetime.now(UTC) + timedelta(hours=1)
-    world.others.sessions[token] = presence_api.OpenSession(session_id="s", expires_at=expires, agent=agent)
+def supervisor(world: World, supervisor: str) -> str:
+    """Their cookie; transcripts has a report."""
     world.others.fixed[REPORT] = TOLD
-    return f"eloket-agent={token}"
+    return supervisor
 
 
 def queries(world: World) -> list[FiguresQuery]:
