@@ -203,7 +203,12 @@ class Erasures:
         return len(ids)
 
     async def delete_part(self, category: str, chat_id: str, department: str, now: datetime) -> int:
-        """Delete the files or the notes of a chat whose conversation stays. Return their number."""
+        """Delete the files or the notes of a chat whose conversation stays. Return their number.
+
+        A hold that was set since the chat was found keeps them. One that is set during the deletion does not.
+        """
+        if obstacle(await self._chats.find_one({"_id": chat_id}, _STATE), now) is not None:
+            return 0
         if category == "files":
             number = await self.delete_files(chat_id, department, "period", now)
         else:

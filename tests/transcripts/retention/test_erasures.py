@@ -110,6 +110,18 @@ async def test_of_a_legal_hold_and_an_erasure_at_once_one_succeeds(archive: Arch
             assert await archive.erasures.erase(number, "operator", NOW) is None
 
 
+async def test_a_hold_that_comes_after_a_chat_was_found_keeps_its_files_and_notes(archive: Archive) -> None:
+    chat = await archive.chat()
+    before = await archive.places(chat)
+    assert await archive.erasures.hold(hold(chat), NOW) is not None
+    for part in ("files", "notes"):
+        assert await archive.erasures.delete_part(part, chat, "algemeen", NOW) == 0
+    assert await archive.places(chat) == before
+    assert await archive.erasures.lift(LiftWanted(chat_id=chat, **WORDS), NOW) is not None
+    for part in ("files", "notes"):
+        assert await archive.erasures.delete_part(part, chat, "algemeen", NOW) > 0
+
+
 class Killed(BaseException):
     """The process ends here."""
 
