@@ -66,6 +66,24 @@ async def test_one_press_starts_and_what_is_typed_before_there_is_a_chat_arrives
     await expect(citizen.hook("chat-input")).to_have_value("Nog niet verzonden")
 
 
+async def test_what_needs_a_chat_is_not_shown_before_there_is_one(scene: Scene) -> None:
+    """Also not for the moment until the panel draws its state for the first time: here that moment does not end."""
+    await scene.agent()
+    citizen = await scene.citizen(clock=True)
+    gate = asyncio.Event()
+    await citizen.context.route(CHATS, after(gate))
+    await citizen.button("green")
+    await citizen.page.clock.pause_at(await citizen.page.evaluate("Date.now() + 1000"))
+    await citizen.hook("chat-button").click()
+    for tool in ("chat-close", "chat-download"):
+        await expect(citizen.hook(tool)).to_be_attached()
+        await expect(citizen.hook(tool)).to_be_hidden()
+    await citizen.page.clock.resume()
+    gate.set()
+    await begun(citizen)
+    await citizen.dot("green")
+
+
 async def test_presses_at_the_same_time_in_two_tabs_are_one_chat(scene: Scene) -> None:
     await scene.agent()
     citizen = await scene.citizen()

@@ -107,6 +107,8 @@ export function chatView({
     ),
   );
   const tools = h("div", { class: "row tools" }, bar.attach, saving, end);
+  const showTools = () => (tools.style.visibility = record.chat_id ? "" : "hidden"); // files, downloads and an end need a chat
+  showTools();
   const place = record.place && h("p", { class: "shared", hook: "chat-context" }, t("shared", { place: record.place }));
   const element = h("div", { class: "chat" }, status, place, far, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
 
@@ -183,7 +185,7 @@ export function chatView({
     setAttribute(mend, "hidden", !stuck);
     if (stuck) setText(mend, t(link.code === 4409 ? "here" : "retry"));
     explain();
-    tools.style.visibility = record.chat_id ? "" : "hidden"; // files, downloads and an end need a chat
+    showTools();
     log.type(state);
     log.update(state, session.backlog());
     if (state.closed && ended.hidden) finish();
