@@ -13,6 +13,7 @@ import pytest
 from services.common.config.departments import LOCALES, Contact
 from services.common.events.types import Cause, CloseReason, Detail, Party
 from services.gateway.http import pages
+from services.gateway.http.accessibility_page.page import CRITERIA
 from services.gateway.http.download_page.page import FORMATS
 from services.gateway.http.info_sheet.page import REASONS
 from services.transcripts.attachments.kinds import ALLOWED
@@ -62,6 +63,11 @@ MADE = {
         *(f"reason.{reason}" for reason in REASONS),
         *(f"contact.{kind}" for kind in get_args(Contact.model_fields["kind"].annotation)),
         *("colour.green", "colour.blue"),
+    },
+    "gateway/http/accessibility_page/translations": {
+        *(f"contact.{kind}" for kind in get_args(Contact.model_fields["kind"].annotation)),
+        *(f"partly.{row.criterion}" for row in CRITERIA if row.result == "partly"),
+        *under("state", "full", "partly"),
     },
     "gateway/http/download_page/translations": {
         *(f"format.{format_}" for format_ in FORMATS),

@@ -113,6 +113,7 @@ def main(command: str) -> None:
         do(python(), "-m", "services.docgen.openapi")
         do(python(), "-m", "services.docgen.settings")
         do(python(), "-m", "services.docgen.role_matrix")
+        do(python(), "-m", "services.docgen.accessibility")
     else:
         refuse(f"there is no target {command!r}: `make help` lists them")
 

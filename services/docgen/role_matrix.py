@@ -227,6 +227,7 @@ ROUTES = (
     Route("GET", "/static/{name:path}", anyone(200)),
     Route("GET", "/favicon.ico", anyone(200)),
     Route("GET", "/infofiche/{department}", anyone(200)),
+    Route("GET", "/toegankelijkheid", anyone(200)),
     Route("GET", "/gesprek", anyone(200)),
     Route("POST", "/gesprek", anyone(404), "with a code that nobody has", body=b"code=AAAA&format=txt"),
     Route("GET", "/api/button", anyone(200)),

@@ -23,8 +23,8 @@ from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
 from services.common.messaging import topology
+from services.gateway.http.contacts import contact_ways
 from services.gateway.http.event_stream import Listeners
-from services.gateway.http.info_sheet.page import contact_ways
 from services.gateway.websocket.frames.server import stamp
 
 SILENCE = 3 * topology.BUTTON_INTERVAL

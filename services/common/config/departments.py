@@ -249,12 +249,38 @@ class Privacy(BaseModel):
 
     @model_validator(mode="after")
     def _web_page(self) -> Privacy:
-        for address in self.url.model_dump().values() if self.url else ():
-            parts = urlsplit(address)
-            if parts.scheme not in ("http", "https") or not parts.netloc:
-                raise ValueError(
-                    f"'{address[:80]}' is not the address of a page, such as https://www.example.be/privacy"
-                )
+        _require_pages(self.url)
+        return self
+
+
+def _require_pages(url: Text | None) -> None:
+    for address in url.model_dump().values() if url else ():
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError(f"'{address[:80]}' is not the address of a page, such as https://www.example.be/privacy")
+
+
+class Accessibility(BaseModel):
+    """What the organisation says in the accessibility statement (Directive (EU) 2016/2102, article 7).
+
+    Attributes:
+        organisation: Its name, as a sentence begins with it.
+        contacts: Whom to tell of a barrier; none: the contact ways of the default department.
+        enforcement: Who handles complaints about the answer.
+        enforcement_url: The page of that body, in each language.
+        prepared: The day on which the organisation prepared or reviewed the statement.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    organisation: Text
+    contacts: tuple[Contact, ...] = Field((), max_length=10)
+    enforcement: Text | None = None
+    enforcement_url: Text | None = None
+    prepared: date | None = None
+
+    @model_validator(mode="after")
+    def _web_page(self) -> Accessibility:
+        _require_pages(self.enforcement_url)
         return self
 
 
@@ -358,12 +384,16 @@ class Department(BaseModel):
 
 
 class Departments(BaseModel):
-    """All departments. `default` is used when a request names none; `privacy` and `notices` are those of all."""
+    """All departments. `default` is used when a request names none.
+
+    `privacy`, `accessibility` and `notices` are those of all.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     default: str
     calendar: Calendar = Calendar()
     privacy: Privacy | None = None
+    accessibility: Accessibility | None = None
     notices: tuple[Notice, ...] = Field((), max_length=100)
     retention: Retention = Retention()
     departments: tuple[Department, ...] = Field(min_length=1)

@@ -12,6 +12,9 @@ from services.common.config.departments import LOCALES
 from services.common.templates import load_template
 from services.common.texts import Catalogue
 
+STATEMENT = "/toegankelijkheid"
+"""The path of the accessibility statement, to which every page refers."""
+
 
 def load_page(folder: Path) -> Template:
     """Return the template `page.html` of this folder, which extends `citizen_page.html`."""
@@ -31,4 +34,5 @@ def common_values(texts: Catalogue, locale: str, path: str) -> dict[str, Any]:
         "locale": locale,
         "languages": [(one, texts.text(one, "language_name")) for one in LOCALES],
         "path": path,
+        "statement": STATEMENT,
     }

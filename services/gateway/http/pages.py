@@ -19,6 +19,8 @@ from services.common.config.departments import LOCALES, Department, Departments
 from services.common.http.problems import Problem
 from services.common.texts import preferred_language
 from services.gateway.button_state import Buttons
+from services.gateway.http.accessibility_page import page as accessibility_page
+from services.gateway.http.citizen_page import STATEMENT
 from services.gateway.http.info_sheet import page as info_sheet_page
 from services.gateway.settings import Settings
 
@@ -165,7 +167,7 @@ def compact(module: bytes) -> bytes:
 
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
-    """Add `/`, `/agent`, `/widget.js`, `/static/…`, `/infofiche/{department}` and `/api/settings`."""
+    """Add `/`, `/agent`, `/widget.js`, `/static/…`, `/infofiche/…`, `/toegankelijkheid` and `/api/settings`."""
     files = static_files()
 
     def serve(path: str, name: str) -> None:
@@ -207,6 +209,14 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
             zone=ZoneInfo(settings.timezone),
             notice=notice.text.in_(locale) if notice else None,
         )
+        headers = {"Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
+        return Response(page, headers=headers, media_type="text/html; charset=utf-8")
+
+    @app.get(STATEMENT, include_in_schema=False)
+    async def accessibility(request: Request, lang: Annotated[str | None, Query()] = None) -> Response:
+        locale = lang if lang in LOCALES else preferred_language(request.headers.get("accept-language", ""))
+        default = departments.get(None)
+        page = accessibility_page.render(locale, departments.accessibility, default.contacts if default else ())
         headers = {"Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 

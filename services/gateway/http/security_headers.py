@@ -28,6 +28,7 @@ ROUTES = {
     "/agent": PAGE,
     "/gesprek": PAGE,
     "/infofiche/{department}": PAGE,
+    "/toegankelijkheid": PAGE,
     "/favicon.ico": PAGE,
     "/widget.js": FILE,
     "/static/{name:path}": FILE,

@@ -43,6 +43,9 @@ async def _info_sheets(scene: Scene) -> AsyncIterator[tuple[str, Person]]:
         await reader.page.goto(f"{scene.base}/infofiche/algemeen?lang={language}")
         await expect(reader.page.locator("html")).to_have_attribute("lang", language)
         yield f"info-sheet-{language}", reader
+    await reader.page.goto(f"{scene.base}/toegankelijkheid")
+    await expect(reader.page.get_by_role("heading", level=1)).to_have_text("Toegankelijkheidsverklaring")
+    yield "accessibility-statement", reader
 
 
 async def _waiting(scene: Scene, citizen: Person) -> AsyncIterator[tuple[str, Person]]:

@@ -39,6 +39,27 @@ SIDEWAYS = """() => {
     return boxes.filter(Boolean).filter(wide).map((box) => `${box.tagName}.${box.className} ${box.scrollWidth}`);
 }"""
 
+SPACING = """(on) => {
+    const style = new CSSStyleSheet();
+    style.replaceSync(`* { line-height: 1.5 !important; letter-spacing: .12em !important;
+        word-spacing: .16em !important; } p { margin-block-end: 2em !important; }`);
+    for (const root of [document, document.querySelector("eloket-chat")?.shadowRoot].filter(Boolean))
+        if (on) root.adoptedStyleSheets = [...root.adoptedStyleSheets, style];
+        else root.adoptedStyleSheets = root.adoptedStyleSheets.slice(0, -1);
+}"""
+"""Sets the text spacing of WCAG 2.2, success criterion 1.4.12, or takes it away."""
+CUT = """() => {
+    const root = document.querySelector("eloket-chat")?.shadowRoot;
+    const all = [...document.querySelectorAll("body *"), ...(root?.querySelectorAll("*") ?? [])];
+    const own = (box) => [...box.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const aloud = (box) => box.matches(".sr, .sr *, .hidden-words");
+    const hides = (box) => ["hidden", "clip"].includes(getComputedStyle(box).overflowY) && !aloud(box);
+    return all.filter((box) => own(box) && box.checkVisibility({ visibilityProperty: true }) && hides(box))
+        .filter((box) => box.scrollHeight > box.clientHeight + 1)
+        .map((box) => `${box.tagName}.${box.className} cuts ${box.textContent.trim().slice(0, 40)}`);
+}"""
+"""The elements that show only a part of their text."""
+
 
 async def test_no_state_has_a_violation_or_scrolls_sideways(scene: Scene, tmp_path: Path) -> None:
     file = tmp_path / "factuur 2025.txt"
@@ -60,7 +81,13 @@ async def test_the_search_reaches_into_the_element(scene: Scene) -> None:
     spoil = """() => document.querySelector("eloket-chat").shadowRoot.querySelector("aside").append(
         Object.assign(document.createElement("button"), { className: "empty" }))"""
     await citizen.page.evaluate(spoil)
-    assert [problem for problem in await problems(citizen.page) if "button-name" in problem]
+    spoil = """() => document.querySelector("eloket-chat").shadowRoot.querySelector("aside").append(
+        Object.assign(document.createElement("p"),
+            { textContent: "Te lang", style: "height: 1.2em; overflow: hidden" }))"""
+    await citizen.page.evaluate(spoil)
+    found = await problems(citizen.page)
+    assert [problem for problem in found if "button-name" in problem]
+    assert [problem for problem in found if "P. cuts Te lang" in problem]
 
 
 async def problems(page: Page) -> list[str]:
@@ -72,6 +99,9 @@ async def problems(page: Page) -> list[str]:
     await _turn(page, Look(NARROW))
     found += [f"320 wide: {line}" for line in await page.evaluate(SIDEWAYS)]
     await _turn(page, Look(DESKTOP))
+    await page.evaluate(SPACING, True)
+    found += [f"spaced: {line}" for look in (SIDEWAYS, CUT) for line in await page.evaluate(look)]
+    await page.evaluate(SPACING, False)
     return found
 
 

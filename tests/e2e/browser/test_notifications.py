@@ -238,6 +238,8 @@ async def test_the_settings_are_reached_by_the_keyboard_and_on_a_phone(scene: Sc
     await keys(citizen, "Space")
     await expect(citizen.hook("set-sound")).to_be_checked()
     assert not await problems(citizen.page)
+    statement = f"{scene.base}/toegankelijkheid?lang=nl"
+    await expect(citizen.hook("accessibility")).to_have_attribute("href", statement)
     await keys(citizen, "Escape")
     await focused(citizen, "chat-settings")
     await expect(citizen.hook("set-sound")).to_be_hidden()

@@ -35,6 +35,7 @@ NO_DATA = {
     "/agent": ("page", "no-cache"),
     "/gesprek": ("page", "no-store"),
     "/infofiche/{department}": ("page", "no-cache"),
+    "/toegankelijkheid": ("page", "no-cache"),
     "/favicon.ico": ("page", HOUR),
     "/widget.js": ("file", HOUR),
     "/static/{name:path}": ("file", HOUR),

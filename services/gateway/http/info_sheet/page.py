@@ -5,19 +5,18 @@ It says why the button is blue and until when. No I/O after the import.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, get_day_names
 
-from services.common.config.departments import Calendar, Contact, Department, Span, Week, parse_hours
+from services.common.config.departments import Calendar, Department, Span, Week, parse_hours
 from services.common.texts import Catalogue, supported_language
 from services.gateway.http.citizen_page import common_values, load_page
+from services.gateway.http.contacts import contact_rows
 
 TEXTS = Catalogue(Path(__file__).parent / "translations")
 _TEMPLATE = load_page(Path(__file__).parent)
@@ -70,10 +69,7 @@ def render(
         closed_on=[_date(day, locale) for day, spans in coming if not spans],
         changed_on=[(_date(day, locale), spans_in_words(spans, locale)) for day, spans in coming if spans],
         time_zone=TEXTS.text(locale, "zone") if zone == ZONE else TEXTS.text(locale, "other_zone", zone=zone),
-        contacts=[
-            (contact, contact_address(contact), contact.note.in_(locale) if contact.note else None)
-            for contact in department.contacts
-        ],
+        contacts=contact_rows(department.contacts, locale),
     )
 
 
@@ -140,25 +136,3 @@ def _coming(department: Department, calendar: Calendar, today: date) -> Iterator
         spans = calendar.spans_on(day) if own is None else own
         if spans is not None:
             yield day, spans
-
-
-def contact_address(contact: Contact) -> str | None:
-    """Return the link of a contact, or None when it is text only. A web page must be http or https."""
-    if contact.kind == "phone":
-        digits = re.sub(r"[^\d+]", "", contact.value)
-        return f"tel:{digits}" if digits else None
-    if contact.kind == "email":
-        return f"mailto:{contact.value}" if re.fullmatch(r"[^\s@?&]+@[^\s@?&]+", contact.value) else None
-    if contact.kind == "web":
-        parts = urlsplit(contact.value)
-        return contact.value if parts.scheme in ("http", "https") and parts.netloc else None
-    return None
-
-
-def contact_ways(department: Department) -> list[dict[str, str]]:
-    """Return the contact ways without their notes, as `GET /api/button` has them: `kind`, `value`, `href`."""
-    ways = []
-    for contact in department.contacts:
-        address = contact_address(contact)
-        ways.append({"kind": contact.kind, "value": contact.value, **({"href": address} if address else {})})
-    return ways

@@ -1,5 +1,5 @@
 // What the citizen may set for a chat, behind a button in the head of the panel. Loaded with an open chat.
-import { loadPart } from "./load-part.js";
+import { languageOf, loadPart } from "./load-part.js";
 import { notifier } from "./notifications.js";
 import { chime, notifyState } from "../shared/attention.js";
 import { h, icon, rootOf, setAttribute, setText } from "../shared/dom.js";
@@ -13,6 +13,7 @@ const LOOKS = `
 .settings label { display: flex; gap: .6rem; align-items: center; min-height: 2.75rem; cursor: pointer; }
 .settings input { flex: none; width: 1.25rem; height: 1.25rem; margin: 0; accent-color: var(--press); }
 .settings p:not(:empty) { font-size: .875rem; }
+.settings a { display: inline-block; min-height: 2.75rem; padding-block: .6rem; }
 `;
 
 /**
@@ -64,6 +65,12 @@ export async function settings(view) {
     notifyState() !== "missing" && notes.label,
     prefix && isShared(prefix) !== null && computer.label,
     words,
+    h(
+      "a",
+      { hook: "accessibility", href: `${view.base}/toegankelijkheid?lang=${languageOf(element)}`, target: "_blank", rel: "noopener" },
+      t("accessibility"),
+      h("span", { class: "sr" }, ` ${t("newTab")}`),
+    ),
   );
   const tell = notifier({ ...view, t, host, dialog, wants: () => ({ sound, notify: notifies() }) });
   dialog.querySelector(".fold")?.before(open);

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.common.config.departments import LOCALES, Calendar, Contact, Department, Text, parse_hours
-from services.gateway.http.info_sheet.page import TEXTS, ZONE, contact_address, render, spans_in_words, when
+from services.gateway.http.contacts import contact_address
+from services.gateway.http.info_sheet.page import TEXTS, ZONE, render, spans_in_words, when
 
 SUNDAY = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)  # 17:00 in Brussels
 
