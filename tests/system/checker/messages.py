@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
+from services.common.events.types import Cause
 from tests.system.checker.violations import Violation
 from tests.system.history import (
     CITIZEN,
@@ -343,10 +344,20 @@ def introduced(chat: Chat) -> Iterator[Violation]:
             return
 
 
+LEFT = (Cause.AGENT_LEFT, Cause.TRANSFERRED)
+"""What the entry is called that says that an agent has the chat no longer."""
+
+
 def downloads_whole(chat: Chat) -> Iterator[Violation]:
-    """A transcript has everything that had its receipt before it was asked for."""
+    """A transcript has everything that had its receipt before it was asked for.
+
+    That of a former participant ends with the entry that says that they left.
+    """
     for event in chat.events:
         if isinstance(event, Downloaded):
+            last = max(event.messages, key=lambda m: m.seq, default=None)
+            if event.who != CITIZEN and last is not None and last.event in LEFT:
+                continue
             there = {m.id for m in event.messages}
             for id_, at in chat.receipts.items():
                 if at < event.asked and id_ not in there and not event.final:

@@ -183,6 +183,12 @@ def test_a_press_that_ended_without_an_agent_is_seen() -> None:
     assert rules(history(*GOOD, *left), visit("e")) == {Rule.UNSERVED}
 
 
+def test_a_press_whose_assignment_was_not_published_before_its_end_was_served() -> None:
+    """What a killed routing service had stored and not published; its agent had the chat."""
+    chat = [opened(40, "e"), state(40.1, "e", 1), state(50, "e", 3, agent=AN, over="agent")]
+    assert Rule.UNSERVED not in rules(history(*GOOD, *chat), visit("e"))
+
+
 @pytest.mark.parametrize(
     "order",
     [
