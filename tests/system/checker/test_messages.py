@@ -248,7 +248,7 @@ def test_a_receipt_after_the_question_may_be_missing_from_a_download() -> None:
 
 def test_a_former_participant_reads_up_to_the_entry_that_says_that_they_left() -> None:
     """The citizen reads all of it, and so does an agent who has the chat."""
-    log = numbered(*LOG[:4], said(5, "left", "system", event="agent_left"), *LOG[4:])
+    log = tuple(numbered(*LOG[:4], said(5, "left", "system", event="agent_left"), *LOG[4:]))
     chat = everywhere(log)(right())
     assert check([*chat, Downloaded(CHAT, BERT, 20, log[:5], True, at=21)]).violations == []
     assert broken(check([*chat, Downloaded(CHAT, BERT, 20, log[:4], True, at=21)])) == {Rule.DOWNLOAD}
