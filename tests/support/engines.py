@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 WAIT = 60.0  # seconds: a guard against hanging, never a promise
 LOOK = 0.05  # seconds between two looks
+RESIZED = 3.0  # seconds after which a window is told its size again
 ENTER = "\ue007"
 """The key, as WebDriver writes it (https://www.w3.org/TR/webdriver2/#keyboard-actions)."""
 
@@ -178,9 +179,19 @@ class Page:
         return await asyncio.to_thread(_whole, self.engine.downloads, before)
 
     async def size(self, size: tuple[int, int]) -> None:
-        """Give the page this width and height (CSS pixels)."""
-        await asyncio.to_thread(self.engine.size, *size)
-        await self.until("return innerWidth === arguments[0] && innerHeight === arguments[1];", *size)
+        """Give the page this width and height (CSS pixels).
+
+        A window that is still becoming what it was told before may be measured wrongly: then it is told again.
+        """
+        end = time.monotonic() + WAIT
+        while True:
+            await asyncio.to_thread(self.engine.size, *size)
+            again = time.monotonic() + RESIZED
+            while time.monotonic() < again:
+                if await self.run("return innerWidth === arguments[0] && innerHeight === arguments[1];", *size):
+                    return
+                await asyncio.sleep(LOOK)
+            assert time.monotonic() < end, f"the page does not become {size}"
 
     async def forced_colours(self, on: bool) -> bool:
         """Turn forced colours on or off. Return whether the engine can; the page knows of it then."""
