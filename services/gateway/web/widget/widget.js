@@ -82,6 +82,8 @@ class EloketChat extends HTMLElement {
   reach = h("div");
   /** @type {ReturnType<typeof import("./reach.js").reachOf> | undefined} */
   other;
+  /** @type {(() => void) | undefined} */
+  ahead; // fetches the panel (preload.js)
   /** @type {Promise<any> | null} */
   panel = null;
   /** @type {string | null} */
@@ -156,6 +158,8 @@ class EloketChat extends HTMLElement {
     if (this.frame !== frame) return;
     this.other = reachOf(this);
     this.show({});
+    const { preloader } = await load("loket-chat/preload");
+    if (this.frame === frame) this.ahead = preloader(frame, BASE);
   }
 
   stop() {
@@ -270,6 +274,7 @@ class EloketChat extends HTMLElement {
 
   /** @param {EloketChatStart} [given] */
   async press(given) {
+    this.ahead?.();
     this.show({ busy: true, failed: false });
     if (!given && !this.panel && this.button?.start !== "form") this.begin();
     const panel = await this.load();
@@ -370,12 +375,22 @@ class EloketChat extends HTMLElement {
     }
     if (why && this.blue.offers(button))
       return h("button", { ...looks, type: "button", "aria-haspopup": "dialog", onclick: () => this.blue.open() }, ...inside);
-    if (kind !== "blue")
+    if (kind !== "blue") {
+      const ahead = () => this.ahead?.();
       return h(
         "button",
-        { ...looks, type: "button", "aria-haspopup": "dialog", "aria-busy": busy && "true", onclick: () => this.press() },
+        {
+          ...looks,
+          type: "button",
+          "aria-haspopup": "dialog",
+          "aria-busy": busy && "true",
+          onpointerenter: ahead,
+          onfocus: ahead,
+          onclick: () => this.press(),
+        },
         ...inside,
       );
+    }
     return h("a", { ...looks, href: this.sheet(), target: "_blank", rel: "noopener" }, ...inside, h("span", { class: "sr" }, words.newTab));
   }
 
