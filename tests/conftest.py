@@ -37,7 +37,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 LAST_LINES = 120
 SHARED = SharedSystems()
 SHARED_BROKER = pytest.StashKey[SharedBroker]()
-OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node", "database"}
+OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node", "database", "clamd"}
 """Fixtures that start a broker, a database or a browser, or need the project's history."""
 WHOLE = ("e2e/", "deploy/", "system/chaos/", "system/rollout/", "system/bench/", "system/scale/")
 """Folders whose tests run programs of Debian, or whole systems."""

@@ -97,7 +97,7 @@ MADE = {
         "reports.problem.report_too_large",
         *under("attach", "active_content", "chat_closed", "empty", "forbidden", "heic", "infected", "macros"),
         *under("attach", "not_allowed", "old_office", "other", "password", "rate_limited", "too_large", "too_slow"),
-        *under("attach", "type_not_allowed", "unavailable"),
+        *under("attach", "not_scannable", "type_not_allowed", "unavailable"),
         *under("block", "for_15", "for_60", "for_480", "for_1440"),
         *under("chat", "again", "error", "field", "form", "locale", "question", "started", "step", "system", "with"),
         *under("choice", "fewest_chats", "language", "longest_idle", "named", "only_one", "other"),
@@ -135,7 +135,7 @@ MADE = {
     f"{WIDGET}/privacy": set(),
     f"{WIDGET}/files": {
         *("active_content", "empty", "heic", "infected", "macros", "not_allowed", "old_office", "password"),
-        *("too_slow", "unavailable"),
+        *("infectedSaved", "not_scannable", "pdfTooLong", "too_slow", "unavailable"),
         *(f"kind_{kind}" for kind in ALLOWED),
     },
     f"{WIDGET}/form": {"blueSlot", "heldSlot", "lapsedSlot"},

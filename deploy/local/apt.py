@@ -29,7 +29,7 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
-for service in rabbitmq-server prometheus; do
+for service in rabbitmq-server prometheus clamav-daemon clamav-freshclam; do
     case " $* " in
     *" $service "*)
         if [ -d /run/systemd/system ]; then systemctl disable --quiet "$service.service" || true; fi ;;
@@ -46,6 +46,11 @@ def has_broker() -> bool:
 def has_faketime() -> bool:
     """Return whether libfaketime, which shows a process another time, is installed."""
     return any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+
+
+def has_clamd() -> bool:
+    """Return whether ClamAV's scanner is installed. Its signatures are not needed: tests have their own."""
+    return Path("/usr/sbin/clamd").exists()
 
 
 def has_webkit() -> bool:

@@ -262,6 +262,7 @@ def prepare_tests() -> None:
     """Install what every test that runs the system needs."""
     environment("run", "embedded", "dev")
     broker("the tests start a private broker")
+    package("clamav-daemon", apt.has_clamd(), "the tests scan files with it")
     package("faketime", apt.has_faketime(), "the tests set services' clocks wrong")
 
 

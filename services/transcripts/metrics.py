@@ -22,6 +22,9 @@ FIRST_ANSWER = Histogram(
     buckets=(5, 10, 15, 30, 60, 120, 300, 600, 1800),
 )
 ATTACHMENTS = Counter("eloket_attachments_total", "Uploads by what came of them", ["outcome"])
+RESCANS = Counter(
+    "eloket_transcripts_rescans_total", "Stored files that were scanned again before a download", ["outcome"]
+)
 INACTIVITY = Counter(
     "eloket_transcripts_silences_total",
     "Steps of citizens' inactivity: warnings, answers and closings, each once",

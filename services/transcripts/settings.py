@@ -62,7 +62,8 @@ class Settings(Shared):
     )
     clamd_url: str = Field(
         "",
-        description="ClamAV's daemon, which scans every file: `tcp://host:port` or `unix:/path`; none: no scan",
+        description="ClamAV's daemon, which scans every file at its upload, and before a download when its signatures "
+        "are newer: `tcp://host:port` or `unix:/path`; none: no scan",
         pattern=r"^$|^tcp://[^/\s:]+:\d+$|^unix:/.+$",
     )
     clamd_timeout: float = Field(

@@ -19,7 +19,7 @@ DEPLOY = ROOT / "deploy"
 SCHEMA = json.loads((ROOT / "tests" / "deploy" / "schemas" / "compose.json").read_text())
 REFERENCE = re.compile(r"\$\$|\$\{(\w+)(?::?([?-])([^}]*))?\}|\$")
 SECRET = re.compile(r"SECRET|PASS|KEY")
-MAY_BE_EMPTY = {"TOKEN_SECRET_PREVIOUS", "PUBLIC_ORIGINS", "GATEWAY_ADDRESS"}
+MAY_BE_EMPTY = {"TOKEN_SECRET_PREVIOUS", "PUBLIC_ORIGINS", "GATEWAY_ADDRESS", "CLAMD_URL"}
 File = dict[str, Any]
 
 
@@ -142,7 +142,7 @@ def _variables(file: File, example: str) -> list[str]:
 
 
 def _databases(file: File) -> list[str]:
-    """The broker and the database are of the versions that the components have."""
+    """The broker, the database and the scanner are of the versions that the components have."""
     pairs = {
         "rabbitmq": r"image: rabbitmq:([\d.]+)",
         "mongodb": r"(?m)^  version: ([\d.]+)",
@@ -152,6 +152,9 @@ def _databases(file: File) -> list[str]:
         found = re.search(pattern, (DEPLOY / "components" / name / "server" / "cluster.yaml").read_text())
         if not found or file["services"][name]["image"].split(":")[1] != found[1]:
             wrong.append(f"{name}: another version than the component's")
+    scanner = (DEPLOY / "components" / "clamav" / "clamav.yaml").read_text()
+    if f"image: &image {file['services']['clamav']['image']}\n" not in scanner:
+        wrong.append("clamav: another version than the component's")
     return wrong
 
 

@@ -34,6 +34,7 @@ PLANTED: list[tuple[Plant, str]] = [
     (lambda s: s["presence"]["volumes"].pop(1), "ACCOUNTS_FILE is not mounted"),
     (lambda s: s["mongodb"].update(image="mongo:latest"), "has no version"),
     (lambda s: s["mongodb"].update(image="mongo:8.0.1"), "mongodb: another version"),
+    (lambda s: s["clamav"].update(image="clamav/clamav:1.4.0"), "clamav: another version"),
     (lambda s: s["rabbitmq"].update(image="rabbitmq:4.1.0"), "rabbitmq: another version"),
     (lambda s: s["routing"].update(image="eloket-chat/routing:1.0.0"), "image is not the Dockerfile's"),
     (lambda s: s["routing"]["build"]["args"].update(SERVICE="presence"), "built otherwise"),

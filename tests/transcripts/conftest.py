@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -35,6 +35,7 @@ from services.transcripts.log.writer import Writer
 from services.transcripts.migrations import STEPS
 from services.transcripts.rendering import pdf
 from services.transcripts.settings import Settings
+from tests.support.clamd import Clamd, running_clamd
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 
@@ -111,6 +112,13 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment that the tests run in sets nothing."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clamd]:
+    """A scanner with the limits of the deployed one; tests that stop it or change its signatures have their own."""
+    with running_clamd(tmp_path_factory.mktemp("clamd")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import { limitsOf, refusalOf } from "../../services/gateway/web/console/uploads.
 import { LANGUAGES } from "../../services/gateway/web/console/i18n.js";
 import { consoleTexts } from "./texts.mjs";
 
-const REASONS = ["empty", "password", "old_office", "heic", "macros", "active_content", "not_allowed"];
+const REASONS = ["empty", "password", "old_office", "heic", "macros", "active_content", "not_scannable", "not_allowed"];
 
 test("each reason of the protocol has words of its own in each language", () => {
   for (const language of LANGUAGES) {

@@ -35,7 +35,8 @@ test("only a whole 201 is an attachment; what is no answer of ours is the networ
 
 test("a refusal says why and what to do, with what is allowed and the limits of the server", () => {
   const refused = (reason, allowed) => words({ code: "type_not_allowed", reason, allowed });
-  for (const reason of ["empty", "password", "old_office", "heic", "macros", "active_content"]) assert.equal(refused(reason), t(reason));
+  const reasons = ["empty", "password", "old_office", "heic", "macros", "active_content", "not_scannable"];
+  for (const reason of reasons) assert.equal(refused(reason), t(reason));
   assert.match(refused("heic"), /meest compatibele indeling/);
   assert.match(refused("not_allowed", ["pdf", "office", "dwg"]), /Wel: pdf, Office \(docx, xlsx, pptx\) en dwg\.$/);
   for (const reason of [undefined, "unheard_of", 7]) assert.match(refused(reason), /Wel: pdf, png, .* en Office/);

@@ -49,6 +49,7 @@ def create_routes(context: Context) -> APIRouter:
         file = await context.files.get(attachment_id)
         if file is None or file.chat_id != chat_id or not await _may_read(context, admitted, file):
             raise _no_such_file()
+        await _require_clean(context, file)
         await context.log_read("file_read", admitted, attachment_id)
         return await _send(context, file)
 
@@ -66,6 +67,7 @@ def create_routes(context: Context) -> APIRouter:
         file = await context.files.get(attachment_id)
         if actor is None or file is None or file.chat_id != question_id or file.state != LEFT:
             raise _no_such_file()
+        await _require_clean(context, file)
         role = role_of(actor.party, actor.supervisor)
         read = Access("file_read", actor.id, role, question_id, attachment_id, department, actor.source, actor.reason)
         await context.access_log.record(read)
@@ -80,6 +82,19 @@ async def _take(context: Context, request: Request, owner_id: str, uploader: str
     size = int(declared) if declared.isdecimal() else None
     file = await context.uploads.take(owner_id, uploader, name, request.stream().__aiter__(), size)
     return json_response(Uploaded(**file.attachment.model_dump(), sha256=file.sha256), 201)
+
+
+async def _require_clean(context: Context, file: File) -> None:
+    """Refuse a file in which malware was found, at its upload or since.
+
+    Raises:
+        Problem: 422 `infected`, 415 `type_not_allowed` for a file that cannot be scanned, 503 `unavailable` when it has
+            to be scanned again and there is no verdict now, 404 `unknown_attachment`.
+    """
+    try:
+        await context.rescans.require_clean(file)
+    except NoFile:
+        raise _no_such_file() from None
 
 
 async def _send(context: Context, file: File) -> Response:

@@ -17,6 +17,8 @@ from services.common.runtime.service import caller
 from services.transcripts.access import Chat, Reach, Refusal, is_over, reach
 from services.transcripts.access_log.store import Access, AccessLog
 from services.transcripts.attachments.checker import Checker
+from services.transcripts.attachments.rescans import Rescans
+from services.transcripts.attachments.scanner import Scanner
 from services.transcripts.attachments.store import Files
 from services.transcripts.attachments.uploads import Uploads
 from services.transcripts.canned_answers import CannedAnswers
@@ -84,7 +86,9 @@ class Context:
         self.settings, self.clock = settings, clock
         self.zone = ZoneInfo(settings.timezone)
         self.checker = Checker(settings.refused_findings)
-        self.uploads = Uploads(store, files, settings, clock, self.checker, questions)
+        scanner = Scanner(settings.clamd_url, settings.clamd_timeout) if settings.clamd_url else None
+        self.uploads = Uploads(store, files, settings, clock, self.checker, questions, scanner)
+        self.rescans = Rescans(files, scanner, settings.clamd_timeout, clock)
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
         self.reports = ConcurrencyLimit(each=1, total=2, waiting=1, patience=REPORT_PATIENCE)

@@ -1,16 +1,13 @@
-"""Checks of an upload: its structure, and a scan for malware.
+"""Checks of the structure of an upload.
 
-Files are judged in worker processes with limits of memory and time, because they are not trusted. The scan is clamd's
-INSTREAM command (clamd manual page), over TCP or a Unix socket.
+Files are judged in worker processes with limits of memory and time, because they are not trusted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -24,8 +21,6 @@ AT_A_TIME = 2
 MEMORY = 128 * MIB  # of one process; ordinary files take less than half of it
 SECONDS = 12.0  # for one file; ordinary files take less than two, even on a slow machine
 _ATTEMPTS = 2  # a process may end for a reason other than the file, such as a full machine
-CHUNK = 256 * 1024
-_REPLY = 4096  # bytes; clamd answers in one short line
 
 
 class CannotCheck(Exception):
@@ -83,52 +78,3 @@ def _whole(file: BinaryIO) -> bytes:
 def _is_document(file: BinaryIO) -> bool:
     file.seek(0)
     return file.read(4) in (b"PK\3\4", b"%PDF")
-
-
-class ScannerUnavailable(Exception):
-    """The scanner gave no verdict. The file may not be accepted."""
-
-
-async def is_infected(url: str, file: BinaryIO, seconds: float) -> bool:
-    """Return whether clamd finds malware in the file.
-
-    Args:
-        url: The address of clamd: `tcp://host:port` or `unix:/path`.
-        file: The file, which is read from its beginning.
-        seconds: The longest time for the scan.
-
-    Raises:
-        ScannerUnavailable: Clamd does not answer, is too slow or reports an error.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            reply = await _ask(url, file)
-    except (OSError, TimeoutError, EOFError) as error:
-        raise ScannerUnavailable(type(error).__name__) from error
-    if reply.endswith(b"OK"):
-        return False
-    if reply.endswith(b"FOUND"):
-        return True
-    raise ScannerUnavailable("no verdict")
-
-
-async def _ask(url: str, file: BinaryIO) -> bytes:
-    reader, writer = await _connect(url)
-    try:
-        writer.write(b"zINSTREAM\0")
-        file.seek(0)
-        while chunk := file.read(CHUNK):
-            writer.write(struct.pack("!L", len(chunk)) + chunk)
-            await writer.drain()
-        writer.write(struct.pack("!L", 0))
-        await writer.drain()
-        return (await reader.read(_REPLY)).rstrip(b"\0\n ")
-    finally:
-        writer.close()
-
-
-async def _connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    if url.startswith("unix:"):
-        return await asyncio.open_unix_connection(url.removeprefix("unix:"))
-    parts = urlsplit(url)
-    return await asyncio.open_connection(parts.hostname, parts.port)

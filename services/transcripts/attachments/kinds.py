@@ -80,6 +80,7 @@ class Reason(StrEnum):
     HEIC = "heic"
     MACROS = "macros"
     ACTIVE_CONTENT = "active_content"
+    NOT_SCANNABLE = "not_scannable"
     NOT_ALLOWED = "not_allowed"
 
 

@@ -26,6 +26,7 @@ from services.common.batches import batched
 from services.common.clock import utcnow
 from services.common.events.types import Attachment
 from services.common.mongo.client import Database
+from services.transcripts.attachments.scanner import Scan
 from services.transcripts.left_questions import KEPT_DONE
 
 UPLOADING, FREE, KEPT, LEFT, DOOMED = "uploading", "free", "kept", "left", "doomed"
@@ -36,13 +37,19 @@ CHUNK, _TOGETHER = 255 * 1024, 8  # bytes in a chunk (GridFS's own measure), chu
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An attachment as it is stored. `uploader`: `citizen`, the agent's id, or `ASKER`."""
+    """An attachment as it is stored.
+
+    Attributes:
+        uploader: `citizen`, the agent's id, or `ASKER`.
+        scan: The last verdict of the scanner; None: it was never scanned.
+    """
 
     attachment: Attachment
     chat_id: str
     uploader: str
     state: str
     sha256: str
+    scan: Scan | None = None
 
 
 class Files:
@@ -75,8 +82,14 @@ class Files:
                 "sha256": file.sha256,
                 "counted": False,
                 "changed_at": now,
+                **({"scan": _stored(file.scan, now)} if file.scan else {}),
             }
         )
+
+    async def scanned(self, id_: str, scan: Scan, now: datetime) -> None:
+        """Store a later verdict. One of newer signatures stays."""
+        older = {"$or": [{"scan": None}, {"scan.signatures": {"$lte": scan.signatures}}]}
+        await self._documents.update_one({"_id": id_, **older}, {"$set": {"scan": _stored(scan, now)}})
 
     async def put(self, id_: str, source: BinaryIO) -> None:
         """Store the bytes of `source`, from its position to its end, in the layout of GridFS.
@@ -196,6 +209,11 @@ def _room(question_id: str, count: int, most_bytes: int) -> dict[str, Any]:
     return {"_id": question_id, f"files.{count - 1}": {"$exists": False}, "bytes": {"$lte": most_bytes}}
 
 
+def _stored(scan: Scan, now: datetime) -> dict[str, Any]:
+    return {"signatures": scan.signatures, "found": scan.found, "at": now}
+
+
 def _file(found: dict[str, Any]) -> File:
+    scan = Scan(found["scan"]["signatures"], found["scan"]["found"]) if found.get("scan") else None
     attachment = Attachment(id=found["_id"], name=found["name"], size=found["size"], content_type=found["content_type"])
-    return File(attachment, found["chat_id"], found["uploader"], found["state"], found["sha256"])
+    return File(attachment, found["chat_id"], found["uploader"], found["state"], found["sha256"], scan)

@@ -23,9 +23,10 @@ from services.common.config.settings import MIB
 from services.common.events.types import Attachment
 from services.common.http.problems import Problem
 from services.transcripts import metrics
-from services.transcripts.attachments.checker import CannotCheck, Checker, ScannerUnavailable, is_infected
+from services.transcripts.attachments.checker import CannotCheck, Checker
 from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
 from services.transcripts.attachments.names import safe_name
+from services.transcripts.attachments.scanner import Scan, Scanner, ScannerUnavailable, chunks_of
 from services.transcripts.attachments.store import ASKER, UPLOADING, File, Files
 from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
@@ -50,6 +51,8 @@ _WHY = {
     Reason.MACROS: "The file holds macros or scripts. Save it without them, or as PDF, and send that.",
     Reason.ACTIVE_CONTENT: "The file would start or load something when it is opened. Save it as a plain document, or "
     "print it to PDF, and send that.",
+    Reason.NOT_SCANNABLE: "The file is too large or too deeply nested to be scanned for malware. Save it as PDF, or "
+    "send its parts one by one.",
     Reason.NOT_ALLOWED: "This type of file is not accepted, or the file is damaged. Save it as PDF or as a picture and "
     "send that.",
 }
@@ -78,7 +81,9 @@ class Uploads:
         clock: Callable[[], datetime],
         checker: Checker,
         questions: Questions,
+        scanner: Scanner | None,
     ) -> None:
+        self._scanner = scanner
         self._store, self._files, self._settings, self._clock = store, files, settings, clock
         self._checker, self._questions = checker, questions
         self._all = asyncio.Semaphore(AT_ALL)
@@ -158,10 +163,10 @@ class Uploads:
         if verdict.stored is not None:
             await asyncio.to_thread(_replace, spool, verdict.stored)
         size, digest = await asyncio.to_thread(_measure, spool)
-        await self._scan(spool)
+        scan = await self._scan(spool, size, digest)
         kind = verdict.kind
         attachment = Attachment(id=str(uuid4()), name=safe_name(name, kind), size=size, content_type=kind.content_type)
-        file = File(attachment, chat_id, uploader, UPLOADING, digest)
+        file = File(attachment, chat_id, uploader, UPLOADING, digest, scan)
         await self._store_bytes(file, spool)
         log.info("attachment_stored", attachment_id=attachment.id, size=size, type=kind.content_type)
         return file
@@ -207,17 +212,24 @@ class Uploads:
             due = min(due + len(chunk) / limits.upload_rate, loop.time() + limits.upload_idle)
             yield chunk
 
-    async def _scan(self, file: BinaryIO) -> None:
-        if not self._settings.clamd_url:
-            return
+    async def _scan(self, file: BinaryIO, size: int, digest: str) -> Scan | None:
+        """Return the verdict of the scanner; None where there is no scanner. Only a clean file has one here.
+
+        A file that is refused is stored nowhere: the operator's log says what was found, and the file's digest.
+        """
+        if self._scanner is None:
+            return None
         try:
-            infected = await is_infected(self._settings.clamd_url, file, self._settings.clamd_timeout)
+            scan = await self._scanner.scan(chunks_of(file))
         except ScannerUnavailable as error:
             log.error("scanner_unavailable", error=str(error))
             raise _unchecked() from None
-        if infected:
-            log.warning("attachment_infected")
+        if scan.found:
+            log.warning("attachment_infected", found=scan.found, signatures=scan.signatures, sha256=digest, size=size)
+            if scan.is_exceeded:
+                raise _refusal(Refused(Reason.NOT_SCANNABLE, scan.found))
             raise Problem(422, "infected", "The file holds malware and was refused.")
+        return scan
 
     async def _store_bytes(self, file: File, source: BinaryIO) -> None:
         limits, id_ = self._settings, file.attachment.id

@@ -25,7 +25,6 @@ from services.transcripts.settings import Settings
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import AN, BERT, CHAT, CITIZEN, ApiClient, fill, opened, seal
 from tests.transcripts.attachments.test_judging import EXE_BYTES, PNG_BYTES
-from tests.transcripts.attachments.test_virus_scan import EICAR, no_scanner, scanner
 from tests.transcripts.conftest import new_id, opened_event, until
 from tests.transcripts.made import PNG, bombs
 
@@ -329,19 +328,6 @@ async def test_an_upload_that_stands_still_is_ended(
     async with opened(create_app(make_settings(rabbitmq_url=vhost_url, upload_idle=0.2))) as api:
         status, answered = await api.upload(stalling())
         assert (status, answered["code"]) == (408, "too_slow")
-
-
-async def test_an_infected_file_is_refused_and_without_a_verdict_none_is_taken(
-    make_settings: Callable[..., Settings], store: Store, vhost_url: str
-) -> None:
-    await fill(store)
-    settings = {"rabbitmq_url": vhost_url, "clamd_timeout": PATIENCE}
-    async with scanner() as url, opened(create_app(make_settings(**settings, clamd_url=url))) as api:
-        assert (await api.upload(EICAR, "test.txt"))[1]["code"] == "infected"
-        assert (await api.upload(PNG_BYTES))[0] == 201
-    with no_scanner() as url:
-        async with opened(create_app(make_settings(**settings, clamd_url=url))) as api:
-            assert (await api.upload(PNG_BYTES))[0] == 503
 
 
 async def test_a_file_is_not_refused_because_no_process_can_judge_it(

@@ -16,7 +16,9 @@ const LOOKS = `
 progress { flex: 1; min-width: 4rem; accent-color: var(--press); }
 `;
 const AGAIN = ["network", "rate_limited", "unavailable", "too_slow"];
-const REASONS = ["empty", "password", "old_office", "heic", "macros", "active_content", "not_allowed"];
+const REASONS = ["empty", "password", "old_office", "heic", "macros", "active_content", "not_scannable", "not_allowed"];
+/** @type {Record<string, string>} */
+const NOT_SAVED = { too_long: "pdfTooLong", infected: "infectedSaved" };
 const ALLOWED = ["pdf", "png", "jpeg", "gif", "webp", "text", "csv", "opendocument", "office"];
 /** @type {Record<string, "attachment_bytes" | "attachment_count" | "attachment_total">} */
 const LIMITS = { limit_bytes: "attachment_bytes", limit_files: "attachment_count", limit_total_bytes: "attachment_total" };
@@ -88,7 +90,7 @@ export function because(t, problem, lang, settings) {
 export async function save({ base, record, path, name, element }) {
   const t = await loadPart(element, "files", LOOKS);
   const code = await download({ base, record, path, name });
-  return code === "saved" ? [t("saved")] : [t(code === "too_long" ? "pdfTooLong" : "saveFailed"), true];
+  return code === "saved" ? [t("saved")] : [t(NOT_SAVED[code] ?? "saveFailed"), true];
 }
 
 // Every download of the server is one by its header; a page of something on the way is not.
@@ -105,7 +107,10 @@ async function download({ base, record, path, name }) {
     watch();
     const headers = { Authorization: `Bearer ${record.token}` };
     const answer = await fetch(`${base}/api/chats/${record.chat_id}/${path}`, { headers, credentials: "omit", signal: stop.signal });
-    if (answer.status === 422 && object(await answer.text()).code === "too_long") return "too_long";
+    if (answer.status === 422) {
+      const { code } = object(await answer.text());
+      if (code in NOT_SAVED) return code;
+    }
     const disposition = answer.headers.get("Content-Disposition");
     if (answer.status !== 200 || !answer.body || !/^attachment\b/i.test(disposition ?? "")) throw answer.status;
     const parts = [];
