@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit soak chaos rollout bench scale manifests release kubernetes-check dead-letters erase retention-report verify-access-log calendar backup restore lint docs check clean
+.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters erase retention-report verify-access-log calendar backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -21,6 +21,9 @@ test:  ## every test: Python, browser, JavaScript; RABBITMQ=4 on that version of
 
 test-unit:  ## the tests that need nothing but Python: no broker, no database, no browser
 	$(bootstrap) test-unit
+
+fuzz:  ## strange requests, frames and files, other ones each time; FUZZ_TIMES=20 says how many
+	$(bootstrap) fuzz
 
 soak:  ## the long runs against several replicas; SOAK_ARGS are handed on
 	$(bootstrap) soak

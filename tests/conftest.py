@@ -39,7 +39,15 @@ SHARED = SharedSystems()
 SHARED_BROKER = pytest.StashKey[SharedBroker]()
 OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node", "database", "clamd"}
 """Fixtures that start a broker, a database or a browser, or need the project's history."""
-WHOLE = ("e2e/", "deploy/", "system/chaos/", "system/rollout/", "system/bench/", "system/scale/")
+WHOLE = (
+    "e2e/",
+    "deploy/",
+    "system/chaos/",
+    "system/rollout/",
+    "system/bench/",
+    "system/scale/",
+    "fuzz/test_openapi.py",
+)
 """Folders whose tests run programs of Debian, or whole systems."""
 LONG = ("transcripts/rendering/test_pdf.py", "deploy/test_monitoring.py", "deploy/test_manifests.py")
 """Files that take a minute and more: they begin early, so that no process is idle at the end."""

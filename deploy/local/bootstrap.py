@@ -68,6 +68,8 @@ def main(command: str) -> None:
         test()
     elif command == "test-unit":
         test_unit()
+    elif command == "fuzz":
+        fuzz()
     elif command in LONG_RUNS:
         long_run(command)
     elif command == "dead-letters":
@@ -150,6 +152,13 @@ def test_unit() -> None:
     status = subprocess.call(pytest(*UNIT))
     if status:
         sys.exit(status if status > 0 else 1)
+
+
+def fuzz() -> None:
+    """Run the tests of strange input for long, with other input each time."""
+    prepare_tests()
+    os.environ.setdefault("FUZZ_TIMES", "20")
+    do(*pytest("2", ("tests/fuzz", "--timeout=0")))
 
 
 def pytest(files: str, arguments: tuple[str, ...]) -> tuple[str, ...]:

@@ -61,7 +61,13 @@ LEFT = {
     **dict.fromkeys(("ATTACHMENT_BYTES", "ATTACHMENT_COUNT", "ATTACHMENT_TOTAL", "CITIZEN_ACCESS"), _PROMISED_BY_ALL),
 }
 LEFT_OF = {
-    "gateway": {"MONGODB_URL": "it has no database", "CONNECTIONS_PER_ADDRESS": _GENEROUS},
+    "gateway": {
+        "MONGODB_URL": "it has no database",
+        "CONNECTIONS_PER_ADDRESS": _GENEROUS,
+        **dict.fromkeys(
+            ("SECURITY_CONTACT", "SECURITY_EXPIRES"), "an authority's own: no security.txt until it is set"
+        ),
+    },
     "presence": {
         **dict.fromkeys(("AGENT_GRACE", "SESSION_HOURS"), _PROMISED),
         **dict.fromkeys(("DEMO_ACCOUNTS", "DEMO_AGENTS"), "none, but in overlays/dev"),

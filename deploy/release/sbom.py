@@ -77,13 +77,13 @@ def _component(name: str, version: str, sums: list[str]) -> dict[str, Any]:
         raise LookupError(f"{name} {version} is pinned, and {installed.version} is installed")
     purl = f"pkg:pypi/{re.sub(r'[-_.]+', '-', name).lower()}@{version}"
     component: dict[str, Any] = {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
-    component["licenses"] = [_licence(installed)]
+    component["licenses"] = [licence_of(installed)]
     # Each sum is of one wheel: the image of a machine holds one of them.
     component["properties"] = [{"name": "eloket:wheel:sha256", "value": one} for one in sums]
     return component
 
 
-def _licence(installed: importlib.metadata.Distribution) -> dict[str, Any]:
+def licence_of(installed: importlib.metadata.Distribution) -> dict[str, Any]:
     """Return the licence that a package states: its expression, else its classifiers, else its own words."""
     about = installed.metadata
     if "License-Expression" in about:

@@ -93,6 +93,8 @@ def _describe_problems(operation: Document) -> None:
             answer["description"] = "invalid"
         if status.startswith(("4", "5")):
             answer["content"] = PROBLEM_CONTENT
+        elif status.startswith("3"):
+            answer.pop("content", None)  # a redirect has no body, where FastAPI describes one
 
 
 def _hoist(place: Any, schemas: Document) -> None:

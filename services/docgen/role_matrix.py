@@ -226,6 +226,7 @@ ROUTES = (
     Route("GET", "/widget.js", anyone(200)),
     Route("GET", "/static/{name:path}", anyone(200)),
     Route("GET", "/favicon.ico", anyone(200)),
+    Route("GET", "/.well-known/security.txt", anyone(404), "without a contact"),
     Route("GET", "/infofiche/{department}", anyone(200)),
     Route("GET", "/toegankelijkheid", anyone(200)),
     Route("GET", "/gesprek", anyone(200)),

@@ -37,6 +37,7 @@ from services.gateway.http import (
     pages,
     reports,
     reservations,
+    security_txt,
 )
 from services.gateway.http import agents as agent_routes
 from services.gateway.http import chats as chat_routes
@@ -147,6 +148,7 @@ def create_app(settings: Settings) -> FastAPI:
     files.install(app, presence, transcripts, service.keys, departments, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)
     departments_api.install(app, departments)
+    security_txt.install(app, settings)
     canned_answers.install(app, presence, transcripts, settings)
     endpoints.install(app, citizens, agents, presence, departments, allowances)
     posted = PostedFrames(following, citizens, allowances)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
+from typing import Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from services.common.config.settings import Settings as Shared
 from services.common.config.settings import described
 from services.common.http.addresses import is_trusted, networks
 
+_CONTACT = re.compile(r"(mailto:[^\s@]+@[^\s@]+|https://\S+|tel:\+[\d-]+)")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
 
 
@@ -24,6 +27,14 @@ class Settings(Shared):
         "origins under which browsers reach the gateway, such as `https://chat.example.be`, separated by commas; "
         "requests for other hosts are refused; empty: any host",
         "",
+    )
+    security_contact: str = described(
+        "whom a finder of a vulnerability tells, for `/.well-known/security.txt` (RFC 9116): addresses that begin with "
+        "`mailto:`, `https://` or `tel:`, separated by commas; needs `SECURITY_EXPIRES`",
+        "",
+    )
+    security_expires: str = described(
+        "until when `SECURITY_CONTACT` is valid, such as `2027-12-31T23:00:00Z`; after it the file is not served", ""
     )
     connections_per_address: int = described(
         "connections (or requests through a trusted proxy) of one address at a time, for each process; 0: any number",
@@ -43,6 +54,41 @@ class Settings(Shared):
         for origin in _items(value):
             hosts_of(origin)
         return value
+
+    @field_validator("security_contact")
+    @classmethod
+    def _contacts(cls, value: str) -> str:
+        if not all(_CONTACT.fullmatch(contact) for contact in _items(value)):
+            raise ValueError("must be addresses such as mailto:security@example.be, separated by commas")
+        return value
+
+    @field_validator("security_expires")
+    @classmethod
+    def _moment(cls, value: str) -> str:
+        if value and datetime.fromisoformat(value).tzinfo is None:
+            raise ValueError("must be a moment with its offset, such as 2027-12-31T23:00:00Z")
+        return value
+
+    @model_validator(mode="after")
+    def _contact_until(self) -> Self:
+        if bool(self.security_contacts) != bool(self.security_expires):
+            raise ValueError("SECURITY_CONTACT and SECURITY_EXPIRES are set together")
+        return self
+
+    @property
+    def security_contacts(self) -> list[str]:
+        """The addresses of `security_contact`."""
+        return _items(self.security_contact)
+
+    @property
+    def security_expires_at(self) -> datetime | None:
+        """The moment of `security_expires`."""
+        return datetime.fromisoformat(self.security_expires) if self.security_expires else None
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of `public_origins`."""
+        return _items(self.public_origins)
 
     @property
     def hosts(self) -> frozenset[str]:
