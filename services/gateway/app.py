@@ -45,6 +45,7 @@ from services.gateway.http.hosts import KnownHosts
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import headers_of
 from services.gateway.http.start_chat import Starting
+from services.gateway.identifying_numbers import NumberRules
 from services.gateway.jobs.heartbeats import Heartbeat
 from services.gateway.jobs.presence_check import PresenceCheck
 from services.gateway.jobs.resync import Resync
@@ -55,6 +56,7 @@ from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.posted_frames import PostedFrames
 from services.gateway.participants.sessions import Registry
 from services.gateway.participants.transfers import Transfers
+from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
 from services.gateway.websocket import endpoints
@@ -90,14 +92,16 @@ def create_app(settings: Settings) -> FastAPI:
     message_sender = MessageSender(
         chats, publisher, tasks, together=settings.facts_together == "on", allowances=allowances
     )
-    citizens = CitizenHandler(following, message_sender, publisher, service.keys, tasks, allowances)
+    numbers = NumberRules(departments)
+    written = WrittenNumbers(chats, numbers)
+    citizens = CitizenHandler(following, message_sender, publisher, service.keys, tasks, written, allowances)
     transfers = Transfers(publisher, presence, routing, departments)
-    agents = AgentHandler(following, message_sender, publisher, transfers, tasks, presence, routing)
+    agents = AgentHandler(following, message_sender, publisher, transfers, tasks, written, presence, routing)
     resync = Resync(following, agents, buttons, presence, routing)
     router = EventRouter(following, citizens, agents, buttons, resync)
     event_queue = EventQueue(settings.rabbitmq_url, bindings, router, given=settings.topology == "given")
     heartbeat = Heartbeat(incarnation, registry, publisher)
-    starting = Starting(publisher, presence, routing, bindings, tasks, buttons, departments, service.keys)
+    starting = Starting(publisher, presence, routing, bindings, tasks, buttons, departments, service.keys, numbers)
 
     async def drain() -> None:
         await buttons.end()
@@ -140,12 +144,12 @@ def create_app(settings: Settings) -> FastAPI:
     reservations.install(app, starting, presence, departments, service.keys, settings)
     agent_routes.install(app, presence, departments, settings)
     oidc.install(app, presence, settings)
-    questions = Questions(publisher, routing, transcripts)
+    questions = Questions(publisher, routing, transcripts, numbers)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
-    asked_questions.install(app, presence, transcripts, service.keys, departments, settings)
+    asked_questions.install(app, presence, transcripts, service.keys, departments, numbers, settings)
     assignments.install(app, presence, routing, transcripts, departments, settings)
     reports.install(app, presence, transcripts, departments, settings)
-    files.install(app, presence, transcripts, service.keys, departments, settings)
+    files.install(app, presence, transcripts, service.keys, departments, numbers, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)
     departments_api.install(app, departments)
     security_txt.install(app, settings)

@@ -100,6 +100,7 @@ class Button:
         blue: Blue = Blue(),
         notice: Callable[[datetime], Notice | None] = lambda now: None,
         start: str = "press",
+        numbers: dict[str, str] | None = None,
     ) -> None:
         """Create a button whose state is `unknown`.
 
@@ -110,9 +111,10 @@ class Button:
             blue: What is offered while the button is blue.
             notice: Returns the message that is to be shown at a time.
             start: What a press does (`Department.start`).
+            numbers: The kinds of identifying numbers that are not masked, with what happens to them instead.
         """
         self.department, self._wall, self._contact, self._blue = department, wall, list(contact), blue
-        self._notice, self._start = notice, start
+        self._notice, self._start, self._numbers = notice, start, numbers
         self._green: tuple[int, float] | None = None  # the last green revision, and when it was shown last
         self._state: ButtonChanged | DepartmentButton | None = None
         self._received_at = float("-inf")
@@ -208,6 +210,7 @@ class Button:
                 **self._offers(opens_at),
                 **about,
                 "start": self._start,
+                **({"numbers": self._numbers} if self._numbers else {}),
             }
         )
         etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:20].encode()
@@ -236,6 +239,7 @@ class Buttons:
                 Blue.of(d, timezone),
                 partial(departments.notice_of, d),
                 d.start,
+                d.numbers.not_masked,
             )
             for d in departments.departments
         }

@@ -45,6 +45,7 @@ from services.gateway.clients.http_client import HttpClient
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
+from services.gateway.identifying_numbers import NumberRules
 from services.gateway.jobs.heartbeats import Heartbeat
 from services.gateway.jobs.presence_check import PresenceCheck
 from services.gateway.jobs.resync import Resync
@@ -53,6 +54,7 @@ from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.sessions import Registry
 from services.gateway.participants.transfers import Transfers
+from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
 from services.gateway.websocket.message_limits import MessageLimits
@@ -421,7 +423,10 @@ class Parts:
         self.following = Subscriptions(self.chats, self.routing, self.transcripts, self.tasks)
         self.message_sender = MessageSender(self.chats, self.publisher, self.tasks)
         self.heartbeat = Heartbeat(self.chats.incarnation, self.registry, self.publisher)
-        self.citizens = CitizenHandler(self.following, self.message_sender, self.publisher, KEYS, self.tasks)
+        self.numbers = WrittenNumbers(self.chats, NumberRules(departments))
+        self.citizens = CitizenHandler(
+            self.following, self.message_sender, self.publisher, KEYS, self.tasks, self.numbers
+        )
         self.transfers = Transfers(self.publisher, self.presence, self.routing, departments)
         self.agents = AgentHandler(
             self.following,
@@ -429,6 +434,7 @@ class Parts:
             self.publisher,
             self.transfers,
             self.tasks,
+            self.numbers,
             self.presence,
             self.routing,
         )

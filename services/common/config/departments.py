@@ -331,6 +331,53 @@ class QueueRules(BaseModel):
     overflow: Overflow | None = None
 
 
+NumberKind = Literal["national", "iban", "card"]
+NumberRule = Literal["refuse", "mask", "allow"]
+
+
+def _compact(number: str) -> str:
+    compact = re.sub(r"[^0-9A-Z]", "", number.upper())
+    if not 11 <= len(compact) <= 34:
+        raise ValueError(f"'{number[:40]}' is no account or other number, such as BE68 5390 0754 7034")
+    return compact
+
+
+class NumberPolicy(BaseModel):
+    """What happens to identifying numbers that citizens and agents write (`services/gateway/identifying_numbers.py`).
+
+    `refuse`: the text is refused. `mask`: all but the last digits are replaced before the text leaves the gateway.
+    `allow`: the text stays as it is.
+
+    Attributes:
+        national: National register numbers and BIS numbers.
+        iban: Account numbers (IBAN).
+        card: Payment card numbers.
+        own: Numbers of the authority itself, which stay as they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    national: NumberRule = "mask"
+    iban: NumberRule = "mask"
+    card: NumberRule = "mask"
+    own: frozenset[Annotated[str, AfterValidator(_compact)]] = Field(frozenset(), max_length=100)
+
+    def of(self, kind: NumberKind) -> NumberRule:
+        """Return the rule for numbers of this kind."""
+        rule: NumberRule = getattr(self, kind)
+        return rule
+
+    @property
+    def not_masked(self) -> dict[str, str]:
+        """The kinds with another rule than `mask`."""
+        rules = {"national": self.national, "iban": self.iban, "card": self.card}
+        return {kind: rule for kind, rule in rules.items() if rule != "mask"}
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether no number has to be found."""
+        return self.national == self.iban == self.card == "allow"
+
+
 class Department(BaseModel):
     """A department.
 
@@ -354,6 +401,7 @@ class Department(BaseModel):
         notices: Messages for a period. They precede those of all departments.
         start: Whether a press on the green button starts the chat, or opens a form that asks for name and question.
         retention: Its own retention periods.
+        numbers: What happens to identifying numbers in texts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -373,6 +421,7 @@ class Department(BaseModel):
     answer_within: int | None = Field(None, ge=1, le=30)
     privacy: Privacy | None = None
     notices: tuple[Notice, ...] = Field((), max_length=100)
+    numbers: NumberPolicy = NumberPolicy()
 
     @model_validator(mode="after")
     def _kept_promises(self) -> Department:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.common.clock import utcnow
 from services.common.config.departments import LOCALES, Department, Departments
-from services.common.events.types import Form, is_id
+from services.common.events.types import is_id
 from services.common.http.problems import Problem
 from services.common.http.tokens import Actor, Keys
 from services.common.internal_api import transcripts as transcripts_api
@@ -28,6 +28,7 @@ from services.gateway.http.dependencies import (
     agent_session,
     body_of,
     limited,
+    number_refused,
     passed_on,
     problems_of,
     read_json,
@@ -36,8 +37,9 @@ from services.gateway.http.dependencies import (
     unavailable,
 )
 from services.gateway.http.files import pass_download, receive
-from services.gateway.http.left_questions import LeaveQuestion, words
-from services.gateway.http.start_chat import FormMembers, Line, Source, require_key
+from services.gateway.http.left_questions import LeaveQuestion, masked, words
+from services.gateway.http.start_chat import FormMembers, Line, Source, form_of, require_key
+from services.gateway.identifying_numbers import NumberRefused, NumberRules
 from services.gateway.rate_limits import (
     BARE_QUESTIONS_PER_ADDRESS,
     DOWNLOADS_PER_CHAT,
@@ -91,8 +93,10 @@ class QuestionAnswer(BaseModel):
 class Asking:
     """Stores questions at transcripts. The same request with the same `Idempotency-Key` is one question."""
 
-    def __init__(self, transcripts: TranscriptsClient, departments: Departments, keys: Keys) -> None:
-        self._transcripts, self._departments, self._keys = transcripts, departments, keys
+    def __init__(
+        self, transcripts: TranscriptsClient, departments: Departments, keys: Keys, numbers: NumberRules
+    ) -> None:
+        self._transcripts, self._departments, self._keys, self._numbers = transcripts, departments, keys, numbers
 
     async def ask(self, wanted: AskQuestion, key: str | None, source: Source) -> QuestionAnswer:
         """Store this question and return its receipt.
@@ -104,7 +108,7 @@ class Asking:
 
         Raises:
             Problem: 404 `unknown_department`, 409 `not_offered`, 422 `invalid` for a key that came with another
-                question, 503 `unavailable`.
+                question, 422 `identifying_number`, 503 `unavailable`.
         """
         department = self._departments.get(wanted.department)
         if department is None:
@@ -133,19 +137,25 @@ class Asking:
         who = f"{source.address}\n{key}"
         by_key = UUID(bytes=self._keys.digest("question", who)[:16], version=4)
         request = self._keys.digest("question request", f"{who}\n{source.origin}\n{wanted.model_dump_json()}")
-        form = wanted.form
+        given = masked(wanted, department.id, self._numbers)
         return transcripts_api.AskedQuestion(
             chat_id=str(uuid4() if key is None else by_key),
             department=department.id,
             locale=wanted.locale if wanted.locale in LOCALES else "nl",
-            name=(wanted.name or "").strip() or None,
-            contact=wanted.contact,
-            text=wanted.text,
+            name=self._name(wanted, department),
+            contact=given.contact,
+            text=given.text,
             at=utcnow(),
             source="button",
-            form=Form(**form.model_dump()) if form else None,
+            form=form_of(wanted.form, self._numbers, department),
             request=request.hex()[:32],
         )
+
+    def _name(self, wanted: AskQuestion, department: Department) -> str | None:
+        try:
+            return self._numbers.apply((wanted.name or "").strip(), department.id) or None
+        except NumberRefused as error:
+            raise number_refused(error) from error
 
 
 def install(
@@ -154,10 +164,11 @@ def install(
     transcripts: TranscriptsClient,
     keys: Keys,
     departments: Departments,
+    numbers: NumberRules,
     settings: Settings,
 ) -> None:
     """Add `POST /api/questions` and `/api/questions/{question_id}/attachments…`."""
-    asking, origins = Asking(transcripts, departments, keys), departments.origins()
+    asking, origins = Asking(transcripts, departments, keys, numbers), departments.origins()
     questions, bare = Buckets(QUESTIONS_PER_ADDRESS), Buckets(BARE_QUESTIONS_PER_ADDRESS)
     uploads, downloads = Buckets(UPLOADS_PER_CHAT), Buckets(DOWNLOADS_PER_CHAT)
 
@@ -177,7 +188,7 @@ def install(
             _409="not_offered",
             _413="too_large",
             _415="unsupported_media_type",
-            _422="invalid",
+            _422="invalid, identifying_number",
             _429="rate_limited",
             _503="unavailable",
         ),
@@ -205,7 +216,7 @@ def install(
         require_question_token(request, keys, question_id)
         limit(uploads, question_id)
         actor = Actor(party=ASKER, id=question_id)
-        return await receive(request, transcripts, f"/questions/{question_id}/attachments", actor, settings)
+        return await receive(request, transcripts, f"/questions/{question_id}/attachments", actor, numbers, settings)
 
     @app.get(
         "/api/questions/{question_id}/attachments/{attachment_id}",

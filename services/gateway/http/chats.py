@@ -55,7 +55,7 @@ def install(
             _409="button_blue, queue_full",
             _413="too_large",
             _415="unsupported_media_type",
-            _422="invalid",
+            _422="invalid, identifying_number",
             _429="rate_limited",
             _503="unavailable",
         ),

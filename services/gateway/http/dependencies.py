@@ -22,6 +22,7 @@ from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.cookies import session_token
 from services.gateway.http.origins import is_foreign, own_origin
+from services.gateway.identifying_numbers import NumberRefused
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -90,6 +91,12 @@ def _not_json() -> Problem:
     JSON needs a preflight request, which is not granted to other sites.
     """
     return Problem(415, "unsupported_media_type", f"Send the body as JSON, with the header Content-Type: {JSON}.")
+
+
+def number_refused(error: NumberRefused) -> Problem:
+    """Return the problem 422 `identifying_number`, with the kinds of the numbers that the department refuses."""
+    detail = "This department takes no national register, account or card number here. Take it out and send again."
+    return Problem(422, "identifying_number", detail, kinds=error.kinds)
 
 
 def address_of(request: Request, settings: Settings) -> str:

@@ -35,6 +35,7 @@ from services.gateway.http.dependencies import (
     unavailable,
 )
 from services.gateway.http.multipart import FilePart, NotMultipart, file_part
+from services.gateway.identifying_numbers import NumberRules
 from services.gateway.rate_limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
@@ -58,6 +59,7 @@ def install(
     transcripts: TranscriptsClient,
     keys: Keys,
     departments: Departments,
+    numbers: NumberRules,
     settings: Settings,
 ) -> None:
     """Add `/api/chats/{chat_id}/attachments…`, `/api/chats/{chat_id}/transcript` and `/api/chats/{chat_id}/notes`."""
@@ -84,7 +86,7 @@ def install(
         """Store one file (multipart, field `file`). It is then posted as a message by its id."""
         actor = await actor_of(request, chat_id)
         limit(uploads, chat_id)
-        return await receive(request, transcripts, f"/chats/{chat_id}/attachments", actor, settings)
+        return await receive(request, transcripts, f"/chats/{chat_id}/attachments", actor, numbers, settings)
 
     @app.get("/api/chats/{chat_id}/attachments/{attachment_id}")
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
@@ -136,9 +138,11 @@ def install(
 
 
 async def receive(
-    request: Request, transcripts: TranscriptsClient, path: str, actor: Actor, settings: Settings
+    request: Request, transcripts: TranscriptsClient, path: str, actor: Actor, numbers: NumberRules, settings: Settings
 ) -> Response:
     """Pass the file of an upload on to this path of transcripts, as it arrives.
+
+    Identifying numbers in its name are masked.
 
     Raises:
         Problem: The upload is refused.
@@ -149,7 +153,7 @@ async def receive(
         if declared > settings.attachment_bytes + OVERHEAD:
             raise _too_large(settings)
         part = await file_part(request.headers.get("content-type", ""), body)
-        return await _store(transcripts, path, actor, part, settings)
+        return await _store(transcripts, path, actor, part, numbers, settings)
     except NotMultipart as error:
         raise Problem(422, "invalid", "Send the file as multipart/form-data, in the field `file`.") from error
     finally:
@@ -196,7 +200,12 @@ def _too_slow() -> Problem:
 
 
 async def _store(
-    transcripts: TranscriptsClient, path: str, actor: Actor, part: FilePart, settings: Settings
+    transcripts: TranscriptsClient,
+    path: str,
+    actor: Actor,
+    part: FilePart,
+    numbers: NumberRules,
+    settings: Settings,
 ) -> Response:
     sent = 0
     broken: Exception | None = None
@@ -213,7 +222,8 @@ async def _store(
             broken = error
             raise
 
-    headers = {"X-File-Name": quote(_short(part.name), safe=""), "Content-Type": "application/octet-stream"}
+    name = numbers.mask_file_name(_short(part.name))
+    headers = {"X-File-Name": quote(name, safe=""), "Content-Type": "application/octet-stream"}
     try:
         response = await transcripts.stream("POST", path, actor, headers, bytes_of())
     except Unavailable as error:

@@ -31,6 +31,7 @@ from services.gateway.http.dependencies import (
     agent_session,
     body_of,
     limited,
+    number_refused,
     passed_on,
     problems_of,
     read_json,
@@ -38,6 +39,7 @@ from services.gateway.http.dependencies import (
     require_origin,
     unavailable,
 )
+from services.gateway.identifying_numbers import NumberRefused, NumberRules
 from services.gateway.rate_limits import QUESTIONS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
@@ -67,11 +69,30 @@ class LeaveQuestion(BaseModel):
     text: Annotated[str, Field(max_length=4_000), AfterValidator(words)]
 
 
+G = TypeVar("G", bound=LeaveQuestion)
+
+
+def masked(given: G, department: str, numbers: NumberRules) -> G:
+    """Return the question with the numbers masked that the department masks, in its text and its contact details.
+
+    Raises:
+        Problem: 422 `identifying_number`.
+    """
+    try:
+        text, contact = numbers.apply(given.text, department), numbers.apply(given.contact, department)
+    except NumberRefused as error:
+        raise number_refused(error) from error
+    return given.model_copy(update={"text": text, "contact": contact})
+
+
 class Questions:
     """Stores left questions at transcripts, and ends the chats in which they were left."""
 
-    def __init__(self, publisher: Publisher, routing: RoutingClient, transcripts: TranscriptsClient) -> None:
+    def __init__(
+        self, publisher: Publisher, routing: RoutingClient, transcripts: TranscriptsClient, numbers: NumberRules
+    ) -> None:
         self._publisher, self._routing, self._transcripts = publisher, routing, transcripts
+        self._numbers = numbers
 
     async def leave(self, chat_id: str, given: LeaveQuestion) -> tuple[str | None, str]:
         """Store the question and end the chat. Of a question that is left twice the first one counts.
@@ -80,8 +101,8 @@ class Questions:
             The number of the question (None from a replica of transcripts before version 2.0), and its department.
 
         Raises:
-            Problem: 404 `no_such_chat`, 409 `not_waiting`, 503 `unavailable`; after a 503 the question may be left
-                again.
+            Problem: 404 `no_such_chat`, 409 `not_waiting`, 422 `identifying_number`, 503 `unavailable`; after a 503
+                the question may be left again.
         """
         try:
             view = (await self._routing.chats([chat_id])).get(chat_id)
@@ -89,6 +110,7 @@ class Questions:
                 raise Problem(404, "no_such_chat", "There is no such chat.")
             if not _nobody_came(view):
                 raise Problem(409, "not_waiting", "An agent has this chat, or it has ended; ask the question there.")
+            given = masked(given, view.department, self._numbers)
             receipt = await self._transcripts.leave_question(_left(view, given))
             if view.state is ChatStatus.WAITING:
                 await self._end(view, given.text)
@@ -163,7 +185,7 @@ def install(
             _409="not_waiting",
             _413="too_large",
             _415="unsupported_media_type",
-            _422="invalid",
+            _422="invalid, identifying_number",
             _429="rate_limited",
             _503="unavailable",
         ),

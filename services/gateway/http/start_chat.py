@@ -34,6 +34,8 @@ from services.gateway.chats.bindings import Bindings
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
+from services.gateway.http.dependencies import number_refused
+from services.gateway.identifying_numbers import NumberRefused, NumberRules
 
 log = structlog.get_logger()
 KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
@@ -92,6 +94,14 @@ class FormMembers(BaseModel):
         """
         members: dict[str, str | None] = handler(self)
         return {name: value for name, value in members.items() if value or name not in ("step", "field", "error")}
+
+
+def form_of(members: FormMembers | None, numbers: NumberRules, department: Department) -> Form | None:
+    """Return the form for events, with the numbers masked that the department does not allow."""
+    if members is None:
+        return None
+    given = members.model_dump().items()
+    return Form(**{name: value and numbers.mask(value, department.id) for name, value in given})
 
 
 class StartChat(BaseModel):
@@ -175,10 +185,11 @@ class Starting:
         buttons: Buttons,
         departments: Departments,
         keys: Keys,
+        numbers: NumberRules,
     ) -> None:
         self._publisher, self._presence, self._routing, self._buttons = publisher, presence, routing, buttons
         self._bindings, self._tasks = bindings, tasks
-        self._departments, self._keys = departments, keys
+        self._departments, self._keys, self._numbers = departments, keys, numbers
         self._recent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by prefix: chat, time of its start
         self._under_way: dict[str, tuple[str, asyncio.Task[Started]]] = {}  # by the prefix of the first attempt
 
@@ -192,11 +203,13 @@ class Starting:
 
         Raises:
             Problem: 403 `blocked`, 404 `unknown_department`, 409 `button_blue` or `queue_full`, 422 `invalid` for a key
-                that came with another request, 429 `rate_limited`, 503 `unavailable`.
+                that came with another request, 422 `identifying_number`, 429 `rate_limited`, 503 `unavailable`.
         """
         department = self._departments.get(wanted.department)
         if department is None:
             raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
+        self._written(wanted.name, department)
+        self._written(wanted.question, department)
         if wanted.reservation and (reserved := await self._start_reserved(department, wanted, source)):
             return reserved
         if key is None:
@@ -216,6 +229,19 @@ class Starting:
                 raise _other_request()
             PRESSES.labels(department.id, "repeated").inc()
         return await asyncio.shield(task)
+
+    def _written(self, text: str | None, department: Department) -> str | None:
+        """Return what a citizen wrote, with the numbers masked that the department masks; None for an empty text.
+
+        Raises:
+            Problem: 422 `identifying_number`.
+        """
+        if not text or not text.strip():
+            return None
+        try:
+            return self._numbers.apply(text, department.id)
+        except NumberRefused as error:
+            raise number_refused(error) from error
 
     async def _start_reserved(self, department: Department, wanted: StartChat, source: Source) -> Started | None:
         """Start the chat for which the form reserved a slot, however often it is sent.
@@ -425,15 +451,14 @@ class Starting:
     async def _open(
         self, chat_id: str, department: Department, wanted: StartChat, locale: str, hold: Hold | None
     ) -> None:
-        question = wanted.question if wanted.question and wanted.question.strip() else None
-        form = wanted.form
+        name = self._written(wanted.name, department)
         event = ChatOpened(
             chat_id=chat_id,
             department=department.id,
             locale=locale,
-            name=(wanted.name or "").strip() or None,
-            question=question,
-            form=Form(**form.model_dump()) if form else None,
+            name=name.strip() if name else None,
+            question=self._written(wanted.question, department),
+            form=form_of(wanted.form, self._numbers, department),
             opened_at=utcnow(),
             held=hold,
         )

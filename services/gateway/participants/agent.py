@@ -25,8 +25,10 @@ from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
 from services.gateway.clients.http_client import Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
+from services.gateway.identifying_numbers import NumberRefused
 from services.gateway.participants.sessions import AgentSession
 from services.gateway.participants.transfers import Transfers
+from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.sender import MessageSender, event_of, refuse
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import (
@@ -61,11 +63,12 @@ class AgentHandler:
         publisher: Publisher,
         transfers: Transfers,
         tasks: Tasks,
+        numbers: WrittenNumbers,
         presence: PresenceClient,
         routing: RoutingClient,
     ) -> None:
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
-        self._transfers, self._tasks = transfers, tasks
+        self._transfers, self._tasks, self._numbers = transfers, tasks, numbers
         self._chats, self._registry = following.chats, following.chats.registry
         self._presence, self._routing = presence, routing
         self._states: dict[str, AgentChanged] = {}  # the newest event about each agent
@@ -264,6 +267,11 @@ class AgentHandler:
             return
         chat_id = frame.chat_id
         id_ = frame.id if isinstance(frame, Post | WriteNote) else None
+        try:
+            frame = self._numbers.apply(chat_id or "", frame)
+        except NumberRefused:
+            refuse(session, "identifying_number", id_, chat_id)
+            return
         if chat_id in session.ended and isinstance(frame, End) and frame.block:
             self._begin(session, chat_id, self._publish(session, event_of(session, frame.chat_id or "", frame)))
             return

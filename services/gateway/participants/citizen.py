@@ -21,7 +21,9 @@ from services.gateway.background_tasks import Tasks
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
 from services.gateway.clients.http_client import Unavailable
+from services.gateway.identifying_numbers import NumberRefused
 from services.gateway.participants.sessions import CitizenSession
+from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.sender import MessageSender, refuse
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import Details, End, Extend, Frame, Hello, Post, Read, Typing
@@ -45,11 +47,12 @@ class CitizenHandler:
         publisher: Publisher,
         keys: Keys,
         tasks: Tasks,
+        numbers: WrittenNumbers,
         allowances: MessageLimits | None = None,
     ) -> None:
         self._allowances = allowances or MessageLimits(limited=False)
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
-        self._keys, self._tasks = keys, tasks
+        self._keys, self._tasks, self._numbers = keys, tasks, numbers
         self._chats, self._registry = following.chats, following.chats.registry
         self._turns = asyncio.Semaphore(TURNS)
 
@@ -181,6 +184,11 @@ class CitizenHandler:
         """Handle a valid frame of a greeted session. Returns at once."""
         chat_id = session.chat_id
         chat = self._chats.by_id.get(chat_id)
+        try:
+            frame = self._numbers.apply(chat_id, frame)
+        except NumberRefused:
+            refuse(session, "identifying_number", frame.id if isinstance(frame, Post) else None)
+            return
         if isinstance(frame, Post | End):
             self._message_sender.post(session, chat_id, frame)
         elif isinstance(frame, Typing):

@@ -33,11 +33,13 @@ from services.gateway.clients.http_client import HttpClient
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
+from services.gateway.identifying_numbers import NumberRules
 from services.gateway.jobs.resync import Resync
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.sessions import AgentSession, CitizenSession, Registry, Session
 from services.gateway.participants.transfers import Transfers
+from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.send_queue import Outcome, Receipt
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
@@ -103,9 +105,10 @@ class Stage:
         presence, routing = PresenceClient(http), RoutingClient(http)
         following = RecordedSubscriptions(self.chats, routing, TranscriptsClient(http), tasks)
         sender = MessageSender(self.chats, publisher, tasks)
-        citizens = RecordedCitizenHandler(following, sender, publisher, KEYS, tasks)
+        numbers = WrittenNumbers(self.chats, NumberRules(departments))
+        citizens = RecordedCitizenHandler(following, sender, publisher, KEYS, tasks, numbers)
         transfers = Transfers(publisher, presence, routing, departments)
-        agents = RecordedAgentHandler(following, sender, publisher, transfers, tasks, presence, routing)
+        agents = RecordedAgentHandler(following, sender, publisher, transfers, tasks, numbers, presence, routing)
         buttons = RecordedButtons(departments, lambda: True)
         self.chats.asked = following.asked = citizens.asked = agents.asked = buttons.asked = self.asked
         resync = Resync(following, agents, buttons, presence, routing)

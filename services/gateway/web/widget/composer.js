@@ -8,7 +8,7 @@ import { CLIP } from "./message-list.js";
 const PLANE = "M21 3 3 10.5l7 3.5 3.5 7z M21 3 10 14";
 const ACCEPT = ".pdf,.png,.jpg,.jpeg,.gif,.webp,.txt,.csv,.odt,.ods,.odp,.docx,.xlsx,.pptx";
 const IDLE = 4_000; // ms
-const MANY_DIGITS = /\d(\D{0,2}\d){10}/; // as many as a number has that identifies a person
+const MANY_DIGITS = /\d(\D{0,6}\d){9}/; // as many as a number has that identifies a person
 
 /**
  * The form to write in.

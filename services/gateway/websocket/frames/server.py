@@ -42,6 +42,8 @@ class Close(IntEnum):
 ERRORS = {
     "invalid": "This frame is not as documented; mend it before sending it again.",
     "too_long": "A text has at most 4,000 characters; send it in parts.",
+    "identifying_number": "This department takes no national register, account or card number here; "
+    "take it out of the text and send that again.",
     "unknown_attachment": "There is no such attachment in this chat; upload the file again.",
     "chat_closed": "The chat has ended; nothing can be added to it.",
     "not_yours": "This chat is not, or no longer, yours.",
