@@ -99,7 +99,7 @@ class NumberRules:
 
     def __init__(self, departments: Departments) -> None:
         self._departments = departments
-        self._of_files = _strictest([department.numbers for department in departments.departments])
+        self._strictest = _strictest([department.numbers for department in departments.departments])
 
     def apply(self, text: str, department: str | None) -> str:
         """Return a text in which the numbers that the department masks are masked.
@@ -125,12 +125,13 @@ class NumberRules:
         """
         return _masked(text, _not_allowed(text, self._policy(department)))
 
-    def mask_file_name(self, name: str) -> str:
-        """Return a file's name in which the numbers are masked that not every department allows.
+    def mask_without_department(self, text: str) -> str:
+        """Return a text in which the numbers are masked that not every department allows.
 
-        The gateway stores a file before it knows the department of its chat.
+        It is for names of files and for the reasons of reading: the gateway passes them on without knowing the
+        department of their chat.
         """
-        return _masked(name, _not_allowed(name, self._of_files))
+        return _masked(text, _not_allowed(text, self._strictest))
 
     def _policy(self, department: str | None) -> NumberPolicy:
         known = self._departments.get(department) if department else None

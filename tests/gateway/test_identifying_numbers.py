@@ -192,8 +192,8 @@ def test_the_name_of_a_file_shows_what_every_department_allows() -> None:
         twee=NumberPolicy.model_validate({"national": "allow", "card": "refuse", "own": [*own, "NL91ABNA0417164300"]}),
     )
     name = f"{NATIONAL} {CARD} BE71096123456769 NL91ABNA0417164300.pdf"
-    assert some.mask_file_name(name) == f"{NATIONAL} ••••••••••••1111 BE71096123456769 NL••••••••••••4300.pdf"
-    assert rules(een=MASK).mask_file_name("85073003328.pdf") == "•••••••••28.pdf"
+    assert some.mask_without_department(name) == f"{NATIONAL} ••••••••••••1111 BE71096123456769 NL••••••••••••4300.pdf"
+    assert rules(een=MASK).mask_without_department("85073003328.pdf") == "•••••••••28.pdf"
 
 
 def test_the_page_knows_the_same_countries() -> None:

@@ -1,8 +1,11 @@
 // Mirrors services/gateway/web/widget/number-check.js: numbers are found by their check digits, and nothing else is.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { identifyingNumbers, isCardNumber, isIban, isNationalNumber } from "../../services/gateway/web/widget/number-check.js";
 
+// The server finds the same ones: tests/gateway/test_identifying_numbers.py reads these samples too.
+const SAMPLES = JSON.parse(readFileSync(new URL("../support/identifying_numbers.json", import.meta.url), "utf-8"));
 const BORN = "85073003328"; // 30 July 1985
 const BORN_2000 = "00012556777"; // 25 January 2000
 const BIS = "85473003317";
@@ -47,4 +50,21 @@ test("what only looks like one is none", () => {
     "",
   ])
     assert.deepEqual(identifyingNumbers(text), [], text);
+});
+
+test("the page and the server find the same numbers", () => {
+  for (const { text, kinds } of SAMPLES.found)
+    assert.deepEqual(
+      identifyingNumbers(text),
+      ["national", "iban", "card"].filter((kind) => kinds.includes(kind)),
+      text,
+    );
+  for (const text of SAMPLES.none) assert.deepEqual(identifyingNumbers(text), [], text);
+  for (const { masked } of SAMPLES.found) assert.deepEqual(identifyingNumbers(masked), [], masked);
+});
+
+test("a number of a year that has not come yet is of the century before", () => {
+  const base = 99_01_01_001;
+  assert.ok(isNationalNumber(`${base}${97 - (base % 97)}`.padStart(11, "0")));
+  assert.ok(!isNationalNumber(`${base}${97 - ((2_000_000_000 + base) % 97)}`.padStart(11, "0")));
 });

@@ -79,6 +79,7 @@ def install(
         if not is_id(chat_id):
             raise Problem(404, "no_such_chat", "There is no such chat.")
         reason = unquote(request.headers.get("x-reason", ""), errors="replace").strip()[:MOST_REASON] or None
+        reason = numbers.mask_without_department(reason) if reason else None
         return agent_actor(session.agent, address_of(request, settings), reason)
 
     @app.post("/api/chats/{chat_id}/attachments", status_code=201)
@@ -222,7 +223,7 @@ async def _store(
             broken = error
             raise
 
-    name = numbers.mask_file_name(_short(part.name))
+    name = numbers.mask_without_department(_short(part.name))
     headers = {"X-File-Name": quote(name, safe=""), "Content-Type": "application/octet-stream"}
     try:
         response = await transcripts.stream("POST", path, actor, headers, bytes_of())

@@ -51,6 +51,7 @@ CATALOGUES = {
     "loket-chat/text/numbers": "widget/translations/numbers",
     "loket-chat/text/privacy": "widget/translations/privacy",
     "loket-chat/text/name": "widget/translations/name",
+    "loket-chat/text/masked": "widget/translations/masked",
     "loket-chat/text/settings": "widget/translations/settings",
     "loket-chat/text/waiting": "widget/translations/waiting",
 }

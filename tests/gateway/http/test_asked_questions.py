@@ -173,3 +173,25 @@ async def test_only_agents_read_a_file(world: World, client: Client) -> None:
         assert (answer.status, await answer.read()) == (200, b"inhoud")
         assert answer.headers["Content-Disposition"] == "attachment"
     assert (await client.ask("GET", f"{PATH}/x/attachments/y", **cookie))[1]["code"] == "unknown_attachment"
+
+
+async def test_identifying_numbers_are_masked(world: World, client: Client) -> None:
+    number = "85.07.30-033.28"
+    form = {**GIVEN["form"], "field": number, "url": f"https://loket.be/?rrn={number}"}
+    assert (await ask(client, text=number, contact="850730033 28", name=number, form=form))[0] == 201
+    [kept] = stored(world)
+    assert kept.form is not None
+    assert {kept.text, kept.contact, kept.name, kept.form.field} == {"•••••••••28"}
+    assert kept.form.url == "https://loket.be/?rrn=•••••••••28"
+
+
+async def test_a_department_refuses_identifying_numbers(world: World, offering: Settings) -> None:
+    file = offering.departments_file
+    text = file.read_text("utf-8").replace("questions = true", 'questions = true\nnumbers = {national = "refuse"}', 1)
+    file.write_text(text, "utf-8")
+    async with gateway_of(offering) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        client = Client(session)
+        for member in ("text", "name", "contact"):
+            status, problem = await ask(client, **{member: "85073003328"})
+            assert (status, problem["code"], problem["kinds"]) == (422, "identifying_number", ["national"])
+        assert stored(world) == []

@@ -53,6 +53,16 @@ async def test_a_file_passes_unchanged_with_its_name_and_sender(world: World, cl
     assert hashlib.sha256(world.others.files[CHAT]).digest() == hashlib.sha256(content).digest()
 
 
+async def test_identifying_numbers_in_a_name_and_in_a_reason_are_masked(
+    world: World, client: aiohttp.ClientSession
+) -> None:
+    headers = {"Cookie": f"eloket-agent={world.others.log_in(AN)}", "X-Reason": "klacht%20van%2085073003328"}
+    data = form(b"x", "attest 85.07.30-033.28.pdf")
+    status, answered = await ask(client, "POST", f"{PATH}/attachments", data=data, headers=headers)
+    assert (status, answered["name"]) == (201, "attest •••••••••28.pdf")
+    assert answered["actor"]["reason"] == "klacht van •••••••••28"
+
+
 async def test_of_an_agent_transcripts_gets_the_address_and_the_reason(
     world: World, client: aiohttp.ClientSession
 ) -> None:

@@ -238,3 +238,15 @@ async def test_only_agents_on_their_own_pages_may(world: World, client: Client, 
     assert (await client.ask(method, path, Cookie=cookie, Origin="https://evil.be"))[1]["code"] == "forbidden"
     world.others.away |= {transcripts_api.QUESTIONS, transcripts_api.QUESTION_DONE}
     assert (await client.ask(method, path, Cookie=cookie))[1]["code"] == "unavailable"
+
+
+async def test_identifying_numbers_are_masked_in_the_question_and_in_the_conversation(
+    world: World, client: Client
+) -> None:
+    world.others.open(CHAT)
+    given = {"contact": "0470 12 34 56, 85.07.30-033.28", "text": "Is 85.07.30-033.28 het juiste nummer?"}
+    assert (await leave(client, given))[0] == 201
+    kept = world.others.questions[CHAT]
+    assert (kept.contact, kept.text) == ("0470 12 34 56, •••••••••28", "Is •••••••••28 het juiste nummer?")
+    await world.receive(CloseRequested)
+    assert [said.text for said in world.received(MessagePosted)] == [kept.text]

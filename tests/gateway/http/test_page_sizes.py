@@ -19,13 +19,14 @@ LAUNCHER = 9_000
 PANEL = 36_500
 BESIDE = 4_200
 LATER = {
-    "reason": ("blue-reason", 2_500),
+    "reason": ("blue-reason", 2_600),
     "blue": ("blue-panel", 14_500),
     "files": ("files", 6_000),
     "waiting": ("queue-info", 6_500),
     "inactive": ("inactivity-warning", 3_000),
     "after": ("after-chat", 5_500),
-    "numbers": ("number-warning", 4_500),
+    "numbers": ("number-warning", 5_500),
+    "masked": ("masked-numbers", 3_000),
     "privacy": ("privacy-notice", 3_000),
     "form": ("start-form", 4_500),
     "name": ("name-card", 2_500),

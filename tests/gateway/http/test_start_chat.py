@@ -21,11 +21,12 @@ from services.common.messaging import connection
 from services.gateway import button_state, rate_limits
 from services.gateway.http import chats, start_chat
 from services.gateway.http.start_chat import Source, StartChat, Starting, members_of
+from services.gateway.identifying_numbers import NumberRules
 from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, value_of, view
 from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
 from tests.gateway.test_button_state import button_event
-from tests.support.servers import PATIENCE
+from tests.support.servers import PATIENCE, ROOT
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 CHOICE = Choice(rule=ChoiceRule.LANGUAGE, candidates=3, speaks=True, chats=0, idle_for=12.5)
@@ -264,6 +265,7 @@ def started_by(world: World, parts: Parts) -> Starting:
         parts.buttons,
         departments,
         KEYS,
+        NumberRules(departments),
     )
 
 
@@ -587,3 +589,39 @@ async def test_without_an_answer_of_routing_a_chat_is_opened(world: World, clien
     world.others.refused[routing_api.ADMIT] = Problem(404, "not_found", "an older routing")
     assert (await client.press())[0] == 201
     assert (await client.press("sleutel"))[0] == 201
+
+
+async def test_identifying_numbers_of_the_start_are_masked_and_a_repeat_is_the_same_chat(
+    world: World, client: Client
+) -> None:
+    await show(world, client)
+    number = "85.07.30-033.28"
+    given: dict[str, Any] = {"name": f"An {number}", "question": f"Ik ben {number}", "form": {"error": number}}
+    _, first, _ = await client.press("sleutel", **given)
+    _, second, _ = await client.press("sleutel", **given)
+    assert first == second
+    [opened] = await world.receive(ChatOpened)
+    assert (opened.name, opened.question) == ("An •••••••••28", "Ik ben •••••••••28")
+    assert opened.form is not None
+    assert opened.form.error == "•••••••••28"
+
+
+async def test_a_department_refuses_identifying_numbers_at_the_start(world: World, tmp_path: Path) -> None:
+    text = (ROOT / "deploy/departments.toml").read_text("utf-8")
+    text = text.replace("origins = []", 'origins = []\nnumbers = {national = "refuse", card = "allow"}', 1)
+    file = tmp_path / "departments.toml"
+    file.write_text(text, "utf-8")
+    settings = world.settings.model_copy(update={"departments_file": file})
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        client = Client(session)
+        await show(world, client)
+        async with session.get("/api/button") as answer:
+            assert (await answer.json())["numbers"] == {"national": "refuse", "card": "allow"}
+        for member in ("name", "question"):
+            status, problem, _ = await client.press(None, **{member: "ik ben 85073003328"})
+            assert (status, problem["code"], problem["kinds"]) == (422, "identifying_number", ["national"])
+        assert holds(world) == [], "no slot is reserved for it"
+        assert (await client.press(None, form={"error": "85073003328"}))[0] == 201
+        [opened] = await world.receive(ChatOpened)
+        assert opened.form is not None
+        assert opened.form.error == "•••••••••28"

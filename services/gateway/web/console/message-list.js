@@ -4,6 +4,7 @@ import { h, setAttribute, setText } from "../shared/dom.js";
 import { button, icon, keyed } from "./dom.js";
 import { lastReadSeq, timeline } from "./chat-state.js";
 import { clock, size } from "./format.js";
+import { maskedParts } from "../shared/masked-numbers.js";
 import { systemWords } from "./system-messages.js";
 import { known } from "./i18n.js";
 import { nameOf } from "./chat-list.js";
@@ -77,8 +78,9 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
     const reuse = old && old.dataset.file === String(file);
     const node = reuse ? old : messageNode(t, chat, item, one, agent);
     node.dataset.file = String(file);
-    if (item.from === "system")
-      setText(/** @type {HTMLElement} */ (node.querySelector(".bubble")), systemWords(t, item, { own, name: nameOf(one, t), departments }));
+    const bubble = /** @type {HTMLElement} */ (node.querySelector(".bubble"));
+    if (item.from !== "system" && item.text != null && bubble.textContent !== item.text) bubble.replaceChildren(...wordsOf(t, item.text));
+    if (item.from === "system") setText(bubble, systemWords(t, item, { own, name: nameOf(one, t), departments }));
     if (node.dataset.from === "citizen") setText(/** @type {HTMLElement} */ (node.querySelector(".head bdi")), item.name || nameOf(one, t));
     status(t, chat, node, item, { read, over: Boolean(one.ended) }, acts);
     return node;
@@ -99,11 +101,14 @@ function messageNode(t, chat, item, one, agent) {
   const said = h("div", { class: "bubble", dir: "auto", lang: side === "citizen" ? one.about.locale : null });
   const file = /** @type {Attachment | undefined} */ (item.kind === "message" ? item.attachment : item.file);
   if (file) said.append(fileNode(t, chat, file, item.kind === "message"));
-  else said.append(item.text ?? "");
+  else said.append(...wordsOf(t, item.text ?? ""));
   const head = h("div", { class: "head" }, who && h("bdi", {}, who), who && " ", h("time", {}));
   const badge = isNote(item) && h("p", { class: "note-badge" }, icon("note"), t("note.badge"));
   return h("div", { class: `message ${side}`, "data-from": side }, badge, head, said, h("div", { class: "status" }));
 }
+
+/** @param {Translator} t @param {string} text */
+const wordsOf = (t, text) => maskedParts(text, (kind, last) => t(`masked.${kind}`, { last }));
 
 /** @param {Translator} t @param {string} chat @param {Attachment} file @param {boolean} stored */
 function fileNode(t, chat, file, stored) {

@@ -380,6 +380,8 @@ interface Button {
   notice?: Record<string, string>;
   /** What a press does: it starts the chat, or a form comes first. */
   start?: "press" | "form";
+  /** What happens to identifying numbers in texts, by their kind, where it is not the usual "mask". */
+  numbers?: Record<string, "refuse" | "allow">;
   /** Added by the page: the server is out of reach. */
   lost?: boolean;
   /** Added by the page: the mistake that it may have made. */

@@ -1,5 +1,5 @@
 // What comes beside the conversation: the privacy notice, the settings with what notifies of an answer, the question for a name, the queue
-// with its estimate, the warning to who is silent, and what follows the end.
+// with its estimate, the warning to who is silent, numbers that are masked or refused, and what follows the end.
 import { nameless } from "./nameless.js";
 
 /** @type {{name: string, load(): Promise<any>, needed(chat: Conversation, record: ChatRecord): unknown}[]} */
@@ -28,6 +28,12 @@ const PARTS = [
     name: "after",
     load: () => import("./after-chat.js"),
     needed: (chat, record) => chat.closed && !record.untold && chat.closed !== "unreached",
+  },
+  {
+    name: "masked",
+    load: () => import("./masked-numbers.js"),
+    needed: (chat) =>
+      chat.messages?.some(({ text }) => text?.includes("•")) || chat.pending?.some(({ code }) => code === "identifying_number"),
   },
   { name: "name", load: () => import("./name-card.js"), needed: nameless },
 ];

@@ -126,6 +126,7 @@ export function questionForm({ t, base = "", record, send: deliver, intro = "", 
   function refused(code, seconds) {
     if (code === "rate_limited") return t("startBusy", { n: seconds });
     if (code === "not_waiting") return t("late");
+    if (code === "identifying_number") return t("leaveNumber");
     if (code === "not_offered" || code === "origin_not_allowed") return t("notOffered");
     return t(AGAIN.includes(code) ? "leaveFailed" : code === "invalid" ? "leaveInvalid" : "gone");
   }

@@ -86,7 +86,7 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
     const before = mine ? waiting.get(message.id) : undefined;
     waiting.delete(message.id);
     // a text keeps its node and is not read twice
-    const item = before && message.text != null ? before : node(message.from, name, message, true);
+    const item = before && message.text === before.children[1].textContent ? before : node(message.from, name, message, true);
     if (item !== before) before?.remove();
     item.className = `item ${message.from}`;
     const at = message.at ? time.format(new Date(message.at)) : "";

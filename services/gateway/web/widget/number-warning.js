@@ -55,9 +55,15 @@ export async function numberWarning({ form, input }) {
         close();
         return send();
       }
+      const host = /** @type {ChatElement} */ (rootOf(form).host);
+      const rules = kinds.map((kind) => host.button?.numbers?.[kind] ?? "mask");
+      const refused = rules.includes("refuse");
+      const texts = kinds.map((kind) => t(kind));
+      if (rules.includes("mask")) texts.push(t("willMask"));
       waiting = send;
       setAttribute(box, "hidden", false);
-      setText(words, kinds.map((kind) => t(kind)).join(" "));
+      setAttribute(still, "hidden", refused);
+      setText(words, refused ? t("refused") : texts.join(" "));
       if (rootOf(form).activeElement === input) change.focus();
     },
     hide: close,

@@ -4,6 +4,8 @@ import { reservation } from "./reservation.js";
 import { browserOf, REFUSALS } from "./start-chat.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 
+const NUMBER = "identifying_number"; // the code of a refusal
+
 const LOOKS = `
 .held { padding: .6rem .8rem; border-inline-start: 4px solid var(--edge); border-radius: .25rem; background: var(--soft); }
 .held[data-state=held] { border-color: var(--good); }
@@ -75,9 +77,9 @@ export async function startForm({ body, base, store, host, onStart, ways }) {
       slot.close(true);
       return answer;
     }
-    const own = ["rate_limited", "invalid", "too_large"].includes(code); // the citizen can do something about it here
+    const own = ["rate_limited", "invalid", "too_large", NUMBER].includes(code); // the citizen can do something about it here
     setAttribute(held, "hidden", true);
-    tell(t(REFUSALS[code] ?? "startRefused", { n: seconds ?? 5 }), own ? null : ways(infofiche));
+    tell(t(code === NUMBER ? "startNumber" : (REFUSALS[code] ?? "startRefused"), { n: seconds ?? 5 }), own ? null : ways(infofiche));
     return answer;
   }
   form.addEventListener("submit", (event) => {
