@@ -10,7 +10,7 @@ from tests.e2e.browser.test_accessibility import problems
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-NUMBER = "85.07.30-033.28"
+NUMBER, MASKED = "85.07.30-033.28", "•••••••••28"
 
 
 @pytest.mark.parametrize("size", [(1280, 800), PHONE])
@@ -23,6 +23,7 @@ async def test_a_personal_number_is_sent_only_after_a_second_decision(scene: Sce
     await someone.say(f"Mijn nummer: {NUMBER}")
     warning = someone.hook("chat-numbers")
     await expect(warning).to_contain_text("rijksregisternummer")
+    await expect(warning).to_contain_text("verbergen wij het nummer")
     await focused(someone, "numbers-change")
     assert not await problems(someone.page)
     assert not await someone.shown()
@@ -32,8 +33,13 @@ async def test_a_personal_number_is_sent_only_after_a_second_decision(scene: Sce
     await expect(someone.hook("chat-input")).to_have_value(f"Mijn nummer: {NUMBER}")
     await someone.hook("chat-send").click()
     await someone.hook("numbers-send").click()
-    await someone.sees(f"Mijn nummer: {NUMBER}")
-    await an.sees(f"Mijn nummer: {NUMBER}")
+    await someone.sees(f"Mijn nummer: {MASKED}")
+    await an.sees(f"Mijn nummer: {MASKED}")
+    for person in (someone, an):
+        number = person.hook("chat-messages").get_by_role("img", name="Verborgen rijksregisternummer, eindigt op 2 8")
+        await expect(number).to_have_text(MASKED)
+        assert not await problems(person.page)
+    await expect(someone.hook("chat-messages")).to_contain_text("Een persoonlijk nummer in dit bericht is verborgen.")
     await expect(someone.hook("chat-input")).to_have_value("")
     await someone.say("Bel 02 555 01 00, dossier 2026-123456")
     await someone.sees("Bel 02 555 01 00, dossier 2026-123456")
