@@ -4,13 +4,13 @@ What is searched, byte by byte: a backup of the database, and the files of the b
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
 import aiohttp
-import pytest
 from pypdf import PdfReader
 
 from tests.e2e.test_erasure import found, operate
@@ -26,23 +26,16 @@ WRITTEN = {
 MASKED = ("•••••••••28", "BE••••••••••6769", "••••••••••••1111")
 ALL = " en ".join(WRITTEN.values())
 SHOWN = f"{MASKED[0]} en {MASKED[0]} en {MASKED[1]} en {MASKED[2]}"
-REFUSING = "premies"
+RULES = 'numbers = {national = "refuse", iban = "refuse", card = "refuse"}'
+OFFERS = "questions = true\nanswer_within = 2"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("numbers")
-
-
-@pytest.fixture(scope="module")
-def system(home: Path) -> Iterator[System]:
-    """A system in which one department masks, as usual, and takes questions; another one refuses."""
+@contextlib.contextmanager
+def system_with(home: Path, members: str) -> Iterator[System]:
+    """A system whose default department has these members in the departments file."""
     text = (ROOT / "deploy/departments.toml").read_text("utf-8")
-    text = text.replace("origins = []", "origins = []\nquestions = true\nanswer_within = 2", 1)
-    rules = 'numbers = {national = "refuse", iban = "refuse", card = "refuse"}'
-    text = text.replace(f'id = "{REFUSING}"', f'id = "{REFUSING}"\n{rules}', 1)
     file = home / "departments.toml"
-    file.write_text(text, "utf-8")
+    file.write_text(text.replace("origins = []", f"origins = []\n{members}", 1), "utf-8")
     with running_system(home, RATE_LIMITS="off", DEPARTMENTS_FILE=str(file)) as running:
         yield running
 
@@ -113,24 +106,26 @@ async def transcripts(visitor: Citizen) -> None:
             assert form in text, format_
 
 
-def test_a_number_is_on_no_disk(home: Path, system: System, tmp_path: Path) -> None:
-    asyncio.run(write_everywhere(system))
-    operate("deploy.backup", "backup", str(tmp_path / "backup"), DATA_DIR=str(system.data_dir))
-    for folder in (tmp_path / "backup", system.data_dir / "broker"):
+def test_a_number_is_on_no_disk(tmp_path: Path) -> None:
+    with system_with(tmp_path, OFFERS) as system:
+        asyncio.run(write_everywhere(system))
+    backup, broker = tmp_path / "backup", system.data_dir / "broker"
+    operate("deploy.backup", "backup", str(backup), DATA_DIR=str(system.data_dir))
+    for folder in (backup, broker, system.data_dir / "database"):
         for written in WRITTEN.values():
             assert found(folder, written) == {}, (folder, written)
     places = ("chats", "entries", "notes", "attachments", "questions")
-    assert {f"transcripts/{name}.bson" for name in places} <= set(found(tmp_path / "backup", MASKED[0]))
-    assert found(system.data_dir / "broker", MASKED[0])
+    assert {f"transcripts/{name}.bson" for name in places} <= set(found(backup, MASKED[0]))
+    assert found(broker, MASKED[0])
 
 
 async def refused(system: System) -> None:
-    async with citizen(system.base_url) as visitor, agent(system.base_url, "bert") as bert:
-        answer = await visitor.start(department=REFUSING, question=ALL)
+    async with citizen(system.base_url) as visitor, agent(system.base_url) as an:
+        answer = await visitor.start(question=ALL)
         problem = await answer.json()
         assert (answer.status, problem["code"]) == (422, "identifying_number")
         assert problem["kinds"] == ["card", "iban", "national"]
-        theirs, ours = await pair(visitor, bert, department=REFUSING)
+        theirs, ours = await pair(visitor, an)
         ids = [new_id() for _ in range(3)]
         for id_, text in zip(ids, ("eerste", ALL, "tweede"), strict=True):
             await theirs.send(type="message", id=id_, text=text)
@@ -143,5 +138,6 @@ async def refused(system: System) -> None:
         assert texts == ["eerste", "tweede"]
 
 
-def test_a_department_refuses_a_message_and_takes_the_next_one(system: System) -> None:
-    asyncio.run(refused(system))
+def test_a_department_refuses_a_message_and_takes_the_next_one(tmp_path: Path) -> None:
+    with system_with(tmp_path, RULES) as system:
+        asyncio.run(refused(system))
