@@ -32,6 +32,7 @@ _DIGIT = re.compile(r"[0-9]")
 _GROUP = re.compile(r"[0-9]+")
 _JOINED = re.compile(_SEPARATOR)
 _ACCOUNT = re.compile(rf"(?<![0-9A-Z])[A-Z]{{2}}{_SEPARATOR}[0-9]{{2}}")
+_LETTER = re.compile(r"[A-Z]")
 _PART = re.compile(r"[0-9A-Z]+")
 _UUID = re.compile(r"(?<![0-9A-Z])[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}(?![0-9A-Z])")
 _DIALLED = re.compile(rf"(?:\+|(?<![0-9])00){_SEPARATOR}\Z")
@@ -243,9 +244,14 @@ def _number_at(plain: str, groups: list[tuple[int, int]], index: int) -> tuple[F
             break
         breaks.add(len(digits))
         digits += plain[groups[last][0] : min(groups[last][1], groups[last][0] + LONGEST_CARD + 1)]
-    if best[0] and _DIALLED.search(plain[max(0, start - _DIALLED_WITHIN) : start]):
+    if best[0] and (_within_code(plain, best[0]) or _DIALLED.search(plain[max(0, start - _DIALLED_WITHIN) : start])):
         return None, 1
     return best
+
+
+def _within_code(plain: str, one: Found) -> bool:
+    """Whether a number has a letter directly before and after it: it is a part of a hash, a token or another code."""
+    return bool(_LETTER.fullmatch(plain[max(0, one.start - 1) : one.start]) and _LETTER.match(plain, one.end))
 
 
 def _kind(digits: str, breaks: set[int]) -> NumberKind | None:

@@ -1,7 +1,7 @@
 // Identifying numbers that the server has masked (services/gateway/identifying_numbers.py): a bullet for each character but the last.
 import { h } from "./dom.js";
 
-const MASKED = /((?:[A-Z]{2})?•{9,28}[0-9A-Z]{2,4})/;
+const MASKED = /(\b[A-Z]{2}•{9,28}[0-9A-Z]{4}|•{9}[0-9]{2}(?![0-9])|•{9,15}[0-9]{4})/;
 const NATIONAL_LENGTH = 11;
 
 /**

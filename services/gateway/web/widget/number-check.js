@@ -8,6 +8,7 @@ const SEPARATED = new RegExp(`^${SEPARATOR}$`);
 const JOINED = new RegExp(SEPARATOR, "y");
 const PART = /[0-9A-Z]+/y;
 const WORD = /[0-9A-Z]/;
+const LETTER = /^[A-Z]$/;
 const ACCOUNT = new RegExp(`[A-Z]{2}(?=${SEPARATOR}[0-9]{2})`, "g");
 const UUID = /[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}(?![0-9A-Z])/g;
 const DIALLED = new RegExp(`(?:\\+|(?:^|[^0-9])00)${SEPARATOR}$`);
@@ -175,7 +176,8 @@ function numberAt(plain, groups, index) {
     breaks.push(digits.length);
     digits += plain.slice(groups[last].start, Math.min(groups[last].end, groups[last].start + LONGEST_CARD + 1));
   }
-  return best[0] && DIALLED.test(plain.slice(Math.max(0, start - DIALLED_WITHIN), start)) ? [null, 1] : best;
+  const code = LETTER.test(plain[start - 1]) && LETTER.test(plain[groups[index + best[1] - 1].end]); // a part of a hash, a token
+  return code || DIALLED.test(plain.slice(Math.max(0, start - DIALLED_WITHIN), start)) ? [null, 1] : best;
 }
 
 /**
