@@ -253,3 +253,26 @@ def test_the_notice_of_the_department_precedes_that_of_all_and_the_latest_counts
     department = found.departments[0]
     seen = [found.notice_of(department, datetime(2026, 12, day, tzinfo=UTC)) for day in (1, 5, 6, 8, 9, 20)]
     assert [n.text.nl if n else None for n in seen] == ["all", "own", "later", "own", "all", None]
+
+
+def test_identifying_numbers_are_masked_unless_the_department_says_otherwise(tmp_path: Path) -> None:
+    usual = load_departments(file(tmp_path, GOOD)).departments[0].numbers
+    assert (usual.national, usual.iban, usual.card, usual.not_masked) == ("mask", "mask", "mask", {})
+    policy = '[departments.numbers]\nnational = "allow"\ncard = "refuse"\nown = ["BE68 5390 0754 7034"]\n'
+    own = load_departments(file(tmp_path, f"{GOOD}{policy}")).departments[-1].numbers
+    assert own.not_masked == {"national": "allow", "card": "refuse"}
+    assert own.own == {"BE68539007547034"}
+    assert not own.allows_all
+
+
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        ('national = "hide"', "'refuse', 'mask' or 'allow'"),
+        ('passport = "mask"', "Extra inputs"),
+        ('own = ["BE68"]', "'BE68' is no account or other number"),
+    ],
+)
+def test_a_policy_of_numbers_that_is_wrong_is_refused(tmp_path: Path, policy: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        load_departments(file(tmp_path, f"{GOOD}[departments.numbers]\n{policy}\n"))

@@ -16,6 +16,7 @@ const LOOKS = `
 export async function masked({ session, element, bar }) {
   const t = await loadPart(element, "masked", LOOKS);
   const named = new WeakSet();
+  const returned = new Set(); // ids: the same state is told more than once
   const box = h("p", { class: "notice", role: "alert", hook: "chat-number-refused", hidden: true });
   element.querySelector(".bar")?.before(box);
   element.addEventListener("input", () => tell(""));
@@ -40,8 +41,8 @@ export async function masked({ session, element, bar }) {
 
   return (/** @type {Conversation | undefined} */ chat) => {
     if (!chat) return box.remove();
-    const refused = chat.pending.filter(({ code }) => code === "identifying_number");
-    for (const { id } of refused) session.discard(id);
+    const refused = chat.pending.filter(({ id, code }) => code === "identifying_number" && !returned.has(id));
+    for (const { id } of refused) session.discard((returned.add(id), id));
     if (refused.length) {
       bar.give(refused.flatMap(({ text }) => text ?? []));
       tell(t("refused"));
