@@ -8,6 +8,7 @@ from playwright.async_api import Browser, expect
 
 from tests.e2e.browser.people import DESKTOP, PHONE, Scene, press
 from tests.e2e.browser.test_accessibility import problems
+from tests.support.accounts import Account
 from tests.support.browser_systems import FORM, running_browser_system
 from tests.support.servers import ROOT, System
 
@@ -26,7 +27,8 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     text = text.replace(f'id = "{FORM}"', f'id = "{FORM}"\nstart = "form"\n{RULES}', 1)
     file = home / "departments.toml"
     file.write_text(text, "utf-8")
-    with running_browser_system(home, DEPARTMENTS_FILE=str(file)) as running:
+    accounts = [Account("fleur", departments=(FORM,))]
+    with running_browser_system(home, accounts, DEPARTMENTS_FILE=str(file)) as running:
         yield running
 
 
@@ -72,7 +74,7 @@ async def test_a_refused_text_is_in_the_bar_again_with_what_to_do(people: Scene,
 
 
 async def test_the_form_says_that_it_takes_no_number(people: Scene) -> None:
-    await people.agent()
+    await people.agent("fleur")
     someone = await people.citizen(f"/?department={FORM}")
     await someone.button("green")
     await someone.hook("chat-button").click()
