@@ -25,6 +25,9 @@ from services.transcripts.attachments.store import Files
 from services.transcripts.canned_answers import CannedAnswers
 from services.transcripts.consumers import Handlers, create_router
 from services.transcripts.download_codes import DownloadCodes
+from services.transcripts.evidence.job import SigningJob
+from services.transcripts.evidence.signer import Signer, published
+from services.transcripts.evidence.store import Chains
 from services.transcripts.first_response import FirstResponses
 from services.transcripts.inactivity.rules import SHORTEST, limits_of
 from services.transcripts.inactivity.timers import InactivityTimers
@@ -124,6 +127,12 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
+    signer = Signer(settings.private_key) if settings.private_key else None
+    chains = Chains(database, store, signer, now_ms)
+    if signer:
+        service.background("signing", lambda: SigningJob(chains, Leases(database), now_ms).run(upgraded.wait))
+    else:
+        log.warning("transcripts_not_signed")
     ratings = Ratings(database, statistics)
     canned_answers = CannedAnswers(database, [d.id for d in departments.departments])
     context = Context(
@@ -140,8 +149,11 @@ def create_app(settings: Settings) -> FastAPI:
         access_log,
         canned_answers,
         statistics,
+        chains,
+        published(signer, settings.former_keys),
     )
     service.on_close(context.checker.close)
+    service.on_close(context.verifier.close)
     service.app.include_router(create_routes(context))
     answer_outages(service.app)
     return service.app

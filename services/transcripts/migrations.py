@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pymongo import ASCENDING, IndexModel
 
+from services.common.clock import utcnow
 from services.common.mongo.client import Database
 from services.common.mongo.migrations import Step, make_indexes
 
@@ -120,6 +121,18 @@ async def _statistics(db: Database) -> None:
             await db[name].update_many({"_id": {"$in": ids}, **new}, {"$set": {"counted": False}})
 
 
+async def _chains(db: Database) -> None:
+    """Create the indexes of chains, and note since when there are any: chats that ended before have none."""
+    await make_indexes(
+        db,
+        {
+            "chats": [IndexModel([("signed", ASCENDING)], name="signed", sparse=True)],
+            "chains": [IndexModel([("code", ASCENDING)], name="code", sparse=True)],
+        },
+    )
+    await db["chain_state"].update_one({"_id": "since"}, {"$setOnInsert": {"at": utcnow()}}, upsert=True)
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
@@ -129,4 +142,5 @@ STEPS = (
     Step("indexes of the access log", _indexes_of_access_log),
     Step("codes of canned answers", _indexes_of_canned_answers),
     Step("statistics", _statistics),
+    Step("chains of transcripts", _chains),
 )

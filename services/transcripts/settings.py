@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from services.common.config.settings import Settings as Shared
+from services.common.evidence.chain import decoded
 from services.transcripts.attachments.kinds import FINDINGS, Finding
 
 
@@ -69,6 +70,17 @@ class Settings(Shared):
     clamd_timeout: float = Field(
         20.0, gt=0, description="for one scan; then the file is refused, and may be sent again"
     )
+    transcript_key: str = Field(
+        "",
+        description="private key that signs the ends of chats: 32 random bytes in hexadecimal, `openssl rand -hex 32`; "
+        "none: transcripts are not signed",
+        pattern="^([0-9a-fA-F]{64})?$",
+    )
+    transcript_keys_former: str = Field(
+        "",
+        description="public keys of former private keys, separated by commas, as `/api/transcript-keys` names them "
+        "(`x`): they stay published",
+    )
     pdf_fonts: Path | None = Field(None, description="a folder with further fonts for the PDF, such as Noto Sans CJK")
 
     @field_validator("attachment_refuses")
@@ -78,6 +90,23 @@ class Settings(Shared):
         if unknown:
             raise ValueError(f"knows {', '.join(Finding)}, and nothing else")
         return value
+
+    @field_validator("transcript_keys_former")
+    @classmethod
+    def _public_keys(cls, value: str) -> str:
+        if any(len(decoded(key) or b"") != 32 for key in _listed(value)):
+            raise ValueError("is not a list of public keys, each of 43 characters (the member `x` of a published key)")
+        return value
+
+    @property
+    def private_key(self) -> bytes | None:
+        """The parsed value of `transcript_key`."""
+        return bytes.fromhex(self.transcript_key) or None
+
+    @property
+    def former_keys(self) -> list[bytes]:
+        """The parsed value of `transcript_keys_former`."""
+        return [decoded(key) or b"" for key in _listed(self.transcript_keys_former)]
 
     @property
     def refused_findings(self) -> frozenset[Finding]:

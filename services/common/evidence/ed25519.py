@@ -1,4 +1,4 @@
-"""RULES of verifying Ed25519 signatures (RFC 8032, section 5.1.7). No I/O.
+"""RULES of verifying Ed25519 signatures (RFC 8032). No I/O.
 
 It needs the standard library alone, so that a transcript can be verified on any machine with Python, and so that only
 the service that signs needs the package `cryptography`. A verification has no secret: its time may depend on its input.
@@ -16,7 +16,7 @@ _Point = tuple[int, int, int, int]  # extended coordinates: x = X/Z, y = Y/Z, x*
 
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether this is the signature of the message by the key (32 bytes)."""
+    """Return whether this is the signature of the message by the key of 32 bytes (RFC 8032, section 5.1.7)."""
     if len(public_key) != 32 or len(signature) != 64:
         return False
     key, commitment = _decoded(public_key), _decoded(signature[:32])
@@ -25,6 +25,17 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
         return False
     challenge = int.from_bytes(hashlib.sha512(signature[:32] + public_key + message).digest(), "little") % _Q
     return _equal(_times(number, _BASE), _sum(commitment, _times(challenge, key)))
+
+
+def public_key_of(private_key: bytes) -> bytes:
+    """Return the public key of a private key of 32 bytes (RFC 8032, section 5.1.5).
+
+    Its time depends on the private key: it is for tools of the operator, not for a service that others ask.
+    """
+    number = int.from_bytes(hashlib.sha512(private_key).digest()[:32], "little")
+    x, y, z, _ = _times(number & ((1 << 254) - 8) | 1 << 254, _BASE)
+    inverse = pow(z, _P - 2, _P)
+    return ((y * inverse % _P) | (x * inverse % _P & 1) << 255).to_bytes(32, "little")
 
 
 def _decoded(encoded: bytes) -> _Point | None:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from services.common.evidence import chain, ed25519
@@ -25,7 +25,7 @@ _CHAIN = {"version", "head", "statement", "signature", "public_key", "code"}
 _MESSAGE = {*chain.METADATA, *chain.CONTENT, "salt", "removed", "prev"}
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """What a verification says."""
 
     INTACT = "intact"
@@ -36,7 +36,7 @@ class Verdict(str, Enum):
     UNREADABLE = "unreadable"
 
 
-class Why(str, Enum):
+class Why(StrEnum):
     """What was found."""
 
     ENTRY_ALTERED = "entry_altered"
@@ -296,9 +296,7 @@ def _is_statement(statement: Any) -> bool:
     return numbers and all(isinstance(statement[n], str) for n in chain.STATEMENT if n not in ("version", "entries"))
 
 
-def _signature(
-    statement: dict[str, Any], proof: dict[str, Any], keys: Mapping[str, bytes], result: Result
-) -> None:
+def _signature(statement: dict[str, Any], proof: dict[str, Any], keys: Mapping[str, bytes], result: Result) -> None:
     signature = chain.decoded(proof.get("signature")) or b""
     key = keys.get(statement["kid"])
     if key is None:

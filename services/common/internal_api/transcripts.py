@@ -29,6 +29,9 @@ CANNED_ANSWER_ADD = "/internal/canned-answers/add"  # NewCannedAnswer → Canned
 CANNED_ANSWER_CHANGE = "/internal/canned-answers/change"
 # CannedAnswerChange → CannedAnswer | 403 forbidden | 404 no_such_answer | 409 changed, code_taken, too_many_answers
 CANNED_ANSWER_REMOVE = "/internal/canned-answers/remove"  # CannedAnswerRemoval → 204 | 403 forbidden | 409 changed
+TRANSCRIPT_KEYS = "/internal/transcript-keys"  # → PublicKeys
+VERIFY_FILE = "/internal/transcripts/verify"  # bytes of a file → VerifiedFile | 413 too_large | 429 rate_limited
+VERIFY_CODE = "/internal/transcripts/verify-code"  # CodeGiven → SignedTranscript | 404 unknown_code
 PAGE = 500  # entries of one chat in one answer
 
 
@@ -317,3 +320,70 @@ class CannedAnswerRemoval(Record):
     by: Reader
     revision: int = Field(ge=1, le=2**53)
     own: list[str]
+
+
+class PublicKey(Record):
+    """A public key with which signatures of transcripts are verified, as a JSON Web Key (RFC 8037)."""
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    use: str
+
+
+class PublicKeys(Record):
+    """The published public keys, the present one first."""
+
+    keys: list[PublicKey]
+
+
+class VerifiedMessage(Record):
+    """A message of a verified transcript. `removed`: its content was removed."""
+
+    seq: int
+    party: str
+    at: str
+    name: str | None = None
+    text: str | None = None
+    file: str | None = None
+    removed: bool = False
+
+
+class VerifiedFinding(Record):
+    """What a verification found, and about which entries; 0: about none."""
+
+    why: str
+    first: int
+    last: int
+
+
+class VerifiedFile(Record):
+    """What the verification of a transcript found (`services/common/evidence/verification.py`).
+
+    `messages`: the first 500 messages as the file has them.
+    """
+
+    verdict: str
+    findings: list[VerifiedFinding]
+    pdf: bool
+    chat_id: str
+    entries: int
+    removed: int
+    opened_at: str
+    closed_at: str
+    signed_at: str
+    kid: str
+    messages: list[VerifiedMessage]
+
+
+class SignedTranscript(Record):
+    """What the holder of a code is told: which chat was signed, and what its transcript must say."""
+
+    chat_id: str
+    department: str
+    opened_at: datetime
+    closed_at: str
+    signed_at: str
+    entries: int
+    kid: str

@@ -294,7 +294,7 @@ class HttpClient:
         service: str,
         method: str,
         path: str,
-        actor: Actor,
+        actor: Actor | None,
         headers: dict[str, str] | None = None,
         body: AsyncIterator[bytes] | None = None,
     ) -> aiohttp.ClientResponse:

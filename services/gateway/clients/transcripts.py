@@ -144,6 +144,31 @@ class TranscriptsClient:
         """Log that an agent reads what another service answers."""
         await self._http.ask("transcripts", api.ACCESS_NOTE, noted, Record)
 
+    # ── evidence ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def public_keys(self) -> api.PublicKeys:
+        """Return the keys with which signatures of transcripts are verified."""
+        return await self._http.read("transcripts", api.TRANSCRIPT_KEYS, None, api.PublicKeys)
+
+    async def verify_file(self, content: AsyncIterator[bytes]) -> api.VerifiedFile:
+        """Verify a transcript.
+
+        Raises:
+            Declined: It is too large, or too many are being verified.
+        """
+        headers = {"Content-Type": "application/octet-stream"}
+        response = await self._http.stream("transcripts", "POST", api.VERIFY_FILE, None, headers, content)
+        async with response:
+            return api.VerifiedFile.model_validate_json(await response.read())
+
+    async def verify_code(self, given: api.CodeGiven) -> api.SignedTranscript:
+        """Return what was signed under a code.
+
+        Raises:
+            Declined: There is no such code.
+        """
+        return await self._http.ask("transcripts", api.VERIFY_CODE, given, api.SignedTranscript, hedged=True)
+
     # ── canned answers ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def canned_answers(self, query: api.CannedAnswersQuery) -> api.CannedAnswers:
@@ -190,7 +215,7 @@ class TranscriptsClient:
         self,
         method: str,
         path: str,
-        actor: Actor,
+        actor: Actor | None,
         headers: dict[str, str] | None = None,
         body: AsyncIterator[bytes] | None = None,
     ) -> aiohttp.ClientResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from services.common.events.types import Entry
 from services.common.http.problems import Problem
 from services.common.http.tokens import Actor
 from services.common.runtime.service import caller
+from services.common.runtime.worker_process import MIB, Workers
 from services.transcripts.access import Chat, Reach, Refusal, is_over, reach
 from services.transcripts.access_log.store import Access, AccessLog
 from services.transcripts.attachments.checker import Checker
@@ -24,6 +25,7 @@ from services.transcripts.attachments.uploads import Uploads
 from services.transcripts.canned_answers import CannedAnswers
 from services.transcripts.concurrency_limits import ConcurrencyLimit, LimitReached
 from services.transcripts.download_codes import DownloadCodes
+from services.transcripts.evidence.store import Chains
 from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
 from services.transcripts.ratings import Ratings
@@ -34,6 +36,9 @@ from services.transcripts.statistics.store import Statistics
 
 DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a free slot
 REPORT_PATIENCE = 0.5  # with the time of a report, less than a gateway waits for an answer
+VERIFY_MEMORY = 128 * MIB  # of the process that verifies files; the longest conversation needs a third of it
+VERIFY_SECONDS = 5.0  # for one file; the longest conversation needs less than one
+VERIFY_WAITING = 3  # files that are held in memory beside the one in progress
 HISTORY_PATIENCE = 4.0  # less than a gateway waits for an answer
 
 
@@ -77,7 +82,17 @@ class Context:
         access_log: AccessLog,
         canned_answers: CannedAnswers,
         statistics: Statistics,
+        chains: Chains,
+        public_keys: Sequence[bytes],
     ) -> None:
+        self.chains, self.public_keys = chains, list(public_keys)
+        self.verifier = Workers(
+            "services.transcripts.evidence.worker:begin",
+            memory=VERIFY_MEMORY,
+            seconds=VERIFY_SECONDS,
+            size=1,
+            waiting=VERIFY_WAITING,
+        )
         self.canned_answers = canned_answers
         self.erasures, self.access_log, self.statistics = erasures, access_log, statistics
         self.store, self.files, self.questions = store, files, questions
@@ -92,6 +107,7 @@ class Context:
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
         self.reports = ConcurrencyLimit(each=1, total=2, waiting=1, patience=REPORT_PATIENCE)
+        self.verifications = ConcurrencyLimit(each=4, total=4, waiting=4, patience=DOWNLOAD_PATIENCE)
         # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.
         self.histories = ConcurrencyLimit(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
 

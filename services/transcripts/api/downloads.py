@@ -24,7 +24,7 @@ from services.transcripts.attachments.names import disposition
 from services.transcripts.log import reader
 from services.transcripts.rendering import perspective
 from services.transcripts.rendering.html_format import HtmlParts
-from services.transcripts.rendering.json_format import JsonParts
+from services.transcripts.rendering.json_format import JsonParts, Proof, as_json
 from services.transcripts.rendering.pdf import Length, PressBusy, TooLong
 from services.transcripts.rendering.text_format import TextParts
 from services.transcripts.rendering.transcript import Parts, Transcript, file_name
@@ -68,11 +68,12 @@ def create_routes(context: Context) -> APIRouter:
         release = await context.slot(context.downloads, chat_id)
         try:
             head, pages = await reader.heading(context.store, admitted.chat, context.departments, at_least, last)
+            proof = await context.chains.proof(admitted.chat, head.last, head.closed_at)
+            head = replace(head, code=proof.code if proof else None)
+            language = None
             if admitted.actor.party == Party.AGENT and format_ is not Format.JSON:
                 language = lang if lang in LOCALES else preferred_language(languages[:200], admitted.chat.locale)
-                head = perspective.of_office(head, language, context.departments)
-                pages = _for_office(pages, language)
-            content = await with_first(await _render(context, format_, head, pages))
+            content = await with_first(await _render(context, format_, head, pages, proof, language))
         except BaseException:
             release()
             raise
@@ -83,35 +84,45 @@ def create_routes(context: Context) -> APIRouter:
     return routes
 
 
-async def _render(context: Context, format_: Format, head: Transcript, pages: Pages) -> AsyncIterator[bytes]:
+async def _render(
+    context: Context, format_: Format, head: Transcript, pages: Pages, proof: Proof | None, office: str | None
+) -> AsyncIterator[bytes]:
     """Return a download in pieces.
+
+    `office`: the language in which agents and supervisors read it; None: as the citizen was shown it.
 
     Raises:
         Problem: A PDF cannot be made now, or the conversation is too long for one.
     """
     began = time.monotonic()
+    shown = perspective.of_office(head, office, context.departments) if office else head
+    if office and format_ is not Format.PDF:
+        pages = _for_office(pages, office)
     match format_:
         case Format.PDF:
-            pieces = _once(await _pdf(context, head, pages))
+            pieces = _once(await _pdf(context, head, pages, proof, office))
         case Format.JSON:
-            pieces = _pieces(JsonParts(head), pages)
+            pieces = _pieces(JsonParts(head, proof), pages)
         case Format.HTML:
-            pieces = _pieces(HtmlParts(head, context.zone), pages)
+            pieces = _pieces(HtmlParts(shown, context.zone), pages)
         case Format.TXT:
-            pieces = _pieces(TextParts(head, context.zone), pages)
+            pieces = _pieces(TextParts(shown, context.zone), pages)
     metrics.RENDERS.labels(format_.value).inc()
     metrics.RENDER_SECONDS.labels(format_.value).observe(time.monotonic() - began)
     return pieces
 
 
-async def _pdf(context: Context, head: Transcript, pages: Pages) -> bytes:
+async def _pdf(context: Context, head: Transcript, pages: Pages, proof: Proof | None, office: str | None) -> bytes:
+    """Return the PDF. Its pages are for the reader who asks; its data are those that are signed."""
     length, entries = Length(), list[Entry]()
     try:
         async for page in pages:
             for entry in page:
                 length.add(entry)
             entries += page
-        return await context.press.make(replace(head, entries=entries), context.zone)
+        whole = replace(head, entries=entries)
+        shown = perspective.of_office(whole, office, context.departments) if office else whole
+        return await context.press.make(shown, context.zone, lambda: as_json(whole, proof))
     except PressBusy:
         raise Problem(503, "unavailable", "Too many ask for a PDF now.", {"Retry-After": "2"}) from None
     except TooLong:

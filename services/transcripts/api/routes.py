@@ -14,6 +14,7 @@ from services.transcripts.api import (
     history,
     left_questions,
     reports,
+    verification,
 )
 from services.transcripts.api.context import Context
 
@@ -31,6 +32,7 @@ def create_routes(context: Context) -> APIRouter:
         access_log,
         canned_answers,
         reports,
+        verification,
     )
     for subject in subjects:
         routes.include_router(subject.create_routes(context))

@@ -92,8 +92,9 @@ async def heading(
         opened_at=chat.opened_at,
         closed_at=tail.at if tail.sealed and last is None else None,
         entries=(),
+        last=tail.seq if last is None else min(last, tail.seq),
     )
-    return head, pages(store, chat.chat_id, tail.seq if last is None else min(last, tail.seq))
+    return head, pages(store, chat.chat_id, head.last)
 
 
 async def pages(store: Store, chat_id: str, last: int) -> AsyncIterator[list[Entry]]:

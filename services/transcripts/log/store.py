@@ -3,8 +3,8 @@
 Writes use majority and journal, reads use the primary with majority (`services/common/mongo/client.py`). Collections:
 
 - chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
-  silence_at, silence, stayed_at, unanswered, departments, holder, left, counted}; `participation.py` explains `holder`
-  and `left`, `statistics/store.py` explains `counted`.
+  silence_at, silence, stayed_at, unanswered, departments, holder, left, counted, signed}; `participation.py` explains
+  `holder` and `left`, `statistics/store.py` explains `counted`, `evidence/store.py` explains `signed`.
 - entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and the optional members of an entry, with
   (chat_id, seq) unique.
 - notes
@@ -210,11 +210,18 @@ class Store:
         await self._bulk([UpdateOne({"_id": s.chat_id}, participation_update(s)) for s in states])
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
-        """Record when each chat was sealed, end its checks for inactivity, and let it be counted (`statistics/`)."""
+        """Record when each chat was sealed, end its checks for inactivity, and let it be counted and signed.
+
+        `statistics/` counts it, `evidence/` signs it.
+        """
         ended = list(seals)
         await self._bulk(
             [UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}, "$unset": _UNWATCHED}) for s in ended]
-            + [UpdateOne({"_id": s.chat_id, "counted": None}, {"$set": {"counted": False}}) for s in ended]
+            + [
+                UpdateOne({"_id": s.chat_id, member: None}, {"$set": {member: False}})
+                for s in ended
+                for member in ("counted", "signed")
+            ]
         )
 
     async def answered(self, chat_id: str) -> bool:
@@ -342,6 +349,11 @@ class Store:
                 return found, True
             after = part[-1].seq
         return found, False
+
+    async def remove_content(self, chat_id: str, seq: int) -> None:
+        """Remove what one entry says: its text, the name of its sender, and its file. It keeps its place."""
+        change = {"$set": {"text": ""}, "$unset": {"name": "", "attachment": ""}}
+        await self._entries.update_one({"chat_id": chat_id, "seq": seq}, change)
 
     async def text_bytes(self, chat_id: str, last: int) -> int:
         """Return the bytes of participants' texts in the log up to seq `last`. They are read in parts."""

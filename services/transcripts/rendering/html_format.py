@@ -16,6 +16,7 @@ from services.transcripts.rendering.transcript import (
     entry_text,
     heading,
     local_time,
+    notes,
     one_line,
     sender_name,
     utc_time,
@@ -44,6 +45,7 @@ class HtmlParts:
             locale=self._language,
             chat_id=transcript.chat_id,
             heading=heading(transcript, zone),
+            notes=notes(transcript),
         )
         self._before, self._after = page.split(_MARK)
 

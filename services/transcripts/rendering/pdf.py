@@ -8,7 +8,7 @@ Long ones never use all workers: an ordinary one waits for ordinary ones only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +28,7 @@ from services.transcripts.rendering.transcript import (
     entry_text,
     heading,
     local_time,
+    notes,
     one_line,
     sender_name,
 )
@@ -92,8 +93,8 @@ class PdfPress:
         )
         self._making: dict[str, tuple[bytes, asyncio.Task[bytes]]] = {}
 
-    async def make(self, transcript: Transcript, zone: ZoneInfo) -> bytes:
-        """Make a PDF.
+    async def make(self, transcript: Transcript, zone: ZoneInfo, attached: Callable[[], bytes] | None = None) -> bytes:
+        """Make a PDF, in which the JSON that `attached` returns is embedded; without it, that of the transcript.
 
         Requests for the same PDF share one job. A request for a later state of the same chat waits for the job before
         it.
@@ -105,7 +106,7 @@ class PdfPress:
         length = Length()
         for entry in transcript.entries:
             length.add(entry)
-        job = await asyncio.to_thread(self._job, transcript, zone)
+        job = await asyncio.to_thread(self._job, transcript, zone, attached)
         which = sha256(job).digest()  # the agent's PDF differs from the citizen's
         while under_way := self._making.get(transcript.chat_id):
             key, task = under_way
@@ -132,13 +133,13 @@ class PdfPress:
                 raise TooLong from failed
             raise
 
-    def _job(self, transcript: Transcript, zone: ZoneInfo) -> bytes:
+    def _job(self, transcript: Transcript, zone: ZoneInfo, attached: Callable[[], bytes] | None) -> bytes:
         return orjson.dumps(
             {
                 "fonts": self._fonts,
                 "at": _stamp(transcript).isoformat(),
                 "data": _data(transcript, zone),
-                "json": as_json(transcript).decode(),
+                "json": (attached() if attached else as_json(transcript)).decode(),
             }
         )
 
@@ -156,7 +157,7 @@ def _data(transcript: Transcript, zone: ZoneInfo) -> dict[str, Any]:
         "locale": locale,
         "description": f"{title}, {t.department_name}",
         "heading": heading(t, zone),
-        "times": TEXTS.text(locale, "times"),
+        "notes": notes(t),
         "messages_title": TEXTS.text(locale, "messages"),
         "data_description": TEXTS.text(locale, "data"),
         "page": TEXTS.text(locale, "page"),

@@ -12,6 +12,7 @@ from services.transcripts.rendering.transcript import (
     entry_text,
     heading,
     local_time,
+    notes,
     one_line,
     sender_name,
     whole,
@@ -36,7 +37,7 @@ class TextParts:
         locale = self._transcript.locale
         lines = [TEXTS.text(locale, "title"), ""]
         lines += [f"{label}: {value}" for label, value in heading(self._transcript, self._zone)]
-        lines += ["", TEXTS.text(locale, "times"), ""]
+        lines += ["", *notes(self._transcript), ""]
         return _BOM + "\r\n".join(lines)
 
     def some(self, entries: Iterable[Entry]) -> str:

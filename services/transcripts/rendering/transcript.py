@@ -18,7 +18,11 @@ from services.transcripts.rendering.texts import TEXTS
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation, complete up to the moment of the request. `department_name` is in the chat's language."""
+    """A conversation, complete up to the moment of the request.
+
+    `department_name` is in the chat's language. `last` is the number of the last entry. `code` is that of the signed
+    transcript; None: it is not signed.
+    """
 
     chat_id: str
     department: str
@@ -27,6 +31,8 @@ class Transcript:
     opened_at: datetime
     closed_at: datetime | None
     entries: Sequence[Entry]
+    last: int = 0
+    code: str | None = None
 
 
 class Parts(Protocol):
@@ -82,20 +88,30 @@ def attachment_line(attachment: Attachment, locale: str) -> str:
 
 
 def entry_text(entry: Entry, locale: str) -> str:
-    """Return the text of an entry, or the line that describes its attachment."""
-    return attachment_line(entry.attachment, locale) if entry.attachment else entry.text or ""
+    """Return the text of an entry, or the line that describes its attachment, or says that both were removed."""
+    if entry.attachment:
+        return attachment_line(entry.attachment, locale)
+    return entry.text or TEXTS.text(locale, "removed")
 
 
 def heading(transcript: Transcript, zone: ZoneInfo) -> list[tuple[str, str]]:
     """Return what is shown above the messages: labels and values."""
     t, locale = transcript, transcript.locale
     ended = local_time(t.closed_at, zone) if t.closed_at else TEXTS.text(locale, "still_open")
+    code = [(TEXTS.text(locale, "code"), t.code)] if t.code else []
     return [
         (TEXTS.text(locale, "department"), t.department_name),
         (TEXTS.text(locale, "chat"), t.chat_id),
         (TEXTS.text(locale, "opened"), local_time(t.opened_at, zone)),
         (TEXTS.text(locale, "closed"), ended),
+        *code,
     ]
+
+
+def notes(transcript: Transcript) -> list[str]:
+    """Return the sentences below the heading: what the times are, and what the code is for."""
+    code = [TEXTS.text(transcript.locale, "code_use")] if transcript.code else []
+    return [TEXTS.text(transcript.locale, "times"), *code]
 
 
 def one_line(text: str) -> str:

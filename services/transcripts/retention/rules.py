@@ -15,7 +15,7 @@ AGAIN_AFTER = timedelta(days=1)
 
 OF_CHAT = {"notes": "notes", "conversation": "entries"}
 """Collections whose documents have the member `chat_id`, by category, in the order of deletion."""
-BY_ID = {"ratings": "ratings", "codes": "codes"}
+BY_ID = {"ratings": "ratings", "codes": "codes", "chains": "chains"}
 """Collections with at most one document for each chat, whose `_id` is the chat, by category."""
 QUESTIONS = "questions"
 """The category and the collection of left questions. They have periods of their own."""

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.evidence.ed25519 import verify
+from services.common.evidence.ed25519 import public_key_of, verify
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
 # RFC 8032, section 7.1: public key, message, signature.
@@ -41,6 +41,7 @@ def test_the_vectors_of_the_standard(key: str, message: str, signature: str) -> 
 def test_what_the_package_signs_is_verified_and_one_other_bit_is_not(seed: bytes, message: bytes, bit: int) -> None:
     key = Ed25519PrivateKey.from_private_bytes(seed)
     public, signature = key.public_key().public_bytes_raw(), key.sign(message)
+    assert public_key_of(seed) == public
     assert verify(public, message, signature)
     changed = bytearray(signature)
     changed[bit // 8] ^= 1 << bit % 8

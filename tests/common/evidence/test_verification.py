@@ -151,7 +151,9 @@ def test_a_key_that_is_not_published_proves_nothing() -> None:
     data = transcript(TEXTS, key=OTHER)  # and naming the published one does not help
     data["chain"]["statement"]["kid"] = next(iter(KEYS))
     assert Finding(Why.BAD_SIGNATURE) in verify(data).findings
-    assert verify_file(content(transcript(TEXTS, key=OTHER)), {chain.kid_of(public(OTHER)): public(OTHER)}).findings == []
+    assert (
+        verify_file(content(transcript(TEXTS, key=OTHER)), {chain.kid_of(public(OTHER)): public(OTHER)}).findings == []
+    )
 
 
 def test_entries_without_content_keep_the_chain_whole() -> None:

@@ -1,0 +1,1 @@
+"""Transcripts as evidence: salts, signatures, and the verification of what was handed out."""
