@@ -12,10 +12,12 @@ import pytest
 
 from services.common.config.departments import LOCALES, Contact
 from services.common.events.types import Cause, CloseReason, Detail, Party
+from services.common.evidence.verification import Verdict, Why
 from services.gateway.http import pages
 from services.gateway.http.accessibility_page.page import CRITERIA
 from services.gateway.http.download_page.page import FORMATS
 from services.gateway.http.info_sheet.page import REASONS
+from services.gateway.http.verify_page import page as verify_page
 from services.transcripts.attachments.kinds import ALLOWED
 from tests.support.servers import ROOT
 
@@ -73,6 +75,14 @@ MADE = {
     "gateway/http/download_page/translations": {
         *(f"format.{format_}" for format_ in FORMATS),
         *("unknown_code", "rate_limited", "unavailable", "too_long", "invalid"),
+    },
+    "gateway/http/verify_page/translations": {
+        *(f"{part}.{verdict}" for part in ("verdict", "more") for verdict in (*Verdict, "code")),
+        *(f"why.{why}" for why in Why if why not in (Why.UNKNOWN_KEY, Why.NO_CHAIN)),
+        *(f"why.{why}.several" for why in (Why.ENTRIES_ADDED, Why.ENTRIES_MISSING)),
+        *(f"party.{party}" for party in verify_page.PARTIES),
+        *(f"fact.{fact}" for fact in verify_page.FACTS),
+        *(f"problem.{problem}" for problem in verify_page.PROBLEMS),
     },
     "transcripts/rendering/translations": {
         *(f"party.{party}" for party in Party),

@@ -38,6 +38,7 @@ from services.gateway.http import (
     reports,
     reservations,
     security_txt,
+    verification,
 )
 from services.gateway.http import agents as agent_routes
 from services.gateway.http import chats as chat_routes
@@ -151,6 +152,7 @@ def create_app(settings: Settings) -> FastAPI:
     reports.install(app, presence, transcripts, departments, settings)
     files.install(app, presence, transcripts, service.keys, departments, numbers, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)
+    verification.install(app, transcripts, departments, settings)
     departments_api.install(app, departments)
     security_txt.install(app, settings)
     canned_answers.install(app, presence, transcripts, settings)

@@ -28,6 +28,7 @@ BARE_QUESTIONS_PER_ADDRESS = Limit(10, 2 / 60)
 RATINGS_PER_CHAT = Limit(10, 1 / 30)
 CODES_PER_CHAT = Limit(10, 1 / 60)
 CODE_USES_PER_ADDRESS = Limit(20, 1 / 30)  # 60 random bits are guessed by nobody; this bounds the work
+VERIFICATIONS_PER_ADDRESS = Limit(20, 1 / 10)
 MESSAGES_PER_SENDER = Limit(100, 10)
 BYTES_PER_SENDER = Limit(400_000, 40_000)  # as many messages of 4,000 characters of one byte
 FRAMES_PER_PARTICIPANT = Limit(400, 60)

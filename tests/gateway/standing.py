@@ -175,6 +175,8 @@ class Others:
     def answer(self, path: str, body: str) -> Record | None:
         if path in self.fixed:
             return self.fixed[path]
+        if path == transcripts_api.TRANSCRIPT_KEYS:
+            return transcripts_api.PublicKeys(keys=[])
         if path == routing_api.CHATS:
             query = routing_api.AlikeQuery.model_validate_json(body)
             alike = [c for c in self.chats for p in query.prefixes if c.startswith(p)]

@@ -158,7 +158,7 @@ async def receive(
     except NotMultipart as error:
         raise Problem(422, "invalid", "Send the file as multipart/form-data, in the field `file`.") from error
     finally:
-        await _discard(body, DISCARDED * settings.attachment_bytes)
+        await discard(body, DISCARDED * settings.attachment_bytes)
 
 
 def _too_large(settings: Settings) -> Problem:
@@ -262,7 +262,8 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _discard(body: AsyncIterator[bytes], left: int) -> None:
+async def discard(body: AsyncIterator[bytes], left: int) -> None:
+    """Read the rest of a body that was refused, up to `left` bytes, so that the client reads the answer."""
     try:
         async with asyncio.timeout(DISCARDED_SECONDS):
             async for chunk in body:

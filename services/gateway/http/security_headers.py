@@ -29,6 +29,7 @@ ROUTES = {
     "/gesprek": PAGE,
     "/infofiche/{department}": PAGE,
     "/toegankelijkheid": PAGE,
+    "/verify": PAGE,
     "/favicon.ico": PAGE,
     "/widget.js": FILE,
     "/static/{name:path}": FILE,

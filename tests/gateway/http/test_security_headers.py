@@ -34,6 +34,7 @@ NO_DATA = {
     "/": ("page", "no-cache"),
     "/agent": ("page", "no-cache"),
     "/gesprek": ("page", "no-store"),
+    "/verify": ("page", "no-store"),
     "/infofiche/{department}": ("page", "no-cache"),
     "/toegankelijkheid": ("page", "no-cache"),
     "/favicon.ico": ("page", HOUR),
@@ -46,6 +47,7 @@ KEPT = {
     "/api/chats/{chat_id}/stream": "no-store, no-transform",
     "/api/departments/{department}": HOUR,
     "/api/settings": HOUR,
+    "/api/transcript-keys": HOUR,
 }
 """Routes of data without a person in it that may be kept; the others are `no-store`."""
 EVIL = "evil.example"
