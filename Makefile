@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters erase retention-report verify-access-log calendar backup restore lint docs check clean
+.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters erase retention-report verify verify-access-log calendar backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -57,6 +57,9 @@ erase:  ## one chat by its number, or a legal hold, with a receipt: ARGS="chat N
 
 retention-report:  ## what was deleted when, by department and category, and the periods that apply
 	$(bootstrap) retention-report
+
+verify:  ## says whether a transcript (JSON, PDF) is intact, without a network: FILE=chat.json KEYS=keys.json
+	$(bootstrap) verify
 
 verify-access-log:  ## says whether the log of who read what is intact, or where not; ARGS=--export=FILE exports it
 	$(bootstrap) verify-access-log

@@ -77,6 +77,8 @@ def main(command: str) -> None:
     elif command == "erase":
         environment("run")
         become("deploy.erasures", "ARGS")
+    elif command == "verify":
+        verify()
     elif command == "verify-access-log":
         environment("run")
         become("deploy.access_log", "ARGS")
@@ -203,6 +205,18 @@ def dead_letters() -> None:
     """Run the operators' command for dead letters; it takes ARGS."""
     environment("run")
     become("deploy.dead_letters", "ARGS")
+
+
+def verify() -> None:
+    """Verify a transcript. It needs no virtual environment, and so no network: this Python becomes the command."""
+    if sys.version_info < OLDEST:
+        refuse("verifying needs Python 3.11 or later: make verify PYTHON=/path/to/python3")
+    file, keys = os.environ.get("FILE", ""), os.environ.get("KEYS", "")
+    if not file:
+        refuse("say which transcript: make verify FILE=chat.json, and KEYS=keys.json with the published keys")
+    arguments = [file, *(["--keys=" + keys] if keys else []), *shlex.split(os.environ.get("ARGS", ""))]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "deploy.verification", *arguments])  # noqa: S606 - it is meant to be replaced
 
 
 def manifests_tools() -> None:

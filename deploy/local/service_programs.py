@@ -11,6 +11,8 @@ from pathlib import Path
 
 from deploy.local.processes import FRUGAL, Program
 from deploy.local.settings import SERVICES, Settings, port_variable
+from deploy.verification import PUBLIC_KEYS
+from services.common.evidence import chain, ed25519
 
 DRAIN_SECONDS = 20.0
 DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -m services.{{name}}"
@@ -67,6 +69,7 @@ def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str
         **{port_variable(name): str(port) for name, port in settings.ports.items()},
         **urls,
         "TOKEN_SECRET": settings.environ.get("TOKEN_SECRET") or _kept_secret(settings.data_dir / "token_secret"),
+        "TRANSCRIPT_KEY": settings.environ.get("TRANSCRIPT_KEY") or _kept_signing_key(settings.data_dir),
         "DEMO_ACCOUNTS": "on",
         "PYTHONUNBUFFERED": "1",
     }
@@ -135,3 +138,11 @@ def _kept_secret(file: Path) -> str:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
             handle.write(secrets.token_hex(32))
     return file.read_text()
+
+
+def _kept_signing_key(data_dir: Path) -> str:
+    """Return the key of this data directory that signs transcripts. Its public key is written for `make verify`."""
+    key = _kept_secret(data_dir / "transcript_key")
+    public = chain.jwk(ed25519.public_key_of(bytes.fromhex(key)))
+    (data_dir / PUBLIC_KEYS).write_text(json.dumps({"keys": [public]}))
+    return key

@@ -25,7 +25,7 @@ from deploy.manifests.objects import (
 )
 
 NEEDED = ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy")
-SECRET_VARIABLES = ("TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS", "MONGODB_URL", "OIDC_CLIENT_SECRET")
+SECRET_VARIABLES = ("TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS", "TRANSCRIPT_KEY", "MONGODB_URL", "OIDC_CLIENT_SECRET")
 MADE_BY_HAND = ("backup-certificate", "oidc")
 """ConfigMaps that an operator makes (docs/kubernetes.md)."""
 RABBITMQ = (4, 3)

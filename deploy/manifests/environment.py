@@ -103,6 +103,8 @@ LEFT_OF = {
 # Placeholders for values of Secrets, so that the settings class can validate the rest.
 STAND_INS = {
     "TOKEN_SECRET": "a-secret-of-the-check-alone",
+    "TRANSCRIPT_KEY": "00" * 32,
+    "TRANSCRIPT_KEYS_FORMER": "",
     "RABBITMQ_URL": "amqp://name:word@broker:5672/",
     "MONGODB_URL": "mongodb://name:word@database:27017/?w=majority&journal=true",
 }
