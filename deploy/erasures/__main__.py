@@ -27,6 +27,7 @@ from services.common.events.types import is_id
 from services.common.internal_api.erasures import (
     ERASE,
     ERASE_CHAT,
+    ERASE_MESSAGE,
     HOLD,
     LIFT,
     PAGE,
@@ -36,6 +37,7 @@ from services.common.internal_api.erasures import (
     EraseWanted,
     HoldWanted,
     LiftWanted,
+    MessageErase,
     Receipt,
     ReceiptsQuery,
     Report,
@@ -63,6 +65,7 @@ def main() -> int:
         return _refuse(found.text)
     commands: Mapping[str, Callable[[Services, argparse.Namespace], None]] = {
         "chat": _erase,
+        "message": _erase_message,
         "hold": _hold,
         "lift": _lift,
         "report": _report,
@@ -104,6 +107,19 @@ def _erase(found: Services, options: argparse.Namespace) -> None:
     elsewhere = {"routing": in_routing, "dead letters": letters}
     wanted = wanted.model_copy(update={"elsewhere": {place: n for place, n in elsewhere.items() if n}})
     _keep(Receipt.model_validate(found.ask("transcripts", ERASE, wanted)))
+
+
+def _erase_message(found: Services, options: argparse.Namespace) -> None:
+    """Erase what one message says. Dead letters of its chat may say it too and are discarded."""
+    wanted = MessageErase(chat_id=options.chat, by=options.by, reason=options.reason, seq=options.seq)
+    url = broker_url(os.environ, ROOT)
+    if isinstance(url, Refusal):
+        raise Stop(url.text)
+    receipt = Receipt.model_validate(found.ask("transcripts", ERASE_MESSAGE, wanted))
+    _, cut_short = asyncio.run(dead_letters.discard(url, options.chat))
+    _keep(receipt)
+    if cut_short:
+        raise Stop(f"{', '.join(cut_short)} has too many dead letters to look at all: replay or discard some first")
 
 
 def _hold(found: Services, options: argparse.Namespace) -> None:
@@ -174,9 +190,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make erase ARGS=…", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     erasing = commands.add_parser("chat", help="erase a chat with all that belongs to it, for good")
+    of_message = commands.add_parser("message", help="erase what one message of an ended chat says, and its file")
     holding = commands.add_parser("hold", help="keep a chat until a day, whatever the retention periods say")
     lifting = commands.add_parser("lift", help="lift the hold of a chat")
-    for command in (erasing, holding, lifting):
+    for command in (erasing, of_message, holding, lifting):
         command.add_argument("chat", type=_chat, help="the number of the chat")
         command.add_argument(
             "--reason", required=True, type=_words, help="for the receipt; it must not name the citizen"
@@ -184,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--by", type=_words, default=getpass.getuser(), help="who does it, for the receipt (your login)"
         )
+    of_message.add_argument("seq", type=int, help="the number of the message in the chat (`seq` of the JSON)")
     holding.add_argument("--until", required=True, type=_day, help="the last day of the hold: 2027-06-30")
     reporting = commands.add_parser("report", help="what was deleted, by month, department and category; counts only")
     today = datetime.now(UTC).date()

@@ -160,6 +160,7 @@ def test_after_an_erasure_and_a_compaction_the_word_is_on_no_disk(tmp_path: Path
     before = found(tmp_path / "before")
     places = ("chats", "entries", "notes", "attachments", "files.chunks", "questions")
     assert {f"transcripts/{name}.bson" for name in places} <= set(before)
+    assert found(tmp_path / "before", f"vraag {OTHER}")
     assert found(data / "database")
     assert found(data / "broker")
 
@@ -170,6 +171,8 @@ def test_after_an_erasure_and_a_compaction_the_word_is_on_no_disk(tmp_path: Path
         lifted = operator.receipt("lift", chat)
         receipt = operator.receipt("chat", chat)
         again = operator.receipt("chat", chat)  # as after an interruption
+        message = operator.receipt("message", other, "2")
+        assert "no message" in operator.refused("message", other, "1", *REASON)
         assert "no such conversation" in operator.refused("chat", new_id(), *REASON)
         report = operator.erase("report")
         listed = [json.loads(line) for line in operator.erase("list").splitlines()]
@@ -183,7 +186,7 @@ def test_after_an_erasure_and_a_compaction_the_word_is_on_no_disk(tmp_path: Path
     assert (counts["files"], counts["notes"], counts["questions"]) == (1, 1, 1)
     assert counts["conversation"] >= 6
     assert again["erased"] == {"transcripts": counts}
-    wanted = [held, lifted, receipt, again]
+    wanted = [held, lifted, receipt, again, message]
     assert listed == wanted == [json.loads(line) for line in erasures.read_text().splitlines()]
     assert "algemeen" in report
     assert "NOT CONFIRMED" in report
@@ -206,6 +209,9 @@ def test_after_an_erasure_and_a_compaction_the_word_is_on_no_disk(tmp_path: Path
     assert "0 chats were erased again" in said
     assert found(tmp_path / "once-more") == found(tmp_path / "newest") == {}
     assert found(tmp_path / "newest", OTHER)
+    for place in ("after", "once-more"):  # the message is gone, the rest of its chat is not
+        assert found(tmp_path / place, f"vraag {OTHER}") == {}
+        assert found(tmp_path / place, f"bericht {OTHER}")
 
     restarts = restart_broker(data)
     assert found(data / "broker") == {}, f"after {restarts} restarts"

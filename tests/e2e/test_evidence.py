@@ -1,4 +1,4 @@
-"""A transcript as evidence, with the four services: downloaded, verified by the command and by the page, and altered."""
+"""A transcript as evidence, with the four services: verified by the command and by the page, and altered."""
 
 import io
 import json

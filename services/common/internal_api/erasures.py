@@ -14,6 +14,9 @@ from services.common.events.types import Record, is_id
 
 # transcripts
 ERASE = "/internal/erasures"  # EraseWanted → Receipt | 404 no_such_chat | 409 chat_open, too_recent, on_hold
+ERASE_MESSAGE = (
+    "/internal/erasures/message"  # MessageErase → Receipt | 404 no_such_chat, no_such_message | 409
+)
 HOLD = "/internal/holds"  # HoldWanted → Receipt | 404 no_such_chat | 409 erased
 LIFT = "/internal/holds/lift"  # LiftWanted → Receipt | 404 no_such_hold
 RECEIPTS = "/internal/receipts"  # ReceiptsQuery → Receipts
@@ -60,6 +63,12 @@ class EraseWanted(LiftWanted):
     elsewhere: dict[str, dict[str, int]] = Field(default_factory=dict)
 
 
+class MessageErase(LiftWanted):
+    """Request to erase what one message of an ended chat says. `seq`: its sequence number."""
+
+    seq: int = Field(ge=1, le=2**53)
+
+
 class Receipt(Record):
     """What an operator did with a chat.
 
@@ -73,10 +82,12 @@ class Receipt(Record):
         until: The end of a hold.
         department: Where the chat was opened, when that is known.
         erased: What was erased: place → category → number.
+        entry: The sequence number of the message that was erased.
+        digest: The digest of what it said, which keeps its chain of hashes whole (docs/transcript-format.md).
     """
 
     id: str
-    act: Literal["erase", "hold", "lift"]
+    act: Literal["erase", "hold", "lift", "erase_message"]
     chat_id: str
     by: str
     reason: str
@@ -84,6 +95,8 @@ class Receipt(Record):
     until: datetime | None = None
     department: str | None = None
     erased: dict[str, dict[str, int]] = Field(default_factory=dict)
+    entry: int | None = None
+    digest: str | None = None
 
 
 class ReceiptsQuery(Record):

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.common.config.retention import Periods
+from services.common.events.types import Party
 from services.common.http.problems import Problem
 from services.common.internal_api import erasures as erasures_api
-from services.common.internal_api.erasures import DepartmentPeriods, EraseWanted, HoldWanted, LiftWanted
+from services.common.internal_api.erasures import DepartmentPeriods, EraseWanted, HoldWanted, LiftWanted, MessageErase
 from services.common.runtime.service import caller
 from services.transcripts.access_log.store import Access
 from services.transcripts.api.context import Context
@@ -48,6 +49,26 @@ def create_routes(context: Context) -> APIRouter:
         await _logged(context, "chat_erased", wanted)
         log.info("chat_erased", chat_id=wanted.chat_id)
         return json_response(await context.erasures.receipt_of_erasure(wanted, now))
+
+    @routes.post(erasures_api.ERASE_MESSAGE, response_model=erasures_api.Receipt)
+    async def erase_message(request: Request, wanted: MessageErase) -> Response:
+        """Erase what one message says, and its file. Its place in the log stays, so that the rest can be verified."""
+        caller(request)
+        now = context.clock()
+        why_not = await context.erasures.check(wanted.chat_id, now)
+        chat = await context.store.chat(wanted.chat_id)
+        if why_not is not None or chat is None or chat.closed_at is None:
+            status, detail = _REFUSALS[why_not or Obstacle.UNKNOWN]
+            raise Problem(status, (why_not or Obstacle.UNKNOWN).value, detail)
+        entry = next(iter(await context.store.entries(wanted.chat_id, wanted.seq - 1, 1)), None)
+        if entry is None or entry.party is Party.SYSTEM:
+            raise Problem(404, "no_such_message", "This conversation has no message of a participant with this number.")
+        if entry.attachment:
+            await context.erasures.delete_file(entry.attachment.id)
+        digest = await context.chains.remove_content(chat, entry, chat.closed_at)
+        await _logged(context, "message_erased", wanted)
+        log.info("message_erased", chat_id=wanted.chat_id, seq=wanted.seq)
+        return json_response(await context.erasures.receipt_of_message(wanted, digest, now))
 
     @routes.post(erasures_api.HOLD, response_model=erasures_api.Receipt)
     async def hold(request: Request, wanted: HoldWanted) -> Response:

@@ -16,7 +16,7 @@ Chats that ended before the collection existed (chain_state: {_id: "since", at})
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ import structlog
 from bson import Binary
 from pymongo.errors import DuplicateKeyError
 
-from services.common.events.types import Cause, Entry
+from services.common.events.types import Entry
 from services.common.evidence import chain
 from services.common.mongo.client import Database
 from services.transcripts.access import Chat
@@ -190,32 +190,31 @@ class Chains:
 
     # ── removal ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def remove_content(self, chat: Chat, seq: int, closed_at: datetime) -> bool:
+    async def remove_content(self, chat: Chat, entry: Entry, closed_at: datetime) -> str | None:
         """Remove what one entry of an ended chat says, and its salt. Its digest stays, so that the chain stays whole.
 
         The steps may be interrupted and repeated: the digest is stored first, the salt goes last.
 
+        Args:
+            chat: The chat.
+            entry: The entry.
+            closed_at: When the chat ended.
+
         Returns:
-            Whether there is such an entry. The last one, which ends the chat, has nothing to remove.
+            The digest; None for a chat without a chain.
         """
-        found = {e.seq: e async for e in self._all(chat.chat_id, seq)}.get(seq)
-        if found is None or found.event is Cause.CLOSED:
-            return False
-        tail = (await self._store.tails([chat.chat_id]))[chat.chat_id]
+        seq, tail = entry.seq, (await self._store.tails([chat.chat_id]))[chat.chat_id]
         proof = await self.proof(chat, tail.seq, closed_at)
-        if proof and seq not in proof.removed:
-            digest = chain.content_digest(proof.message(found), proof.salt(seq))
+        digest = proof.removed.get(seq) if proof else None
+        if proof and digest is None:
+            digest = chain.content_digest(proof.message(entry), proof.salt(seq))
             await self._chains.update_one({"_id": chat.chat_id}, {"$set": {f"removed.{seq}": digest}})
         await self._store.remove_content(chat.chat_id, seq)
         if proof:
             salts = bytearray(proof.salts)
             salts[(seq - 1) * chain.SALT_BYTES : seq * chain.SALT_BYTES] = bytes(chain.SALT_BYTES)
             await self._chains.update_one({"_id": chat.chat_id}, {"$set": {"salts": Binary(bytes(salts))}})
-        return True
-
-    async def _all(self, chat_id: str, seq: int) -> AsyncIterator[Entry]:
-        for entry in await self._store.entries(chat_id, seq - 1, 1):
-            yield entry
+        return digest
 
 
 def _proof(found: dict[str, Any], signed: bool) -> Proof:

@@ -26,7 +26,15 @@ from typing import Any, Literal
 from pymongo import ASCENDING
 
 from services.common.events.types import Cause
-from services.common.internal_api.erasures import PAGE, EraseWanted, HoldWanted, LiftWanted, Receipt, ReportRow
+from services.common.internal_api.erasures import (
+    PAGE,
+    EraseWanted,
+    HoldWanted,
+    LiftWanted,
+    MessageErase,
+    Receipt,
+    ReportRow,
+)
 from services.common.mongo.client import Database
 from services.transcripts.retention.rules import (
     AGAIN_AFTER,
@@ -197,10 +205,14 @@ class Erasures:
         if ids:
             await self._record("files", chat_id, department, by, now, len(ids))
         for id_ in ids:
-            await self._database["files.files"].delete_one({"_id": id_})
-            await self._database["files.chunks"].delete_many({"files_id": id_})
-            await self._database["attachments"].delete_one({"_id": id_})
+            await self.delete_file(id_)
         return len(ids)
+
+    async def delete_file(self, id_: str) -> None:
+        """Delete a file of a chat. Its document goes after its bytes."""
+        await self._database["files.files"].delete_one({"_id": id_})
+        await self._database["files.chunks"].delete_many({"files_id": id_})
+        await self._database["attachments"].delete_one({"_id": id_})
 
     async def delete_part(self, category: str, chat_id: str, department: str, now: datetime) -> int:
         """Delete the files or the notes of a chat whose conversation stays. Return their number.
@@ -282,6 +294,10 @@ class Erasures:
         rows = {d["category"]: d["n"] async for d in self._deletions.find({"chat_id": wanted.chat_id})}
         own = {category: rows[category] for category in CATEGORIES if category in rows}
         return await self._receipt("erase", wanted, now, erased={"transcripts": own, **wanted.elsewhere})
+
+    async def receipt_of_message(self, wanted: MessageErase, digest: str | None, now: datetime) -> Receipt:
+        """Store and return the receipt of a message that was erased. `digest`: that of what it said."""
+        return await self._receipt("erase_message", wanted, now, entry=wanted.seq, digest=digest)
 
     async def _receipt(self, act: str, wanted: LiftWanted, now: datetime, **more: Any) -> Receipt:
         department = await self._department(wanted.chat_id) or await self._department_of_chat(wanted.chat_id)

@@ -9,11 +9,16 @@ from typing import Any
 
 import pypdf
 import pytest
+from pymongo import MongoClient
 
+from deploy.erasures import restored
 from services.common.evidence import chain
 from services.common.evidence.verification import Finding, Verdict, Why, verify_file
+from services.common.internal_api import erasures as erasures_api
 from services.common.internal_api import transcripts as transcripts_api
+from services.common.internal_api.erasures import Receipt
 from services.common.mongo.client import Database
+from services.common.mongo.migrations import upgrade
 from services.transcripts.app import create_app
 from services.transcripts.attachments.store import FREE, File, Files
 from services.transcripts.evidence.job import SigningJob
@@ -21,10 +26,13 @@ from services.transcripts.evidence.signer import Signer
 from services.transcripts.evidence.store import Chains
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import now_ms
+from services.transcripts.migrations import STEPS
+from services.transcripts.rendering.json_format import as_json
+from services.transcripts.rendering.transcript import Transcript
 from services.transcripts.settings import Settings
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import AN, CHAT, CITIZEN, ApiClient, fill, opened, seal
-from tests.transcripts.conftest import attachment, entry, opened_event, seal_entry
+from tests.transcripts.conftest import attachment, entry, new_id, opened_event, seal_entry
 
 SECRET_KEY = bytes(range(32))
 SIGNER = Signer(SECRET_KEY)
@@ -174,27 +182,95 @@ async def test_a_file_is_evidence_by_its_digest_also_when_it_is_gone(
     assert verify_file(content, KEYS).verdict is Verdict.INTACT
 
 
-async def test_a_removed_content_stays_at_its_place_and_verifies_as_removed(
+ASKED = {"by": "griffie", "reason": "verzoek 2026/14"}
+
+
+async def erase_message(api: ApiClient, seq: int) -> tuple[int, dict[str, Any]]:
+    return await api.ask(erasures_api.ERASE_MESSAGE, {"chat_id": CHAT, "seq": seq, **ASKED})
+
+
+async def begun_yesterday(database: Database) -> datetime:
+    """There are chains since yesterday, so that a chat may have ended an hour ago; that time."""
+    await database["chain_state"].update_one({"_id": "since"}, {"$set": {"at": now() - timedelta(days=1)}}, upsert=True)
+    return now() - timedelta(hours=1)
+
+
+async def test_an_erased_message_stays_at_its_place_and_verifies_as_removed(
+    make_settings: Callable[..., Settings], store: Store, vhost_url: str, database: Database
+) -> None:
+    await fill(store)
+    await upgrade(database, STEPS)
+    ended = await begun_yesterday(database)
+    async with opened(create_app(make_settings(rabbitmq_url=vhost_url, transcript_key=SECRET_KEY.hex()))) as api:
+        await seal(store, ended)
+        before = (await api.get(JSON))[2]
+        receipts = [await erase_message(api, 2) for _ in range(2)]
+        assert [status for status, _ in receipts] == [200, 200]
+        assert {(r["act"], r["entry"], r["digest"]) for _, r in receipts} == {
+            ("erase_message", 2, json.loads((await api.get(JSON))[2])["messages"][1]["removed"])
+        }
+        for seq in (1, 4, 9):  # no message of a participant
+            assert (await erase_message(api, seq))[1]["code"] == "no_such_message"
+        _, _, content = await api.get(JSON)
+        found = await verify(api, content)
+        assert (found["verdict"], found["removed"], found["messages"][1]["removed"]) == ("intact", 1, True)
+        removed, salt = json.loads(content)["messages"][1], json.loads(before)["messages"][1]["salt"]
+        assert {"text", "name", "salt"}.isdisjoint(removed)
+        stored = [await database[name].find({}).to_list(None) for name in ("entries", "chains")]
+        assert bytes.fromhex(salt) not in bytes(stored[1][0]["salts"])
+        assert "An Peeters" not in str(stored[0])
+        assert "verwijderd" in (await api.get(f"/chats/{CHAT}/transcript?format=txt"))[2].decode()
+        assert verify_file(before, KEYS).verdict is Verdict.INTACT  # what was handed out before stays true
+
+
+async def test_a_message_is_erased_of_an_ended_chat_without_a_hold_alone(
     api: ApiClient, store: Store, database: Database
 ) -> None:
+    assert (await erase_message(api, 2))[1]["code"] == "chat_open"
     await seal(store, now())
-    before = (await api.get(JSON))[2]
+    assert (await erase_message(api, 2))[1]["code"] == "too_recent"
+    await database["chats"].update_one({"_id": CHAT}, {"$set": {"closed_at": now() - timedelta(hours=1)}})
+    hold = {"chat_id": CHAT, "until": (now() + timedelta(days=9)).isoformat(), **ASKED}
+    assert (await api.ask(erasures_api.HOLD, hold))[0] == 200
+    assert (await erase_message(api, 2))[1]["code"] == "on_hold"
+    status, found = await api.ask(erasures_api.ERASE_MESSAGE, {"chat_id": new_id(), "seq": 1, **ASKED})
+    assert (status, found["code"]) == (404, "no_such_chat")
+
+
+async def test_a_restored_backup_does_not_bring_an_erased_message_back(
+    database: Database, store: Store, files: Files, mongodb_url: str, mongodb_prefix: str
+) -> None:
+    await fill(store)
+    await upgrade(database, STEPS)
+    ended = await begun_yesterday(database)
+    await files.begin(File(attachment(), CHAT, "citizen", FREE, "a" * 64), now())
+    await store.insert([entry(CHAT, 4, text=None, attachment=attachment())])
+    end = seal_entry(CHAT, 5).model_copy(update={"at": ended})
+    await store.insert([end])
+    await store.close_chats([end])
     chat, chains = await store.chat(CHAT), Chains(database, store, SIGNER, now_ms)
     assert chat is not None
-    for _ in range(2):
-        assert await chains.remove_content(chat, 2, now())
-    assert not await chains.remove_content(chat, 4, now())
-    assert not await chains.remove_content(chat, 9, now())
-    _, _, content = await api.get(JSON)
-    found = await verify(api, content)
-    assert (found["verdict"], found["removed"], found["messages"][1]["removed"]) == ("intact", 1, True)
-    removed, salt = json.loads(content)["messages"][1], json.loads(before)["messages"][1]["salt"]
-    assert {"text", "name", "salt"}.isdisjoint(removed)
-    stored = [await database[name].find({}).to_list(None) for name in ("entries", "chains")]
-    assert bytes.fromhex(salt) not in bytes(stored[1][0]["salts"])
-    assert "An Peeters" not in str(stored[0])
-    assert "verwijderd" in (await api.get(f"/chats/{CHAT}/transcript?format=txt"))[2].decode()
-    assert verify_file(before, KEYS).verdict is Verdict.INTACT  # what was handed out before stays true
+    proof = await chains.proof(chat, 5, ended)
+    assert proof is not None
+    messages = {e.seq: proof.message(e) for e in await store.entries(CHAT)}
+    digests = {seq: chain.content_digest(messages[seq], proof.salt(seq)) for seq in (2, 4)}
+    receipts = [
+        Receipt(id=str(seq), act="erase_message", chat_id=CHAT, at=now(), entry=seq, digest=digest, **ASKED)
+        for seq, digest in digests.items()
+    ]
+    with MongoClient[dict[str, Any]](mongodb_url) as client:
+        for _ in range(2):
+            restored.apply(client, mongodb_prefix, receipts)
+    proof = await chains.proof(chat, 5, ended)
+    assert proof is not None
+    assert proof.removed == digests
+    assert [proof.salt(seq) == bytes(chain.SALT_BYTES) for seq in range(1, 6)] == [False, True, False, True, False]
+    entries = {e.seq: e for e in await store.entries(CHAT)}
+    assert (entries[2].text, entries[2].name, entries[4].attachment) == ("", None, None)
+    assert await files.get("file") is None
+    head = Transcript(CHAT, "algemeen", "Algemeen", chat.locale, chat.opened_at, ended, list(entries.values()))
+    result = verify_file(as_json(head, proof), KEYS)
+    assert (result.verdict, result.removed) == (Verdict.INTACT, 2)
 
 
 async def test_the_public_keys_are_the_present_and_the_former_ones(api: ApiClient) -> None:
@@ -234,11 +310,10 @@ async def test_without_a_key_there_is_a_chain_and_no_signature(
 
 async def test_erasing_a_chat_erases_its_chain(database: Database, store: Store, api: ApiClient) -> None:
     await store.open_chats([opened_event(CHAT)])
-    await seal(store, now() - timedelta(hours=1))
-    await database["chain_state"].update_one({"_id": "since"}, {"$set": {"at": now() - timedelta(days=1)}})
+    ended = await begun_yesterday(database)
+    await seal(store, ended)
     chat, chains = await store.chat(CHAT), Chains(database, store, SIGNER, now_ms)
     assert chat is not None
-    assert await chains.proof(chat, 4, now() - timedelta(hours=1))
-    erase = {"chat_id": CHAT, "by": "an operator", "reason": "asked"}
-    assert (await api.ask("/internal/erasures", erase))[0] == 200
+    assert await chains.proof(chat, 4, ended)
+    assert (await api.ask(erasures_api.ERASE, {"chat_id": CHAT, **ASKED}))[0] == 200
     assert await database["chains"].find({}).to_list(None) == []
