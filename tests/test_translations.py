@@ -81,7 +81,7 @@ MADE = {
         *(f"why.{why}" for why in Why if why not in (Why.UNKNOWN_KEY, Why.NO_CHAIN)),
         *(f"why.{why}.several" for why in (Why.ENTRIES_ADDED, Why.ENTRIES_MISSING)),
         *(f"party.{party}" for party in verify_page.PARTIES),
-        *(f"fact.{fact}" for fact in verify_page.FACTS),
+        *(f"detail.{detail}" for detail in verify_page.DETAILS),
         *(f"problem.{problem}" for problem in verify_page.PROBLEMS),
     },
     "transcripts/rendering/translations": {

@@ -56,14 +56,14 @@ def main() -> int:
         print(f"refused: {options.keys} is not a JSON Web Key Set, as /api/transcript-keys answers it", file=sys.stderr)
         return INVALID
     result = verify_file(content, keys)
-    for line in told(result):
+    for line in lines_of(result):
         print(line)
     if options.show:
         print(json.dumps(result.messages, ensure_ascii=False, indent=1))
     return STATUS.get(result.verdict, NOT_PROVEN)
 
 
-def told(result: Result) -> list[str]:
+def lines_of(result: Result) -> list[str]:
     """Return what is printed of a result."""
     lines = [f"{result.verdict.value.upper().replace('_', ' ')}: {_said(finding)}" for finding in result.findings]
     if not lines:

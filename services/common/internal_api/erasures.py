@@ -14,9 +14,7 @@ from services.common.events.types import Record, is_id
 
 # transcripts
 ERASE = "/internal/erasures"  # EraseWanted → Receipt | 404 no_such_chat | 409 chat_open, too_recent, on_hold
-ERASE_MESSAGE = (
-    "/internal/erasures/message"  # MessageErase → Receipt | 404 no_such_chat, no_such_message | 409
-)
+ERASE_MESSAGE = "/internal/erasures/message"  # MessageErase → Receipt | 404 no_such_chat, no_such_message | 409
 HOLD = "/internal/holds"  # HoldWanted → Receipt | 404 no_such_chat | 409 erased
 LIFT = "/internal/holds/lift"  # LiftWanted → Receipt | 404 no_such_hold
 RECEIPTS = "/internal/receipts"  # ReceiptsQuery → Receipts

@@ -378,7 +378,7 @@ class VerifiedFile(Record):
 
 
 class SignedTranscript(Record):
-    """What the holder of a code is told: which chat was signed, and what its transcript must say."""
+    """What the holder of a code may know: which chat was signed, and what its transcript must say."""
 
     chat_id: str
     department: str

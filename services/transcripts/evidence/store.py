@@ -46,7 +46,7 @@ _UNSIGNED = {"signed": False}
 
 @dataclass(frozen=True)
 class Signed:
-    """What the holder of a code is told of a transcript."""
+    """What the holder of a code may know of a transcript."""
 
     chat_id: str
     department: str

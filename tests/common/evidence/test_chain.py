@@ -39,7 +39,8 @@ def test_the_id_of_a_key_is_its_thumbprint() -> None:
     assert chain.keys_of({"keys": [chain.jwk(key), {"kty": "RSA"}, None, {"crv": "Ed25519", "x": "kort"}]}) == {
         chain.kid_of(key): key
     }
-    for wrong in (None, [], {}, {"keys": 1}):
+    unlike: list[object] = [None, [], {}, {"keys": 1}]
+    for wrong in unlike:
         with pytest.raises(ValueError, match="Key Set"):
             chain.keys_of(wrong)
 

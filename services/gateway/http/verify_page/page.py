@@ -16,7 +16,7 @@ from services.gateway.http.citizen_page import common_values, load_page
 PATH = "/verify"
 TEXTS = Catalogue(Path(__file__).parent / "translations")
 PARTIES = ("citizen", "agent", "system")
-FACTS = ("chat", "department", "opened", "closed", "entries", "removed", "signed", "key")
+DETAILS = ("chat", "department", "opened", "closed", "entries", "removed", "signed", "key")
 PROBLEMS = ("unknown_code", "rate_limited", "unavailable", "too_large", "too_slow", "timeout", "invalid")
 _TEMPLATE = load_page(Path(__file__).parent)
 
@@ -62,7 +62,7 @@ def _result(
 
     if isinstance(answer, SignedTranscript):
         department = departments.get(answer.department)
-        facts = [
+        details = [
             ("chat", answer.chat_id),
             ("department", department.names.in_(locale) if department else answer.department),
             ("opened", at(answer.opened_at.isoformat())),
@@ -71,9 +71,9 @@ def _result(
             ("signed", at(answer.signed_at)),
             ("key", answer.kid),
         ]
-        shown = {"findings": [], "facts": _facts(facts, locale), "messages": [], "more": False, "pdf": False}
+        shown = {"findings": [], "details": _details(details, locale), "messages": [], "more": False, "pdf": False}
         return {"verdict": "code", "good": True, **shown}
-    facts = [
+    details = [
         ("chat", answer.chat_id),
         ("opened", at(answer.opened_at)),
         ("closed", at(answer.closed_at)),
@@ -86,15 +86,15 @@ def _result(
         "verdict": answer.verdict,
         "good": answer.verdict == "intact",
         "findings": list(_findings(answer.findings, locale)),
-        "facts": _facts(facts, locale),
+        "details": _details(details, locale),
         "messages": [_message(message, locale, at(message.at)) for message in answer.messages],
         "more": answer.entries > len(answer.messages) > 0,
         "pdf": answer.pdf and answer.verdict != "unreadable",
     }
 
 
-def _facts(facts: Iterable[tuple[str, str]], locale: str) -> list[tuple[str, str]]:
-    return [(TEXTS.text(locale, f"fact.{name}"), value) for name, value in facts if value]
+def _details(details: Iterable[tuple[str, str]], locale: str) -> list[tuple[str, str]]:
+    return [(TEXTS.text(locale, f"detail.{name}"), value) for name, value in details if value]
 
 
 def _findings(findings: Iterable[VerifiedFinding], locale: str) -> Iterable[str]:
