@@ -38,7 +38,7 @@ DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a free slot
 REPORT_PATIENCE = 0.5  # with the time of a report, less than a gateway waits for an answer
 VERIFY_MEMORY = 128 * MIB  # of the process that verifies files; the longest conversation needs a third of it
 VERIFY_SECONDS = 5.0  # for one file; the longest conversation needs less than one
-VERIFY_WAITING = 3  # files that are held in memory beside the one in progress
+VERIFY_WAITING = 2  # files that are held in memory beside the one in progress
 HISTORY_PATIENCE = 4.0  # less than a gateway waits for an answer
 
 
@@ -107,7 +107,7 @@ class Context:
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
         self.reports = ConcurrencyLimit(each=1, total=2, waiting=1, patience=REPORT_PATIENCE)
-        self.verifications = ConcurrencyLimit(each=4, total=4, waiting=4, patience=DOWNLOAD_PATIENCE)
+        self.verifications = ConcurrencyLimit(each=3, total=3, waiting=6, patience=DOWNLOAD_PATIENCE)
         # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.
         self.histories = ConcurrencyLimit(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
 

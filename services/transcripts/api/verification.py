@@ -18,7 +18,7 @@ from services.common.runtime.service import caller
 from services.common.runtime.worker_process import JobFailed, NotStarted, WorkersBusy
 from services.transcripts.api.context import Context
 from services.transcripts.api.responses import json_response
-from services.transcripts.evidence.worker import write_job
+from services.transcripts.evidence.worker import begin_job
 
 log = structlog.get_logger()
 
@@ -41,8 +41,8 @@ def create_routes(context: Context) -> APIRouter:
         caller(request)
         release = await context.slot(context.verifications, "files")
         try:
-            content = await _body(request)
-            found = json.loads(await context.verifier.run(write_job(content, context.public_keys)))
+            job = await _job(request, context.public_keys)
+            found = json.loads(await context.verifier.run(job))
         except WorkersBusy:
             raise Problem(
                 429, "rate_limited", "Too many files are being verified. Try again in a moment.", {"Retry-After": "5"}
@@ -78,13 +78,19 @@ def create_routes(context: Context) -> APIRouter:
     return routes
 
 
-async def _body(request: Request) -> bytes:
-    content = bytearray()
+async def _job(request: Request, keys: list[bytes]) -> bytes:
+    """Return the job of verifying the file in the body, of which one copy is held.
+
+    Raises:
+        Problem: 413 `too_large`.
+    """
+    job = begin_job(keys)
+    most = len(job) + MOST_BYTES
     async for chunk in request.stream():
-        content += chunk
-        if len(content) > MOST_BYTES:
+        job += chunk
+        if len(job) > most:
             raise Problem(413, "too_large", f"A file has at most {MOST_BYTES} bytes.", limit_bytes=MOST_BYTES)
-    return bytes(content)
+    return bytes(job)
 
 
 def _result(found: dict[str, Any]) -> VerifiedFile:

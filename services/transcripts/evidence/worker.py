@@ -16,9 +16,9 @@ def begin() -> Callable[[bytes], bytes]:
     return verify
 
 
-def write_job(content: bytes, keys: list[bytes]) -> bytes:
-    """Return the job of verifying this file with these published keys."""
-    return b"".join((len(keys).to_bytes(2, "big"), *keys, content))
+def begin_job(keys: list[bytes]) -> bytearray:
+    """Return the beginning of a job, with the published keys. The bytes of the file follow."""
+    return bytearray(b"".join((len(keys).to_bytes(2, "big"), *keys)))
 
 
 def verify(job: bytes) -> bytes:
