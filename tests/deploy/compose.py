@@ -19,7 +19,14 @@ DEPLOY = ROOT / "deploy"
 SCHEMA = json.loads((ROOT / "tests" / "deploy" / "schemas" / "compose.json").read_text())
 REFERENCE = re.compile(r"\$\$|\$\{(\w+)(?::?([?-])([^}]*))?\}|\$")
 SECRET = re.compile(r"SECRET|PASS|KEY")
-MAY_BE_EMPTY = {"TOKEN_SECRET_PREVIOUS", "PUBLIC_ORIGINS", "GATEWAY_ADDRESS", "CLAMD_URL"}
+MAY_BE_EMPTY = {
+    "TOKEN_SECRET_PREVIOUS",
+    "TRANSCRIPT_KEY",
+    "TRANSCRIPT_KEYS_FORMER",
+    "PUBLIC_ORIGINS",
+    "GATEWAY_ADDRESS",
+    "CLAMD_URL",
+}
 File = dict[str, Any]
 
 
