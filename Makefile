@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters erase retention-report verify verify-access-log calendar backup restore lint docs check clean
+.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters deliveries erase retention-report verify verify-access-log calendar backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -51,6 +51,9 @@ kubernetes-check:  ## asks broker, database, DNS, storage, scanner what is right
 
 dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"
 	$(bootstrap) dead-letters
+
+deliveries:  ## what webhooks have not got; show, replay, discard their dead letters: ARGS="show crm"
+	$(bootstrap) deliveries
 
 erase:  ## one chat by its number, or a legal hold, with a receipt: ARGS="chat NUMBER --reason=..."
 	$(bootstrap) erase

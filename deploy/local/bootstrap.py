@@ -79,6 +79,9 @@ def main(command: str) -> None:
         become("deploy.erasures", "ARGS")
     elif command == "verify":
         verify()
+    elif command == "deliveries":
+        environment("run")
+        become("deploy.deliveries", "ARGS")
     elif command == "verify-access-log":
         environment("run")
         become("deploy.access_log", "ARGS")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 from fastapi import FastAPI
 
 from services.common.config.departments import load_departments
+from services.common.config.integrations import load_integrations, read_secrets
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.publisher import Publisher
 from services.common.messaging.queue_metrics import Backlog
@@ -37,6 +40,10 @@ from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.migrations import STEPS
+from services.transcripts.outbox.announcer import Announcer
+from services.transcripts.outbox.courier import Courier
+from services.transcripts.outbox.store import Outbox
+from services.transcripts.outbox.webhooks import WebhookSender, tls_context
 from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.retention.job import RetentionJob
@@ -75,7 +82,18 @@ def create_app(settings: Settings) -> FastAPI:
     quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
     recorder = Recorder(store, files, publisher, writer, quiet, together, answers.note)
     messages = MessageConsumer(settings.rabbitmq_url, recorder, lambda: probe_write(database))
-    router = create_router(Handlers(store, publisher, now_ms))
+    integrations = load_integrations(settings.integrations_file, [d.id for d in departments.departments])
+    outbox = Outbox(database, timedelta(seconds=settings.outbox_patience))
+    announcer = Announcer(outbox, store, integrations, now_ms)
+    sender = WebhookSender(
+        {webhook.id: read_secrets(webhook) for webhook in integrations.webhooks},
+        settings.allowed_networks,
+        tls_context(settings.outbox_ca_file),
+        settings.outbox_timeout,
+        now_ms,
+    )
+    couriers = [Courier(w, outbox, sender.send, settings.outbox_timeout, now_ms) for w in integrations.webhooks]
+    router = create_router(Handlers(store, publisher, now_ms), announcer)
     notes = Consumers(settings.rabbitmq_url, router, lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "transcripts", [messages.queue_age, *notes.waiting.values()])
     upgraded, prepared = asyncio.Event(), asyncio.Event()
@@ -114,6 +132,11 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("retention", lambda: retention.run(upgraded.wait))
     service.background("statistics", lambda: StatisticsJob(statistics, Leases(database), now_ms).run(upgraded.wait))
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
+    service.background("announcer", lambda: announcer.run(upgraded.wait))
+    if couriers:
+        service.background("waker", lambda: wake_for_ever(announcer.added, couriers))
+    for courier in couriers:
+        service.background(f"courier_{courier.target}", functools.partial(courier.run, upgraded.wait))
     if limits:
         service.background("silences", InactivityTimers(store, publisher, limits, now_ms, well).run)
         if settings.silence_limit < SHORTEST:
@@ -123,9 +146,11 @@ def create_app(settings: Settings) -> FastAPI:
     service.depend("consumers", consuming, lambda: publisher.link.absent)
     service.on_drain(messages.drain)
     service.on_drain(notes.drain)
+    service.on_drain(lambda: drain_all(couriers))
     service.app.state.consumers = notes
     service.on_close(database.client.close)
     service.on_close(press.close)
+    service.on_close(sender.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
     signer = Signer(settings.private_key) if settings.private_key else None
     chains = Chains(database, store, signer, now_ms)
@@ -151,12 +176,28 @@ def create_app(settings: Settings) -> FastAPI:
         statistics,
         chains,
         published(signer, settings.former_keys),
+        outbox,
+        announcer,
     )
     service.on_close(context.checker.close)
     service.on_close(context.verifier.close)
     service.app.include_router(create_routes(context))
     answer_outages(service.app)
     return service.app
+
+
+async def wake_for_ever(added: asyncio.Event, couriers: Sequence[Courier]) -> None:
+    """Wake the couriers each time that this process has added deliveries."""
+    while True:
+        await added.wait()
+        added.clear()
+        for courier in couriers:
+            courier.wake()
+
+
+async def drain_all(couriers: Sequence[Courier]) -> None:
+    """Drain all couriers at once."""
+    await asyncio.gather(*(courier.drain() for courier in couriers))
 
 
 async def clean_for_ever(files: Files, life: timedelta) -> None:

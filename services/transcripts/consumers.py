@@ -1,4 +1,4 @@
-"""Handlers of the ordinary queues of transcripts: internal notes, and citizens who keep their chat open."""
+"""Handlers of the ordinary queues of transcripts: internal notes, citizens who keep their chat open, the outbox."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ from services.common.messaging.publisher import Publisher
 from services.common.messaging.subscribers import subscribe
 from services.transcripts import metrics
 from services.transcripts.log.store import Store
+from services.transcripts.outbox.announcer import Announcer
 
 log = structlog.get_logger()
 
 
-def create_router(handlers: Handlers) -> RabbitRouter:
+def create_router(handlers: Handlers, announcer: Announcer) -> RabbitRouter:
     """Return the subscribers of the ordinary queues of transcripts."""
     router = RabbitRouter()
     subscribe(router, topology.TRANSCRIPTS_NOTES, handlers.note_posted)
     subscribe(router, topology.TRANSCRIPTS_SILENCES, handlers.citizen_stayed)
+    subscribe(
+        router,
+        topology.TRANSCRIPTS_OUTBOX,
+        announcer.chat_opened,
+        announcer.chat_changed,
+        announcer.button_changed,
+    )
     return router
 
 

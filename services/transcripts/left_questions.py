@@ -64,6 +64,7 @@ class Questions:
         """
         kept = {"_id": question.chat_id, **question.model_dump(), "done_at": None, "expires_at": now + KEPT}
         kept["counted"] = False  # until `statistics/` has its row
+        kept["announced"] = False  # until the outbox has its notice
         if isinstance(question, AskedQuestion):
             kept["bytes"] = 0
         for attempt in range(NUMBERS):

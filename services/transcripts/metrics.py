@@ -55,3 +55,24 @@ UNUSUAL_READING = Counter(
     "Times that an agent has read more chats within an hour than is usual",
 )
 ACCESS_LOGGED = Counter("eloket_transcripts_access_logged_total", "Entries of the access log that this process wrote")
+OUTBOX_ATTEMPTS = Counter(
+    "eloket_transcripts_outbox_attempts_total",
+    "Attempts to deliver to a target of the integrations file: delivered, failed, dead",
+    ["target", "outcome"],
+)
+OUTBOX_DUE = Gauge(
+    "eloket_transcripts_outbox_due", "Deliveries of a target that are not made yet, of all replicas", ["target"]
+)
+OUTBOX_AGE = Gauge(
+    "eloket_transcripts_outbox_oldest_seconds",
+    "Age of the oldest delivery of a target that is not made yet",
+    ["target"],
+)
+OUTBOX_DEAD = Gauge(
+    "eloket_transcripts_outbox_dead", "Dead letters of a target: deliveries that are not tried any more", ["target"]
+)
+OUTBOX_CIRCUIT = Gauge(
+    "eloket_transcripts_outbox_circuit_open",
+    "1 while this process rests from a target that failed several times in a row, else 0",
+    ["target"],
+)

@@ -133,6 +133,23 @@ async def _chains(db: Database) -> None:
     await db["chain_state"].update_one({"_id": "since"}, {"$setOnInsert": {"at": utcnow()}}, upsert=True)
 
 
+async def _indexes_of_outbox(db: Database) -> None:
+    unannounced = IndexModel([("announced", ASCENDING)], name="unannounced", sparse=True)
+    await make_indexes(
+        db,
+        {
+            "outbox": [
+                IndexModel([("target", ASCENDING), ("state", ASCENDING), ("due_at", ASCENDING)], name="due"),
+                IndexModel([("target", ASCENDING), ("state", ASCENDING), ("made_at", ASCENDING)], name="age"),
+                IndexModel([("chat_id", ASCENDING)], name="chat"),
+                IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0),
+            ],
+            "questions": [unannounced],
+            "ratings": [unannounced],
+        },
+    )
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
@@ -143,4 +160,5 @@ STEPS = (
     Step("codes of canned answers", _indexes_of_canned_answers),
     Step("statistics", _statistics),
     Step("chains of transcripts", _chains),
+    Step("indexes of the outbox", _indexes_of_outbox),
 )

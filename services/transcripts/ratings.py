@@ -12,6 +12,8 @@ from services.transcripts.statistics.store import Statistics
 class Ratings:
     """Access to the collection `ratings`: {_id: chat_id, department, helped, score, at}.
 
+    `outbox/store.py` explains the further member `announced`.
+
     `rate` may be repeated. It raises `PyMongoError` when the database does not answer.
     """
 
@@ -30,6 +32,7 @@ class Ratings:
             True when the chat had no rating before.
         """
         given = {"department": department, "helped": rating.helped, "score": rating.score, "at": now}
-        done = await self._ratings.replace_one({"_id": rating.chat_id}, given, upsert=True)
+        stored = {**given, "announced": False}
+        done = await self._ratings.replace_one({"_id": rating.chat_id}, stored, upsert=True)
         await self._statistics.rated(rating.chat_id, given)
         return done.upserted_id is not None

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from services.common.config.settings import Settings as Shared
 from services.common.evidence.chain import decoded
 from services.transcripts.attachments.kinds import FINDINGS, Finding
+from services.transcripts.outbox.addresses import Network, parse_networks
 
 
 class Settings(Shared):
@@ -81,6 +82,21 @@ class Settings(Shared):
         description="public keys of former private keys, separated by commas, as `/api/transcript-keys` names them "
         "(`x`): they stay published",
     )
+    integrations_file: Path | None = Field(
+        None, description="the systems that hear of chats: webhooks (docs/operating.md); none: no system does"
+    )
+    outbox_networks: str = Field(
+        "",
+        description="networks to which webhooks may be sent although they are not public, separated by commas: "
+        "`10.20.0.0/16`; with `http://` of this machine: `127.0.0.0/8`",
+    )
+    outbox_ca_file: Path | None = Field(
+        None, description="certificates (PEM) by which targets are verified, beside those of the system"
+    )
+    outbox_timeout: float = Field(15.0, gt=0, le=60, description="for one attempt of a delivery")
+    outbox_patience: float = Field(
+        3 * 24 * 3600.0, gt=0, le=30 * 24 * 3600.0, description="a delivery is tried for so long, then a dead letter"
+    )
     pdf_fonts: Path | None = Field(None, description="a folder with further fonts for the PDF, such as Noto Sans CJK")
 
     @field_validator("attachment_refuses")
@@ -107,6 +123,20 @@ class Settings(Shared):
     def former_keys(self) -> list[bytes]:
         """The parsed value of `transcript_keys_former`."""
         return [decoded(key) or b"" for key in _listed(self.transcript_keys_former)]
+
+    @field_validator("outbox_networks")
+    @classmethod
+    def _known_networks(cls, value: str) -> str:
+        try:
+            parse_networks(value)
+        except ValueError:
+            raise ValueError("is not a list of networks such as 10.20.0.0/16") from None
+        return value
+
+    @property
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """The parsed value of `outbox_networks`."""
+        return parse_networks(self.outbox_networks)
 
     @property
     def refused_findings(self) -> frozenset[Finding]:

@@ -7,6 +7,7 @@ import pytest
 from faststream.rabbit import RabbitBroker, TestRabbitBroker
 from pydantic import ValidationError
 
+from services.common.config.integrations import Integrations
 from services.common.events.chats import CitizenArrived
 from services.common.events.event import Event
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
@@ -14,11 +15,20 @@ from services.common.messaging import topology
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.publisher import Publisher
 from services.common.messaging.subscribers import EventCodec
+from services.common.mongo.client import Database
 from services.transcripts.consumers import Handlers, create_router
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import now_ms
+from services.transcripts.outbox.announcer import Announcer
+from services.transcripts.outbox.store import Outbox
 from tests.support.publishers import publishing
 from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, until
+
+
+@pytest.fixture
+def announcer(database: Database, store: Store) -> Announcer:
+    """One that announces to nobody."""
+    return Announcer(Outbox(database, timedelta(days=3)), store, Integrations(), now_ms)
 
 
 async def test_notes_are_stored_once_and_published_each_time(
@@ -39,7 +49,9 @@ async def test_notes_are_stored_once_and_published_each_time(
                 await handlers.note_posted(note.model_copy(update=wrong))
 
 
-async def test_who_stays_is_remembered(observer: EventObserver, vhost_url: str, store: Store) -> None:
+async def test_who_stays_is_remembered(
+    observer: EventObserver, vhost_url: str, store: Store, announcer: Announcer
+) -> None:
     chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
     await store.open_chats([opened_event(chat)])
     await store.note_states([(chat, 1, "an")], {chat: OPENED_AT})
@@ -51,7 +63,7 @@ async def test_who_stays_is_remembered(observer: EventObserver, vhost_url: str, 
             handled.append(event)
 
     handlers = Counted(store, Publisher(vhost_url, "transcripts"), lambda: at if not handled else OPENED_AT)
-    consumers = Consumers(vhost_url, create_router(handlers), lambda: asyncio.sleep(0))
+    consumers = Consumers(vhost_url, create_router(handlers, announcer), lambda: asyncio.sleep(0))
     task = asyncio.create_task(consumers.run())
     await until(lambda: consumers.running, "the consumer")
     await observer.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
@@ -64,10 +76,14 @@ async def test_who_stays_is_remembered(observer: EventObserver, vhost_url: str, 
     await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize("queue", [topology.TRANSCRIPTS_NOTES, topology.TRANSCRIPTS_SILENCES])
-async def test_another_event_than_that_of_the_queue_is_refused(store: Store, queue: topology.Queue) -> None:
+@pytest.mark.parametrize(
+    "queue", [topology.TRANSCRIPTS_NOTES, topology.TRANSCRIPTS_SILENCES, topology.TRANSCRIPTS_OUTBOX]
+)
+async def test_another_event_than_that_of_the_queue_is_refused(
+    store: Store, announcer: Announcer, queue: topology.Queue
+) -> None:
     handlers = Handlers(store, Publisher("amqp://127.0.0.1:1/", "transcripts"), now_ms)
-    broker = RabbitBroker(codec=EventCodec(), routers=[create_router(handlers)])
+    broker = RabbitBroker(codec=EventCodec(), routers=[create_router(handlers, announcer)])
     async with TestRabbitBroker(broker) as made:
         with pytest.raises(ValidationError):
             await made.publish(CitizenArrived(chat_id=new_id()), queue.name)

@@ -20,13 +20,17 @@ import psutil
 import pytest
 
 from deploy.local import ports
+from services.common.events.event import Event
 from services.common.events.messages import MessagePosted
 from services.common.events.types import Cause
 from services.common.http.tokens import Actor, Keys
 from services.transcripts.log.store import Store
 from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, running_database, unique, wait_for
 from tests.transcripts import made
-from tests.transcripts.conftest import SECRET, EventObserver, new_id, opened_event, posted, until
+from tests.transcripts.conftest import SECRET, EventObserver, new_id, opened_event, posted, state, until
+from tests.transcripts.outbox.receiver import KEY as HOOK_KEY
+from tests.transcripts.outbox.receiver import LOOPBACK, Received, receiving
+from tests.transcripts.outbox.receiver import SECRET as HOOK_SECRET
 
 Run = Callable[..., "contextlib.AbstractContextManager[Running]"]
 SERVICE = ("-m", "services.transcripts")
@@ -265,3 +269,54 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
     assert len(refused) == 2 * len(bombs)
     assert stored > 0
     assert most < 640 * 1024 * 1024
+
+
+async def test_killed_while_it_delivers_each_target_gets_everything_with_the_same_id(
+    run: Run, observer: EventObserver, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
+) -> None:
+    chats = [new_id() for _ in range(120)]
+    events: list[Event] = []
+    for chat in chats:
+        ended = state(chat, 4, Cause.CLOSED, reason="citizen")
+        events += [opened_event(chat, None), state(chat, 3, Cause.ASSIGNED, agent="an", accepted=True), ended]
+    types = ("chat.opened", "chat.assigned", "chat.accepted", "chat.closed")
+    async with receiving() as one, receiving() as two:
+        tables = [
+            f'[[webhooks]]\nid = "{id_}"\nurl = "{target.url}"\nsecrets = ["env:HOOK"]\nevents = {json.dumps(types)}\n'
+            for id_, target in (("one", one), ("two", two))
+        ]
+        file = tmp_path / "integrations.toml"
+        file.write_text("\n".join(tables))
+        one.statuses = [500, 204, 204] * 100
+        given = {
+            "INTEGRATIONS_FILE": str(file),
+            "OUTBOX_NETWORKS": LOOPBACK,
+            "OUTBOX_TIMEOUT": "1",
+            "HOOK": HOOK_SECRET,
+        }
+        with contextlib.ExitStack() as replicas:
+            start = partial(run, mongodb_url, mongodb_prefix, **given)
+            first = await asyncio.to_thread(replicas.enter_context, start())
+            second = await asyncio.to_thread(replicas.enter_context, start())
+            putting = asyncio.create_task(observer.put(*events))
+            for share, victim in ((40, first), (200, second)):
+                await until(lambda share=share: len(two.got) >= share, "deliveries")  # type: ignore[misc]
+                await asyncio.to_thread(victim.kill, signal.SIGKILL)
+                replicas.enter_context(start(ready=False))
+            await putting
+            for target in (one, two):
+                await until(lambda target=target: len(target.ids) == 4 * len(chats), "everything", 300)  # type: ignore[misc]
+    for target in (one, two):
+        bodies: dict[str, set[bytes]] = {}
+        for got in target.got:
+            assert got.is_signed_by(HOOK_KEY)
+            bodies.setdefault(got.id, set()).add(got.body)
+        assert all(len(each) == 1 for each in bodies.values()), "an attempt repeats what was sent before"
+        told = sorted((one.notice["data"]["chat_id"], one.notice["type"]) for one in first_of_each(target.got))
+        assert told == sorted((chat, type_) for chat in chats for type_ in types)
+    assert one.ids.keys() == two.ids.keys()
+    assert await observer.waiting("transcripts.dead-letters") == 0
+
+
+def first_of_each(got: Sequence[Received]) -> list[Received]:
+    return list({one.id: one for one in got}.values())

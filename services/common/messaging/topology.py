@@ -84,6 +84,7 @@ TRANSCRIPTS_MESSAGES = Queue(
 )
 TRANSCRIPTS_NOTES = Queue("transcripts.notes", ("note.posted",))
 TRANSCRIPTS_SILENCES = Queue("transcripts.silences", ("citizen.stayed.*",))
+TRANSCRIPTS_OUTBOX = Queue("transcripts.outbox", ("chat.opened", "chat.state.*", "button.changed.*"))
 
 QUEUES = (
     PRESENCE_WANTED,
@@ -95,6 +96,7 @@ QUEUES = (
     TRANSCRIPTS_MESSAGES,
     TRANSCRIPTS_NOTES,
     TRANSCRIPTS_SILENCES,
+    TRANSCRIPTS_OUTBOX,
 )
 
 DEAD_LETTER_DECLARATION: dict[str, Any] = {"x-queue-type": "quorum"}

@@ -30,7 +30,9 @@ def create_routes(context: Context) -> APIRouter:
     async def rate(request: Request, rating: transcripts_api.Rating) -> Response:
         admitted = await citizen(request, rating.chat_id)
         department = admitted.chat.department
-        if await context.ratings.rate(rating, department, context.clock()):
+        is_first = await context.ratings.rate(rating, department, context.clock())
+        context.announcer.stored()
+        if is_first:
             metrics.RATINGS.labels(department).inc()
             log.info("chat_rated", chat_id=rating.chat_id, department=department)
         return Response(status_code=204)

@@ -28,6 +28,8 @@ from services.transcripts.download_codes import DownloadCodes
 from services.transcripts.evidence.store import Chains
 from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
+from services.transcripts.outbox.announcer import Announcer
+from services.transcripts.outbox.store import Outbox
 from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.retention.store import Erasures
@@ -84,7 +86,10 @@ class Context:
         statistics: Statistics,
         chains: Chains,
         public_keys: Sequence[bytes],
+        outbox: Outbox,
+        announcer: Announcer,
     ) -> None:
+        self.outbox, self.announcer = outbox, announcer
         self.chains, self.public_keys = chains, list(public_keys)
         self.verifier = Workers(
             "services.transcripts.evidence.worker:begin",

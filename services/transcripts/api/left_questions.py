@@ -36,6 +36,7 @@ def create_routes(context: Context) -> APIRouter:
 
     async def store(question: transcripts_api.LeftQuestion) -> Response:
         if await context.questions.leave(question, context.clock()):
+            context.announcer.stored()
             metrics.QUESTIONS.labels("left").inc()
             log.info("question_left", chat_id=question.chat_id, department=question.department, source=question.source)
         receipt = await context.questions.receipt(question)

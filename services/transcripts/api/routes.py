@@ -13,6 +13,7 @@ from services.transcripts.api import (
     erasures,
     history,
     left_questions,
+    outbox,
     reports,
     verification,
 )
@@ -33,6 +34,7 @@ def create_routes(context: Context) -> APIRouter:
         canned_answers,
         reports,
         verification,
+        outbox,
     )
     for subject in subjects:
         routes.include_router(subject.create_routes(context))

@@ -1,0 +1,196 @@
+"""Courier of one target: claims its deliveries, attempts them, and notes what came of each.
+
+All replicas share the work: each claims what is due. Every target has a courier of its own, so that a slow one delays
+no other. Deliveries to one target overlap, and a failed one is tried later: their order is not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.common.config.integrations import Webhook
+from services.common.messaging.retry import DEPENDENCY_ERRORS
+from services.common.observability.tracing import begin_trace
+from services.transcripts import metrics
+from services.transcripts.outbox.rules import Circuit, Outcome, Verdict, pause_after
+from services.transcripts.outbox.store import Delivery, Outbox
+
+log = structlog.get_logger()
+
+LOOKED_UP = 50  # deliveries
+AT_ONCE = 4  # deliveries of one target in this process
+CHECK_EVERY = 3.0  # seconds, spread at random: another replica may have added something, or a pause has ended
+MEASURE_EVERY = 30.0  # seconds
+DRAIN_LIMIT = 3.0  # seconds
+LEASES = 3  # attempts' time for which a delivery is claimed
+
+Send = Callable[[Webhook, Delivery], Awaitable[Outcome]]
+
+
+class Courier:
+    """Delivers to one target."""
+
+    def __init__(
+        self, webhook: Webhook, outbox: Outbox, send: Send, limit: float, clock: Callable[[], datetime]
+    ) -> None:
+        """Create a courier.
+
+        Args:
+            webhook: The target.
+            outbox: The outbox.
+            send: Attempts a delivery.
+            limit: Seconds that an attempt takes at most.
+            clock: Returns the present in whole milliseconds.
+        """
+        self.target = webhook.id
+        self._webhook, self._outbox, self._send, self._clock = webhook, outbox, send, clock
+        self._lease = timedelta(seconds=LEASES * limit)
+        self._circuit = Circuit()
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._running: set[asyncio.Task[None]] = set()
+        self._candidates: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._measured: float | None = None
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Note that something may be due."""
+        self._wake.set()
+
+    async def run(self, prepared: Callable[[], Awaitable[object]]) -> None:
+        """Deliver until cancelled. `prepared` returns when the database has its indexes."""
+        await prepared()
+        metrics.OUTBOX_CIRCUIT.labels(self.target).set(0)
+        try:
+            while True:
+                self._wake.clear()
+                begin_trace()
+                await self._round()
+                await self._pause()
+        finally:
+            for task in self._running:
+                task.cancel()  # what it delivers is due again when its claim ends
+
+    async def _round(self) -> None:
+        try:
+            await self._measure()
+            while not self._stopping and await self.deliver_next():
+                pass
+        except DEPENDENCY_ERRORS as error:
+            log.warning("repair_job_failed", job="outbox", error=type(error).__name__)
+        except Exception:
+            log.exception("repair_job_failed", job="outbox")
+
+    async def _pause(self) -> None:
+        seconds = max(CHECK_EVERY * random.uniform(0.5, 1.5), self._rest())  # noqa: S311 - jitter, no secret
+        if self._circuit.is_open:
+            await asyncio.sleep(seconds)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _rest(self) -> float:
+        return self._circuit.rests_for(time.monotonic())
+
+    async def deliver_next(self) -> bool:
+        """Claim a delivery and begin to attempt it. Return False when none is due, or the target rests.
+
+        While the circuit is open one attempt is made at a time, and waited for.
+        """
+        if self._rest():
+            return False
+        await self._free.acquire()
+        try:
+            # a failure may have opened the circuit while this waited
+            delivery = None if self._rest() else await self._claim()
+        except BaseException:
+            self._free.release()
+            raise
+        if delivery is None:
+            self._free.release()
+            return False
+        task = asyncio.create_task(self._attempt(delivery))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        if self._circuit.is_open:
+            await asyncio.wait([task])
+        return True
+
+    async def _claim(self) -> Delivery | None:
+        """Claim what is due the longest. Several are looked up at a time; other replicas look up the same."""
+        while True:
+            if not self._candidates:
+                self._candidates.extend(await self._outbox.due(self.target, self._clock(), LOOKED_UP))
+            if not self._candidates:
+                return None
+            if delivery := await self._outbox.claim(self._candidates.popleft(), self._clock(), self._lease):
+                return delivery
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._free.release()
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        begin_trace()
+        try:
+            await self._note(delivery, await self._send(self._webhook, delivery))
+        except DEPENDENCY_ERRORS as error:  # it is due again when its claim ends
+            log.warning("outbox_not_noted", target=self.target, notice=delivery.notice, error=type(error).__name__)
+        except Exception:
+            log.exception("outbox_attempt_crashed", target=self.target, notice=delivery.notice)
+
+    async def _note(self, delivery: Delivery, outcome: Outcome) -> None:
+        about = {"target": self.target, "type": delivery.type, "notice": delivery.notice}
+        now = self._clock()
+        if outcome.verdict is Verdict.DELIVERED:
+            if self._circuit.delivered():
+                metrics.OUTBOX_CIRCUIT.labels(self.target).set(0)
+                log.info("outbox_circuit_closed", target=self.target)
+                self.wake()
+            await self._outbox.delivered(delivery, now)
+            metrics.OUTBOX_ATTEMPTS.labels(self.target, "delivered").inc()
+            log.info("outbox_delivered", **about, attempts=delivery.attempts)
+            return
+        if self._circuit.failed(time.monotonic(), random.random()):  # noqa: S311 - jitter, no secret
+            metrics.OUTBOX_CIRCUIT.labels(self.target).set(1)
+            log.warning("outbox_circuit_opened", target=self.target, cause=outcome.cause)
+        if outcome.verdict is Verdict.HOPELESS or self._outbox.is_late(delivery, now):
+            await self._outbox.give_up(delivery, outcome.cause, now)
+            metrics.OUTBOX_ATTEMPTS.labels(self.target, "dead").inc()
+            log.error("outbox_gave_up", **about, cause=outcome.cause, attempts=delivery.attempts)
+            return
+        pause = pause_after(delivery.attempts, random.random(), outcome.retry_after)  # noqa: S311 - jitter, no secret
+        await self._outbox.failed(delivery, outcome.cause, now + pause, now)
+        metrics.OUTBOX_ATTEMPTS.labels(self.target, "failed").inc()
+        log.warning("outbox_attempt_failed", **about, cause=outcome.cause, attempts=delivery.attempts)
+
+    async def _measure(self) -> None:
+        """Set the metrics of what waits, and give up what is too old, from time to time."""
+        began = time.monotonic()
+        if self._measured is not None and began - self._measured < MEASURE_EVERY:
+            return
+        self._measured, now, target = began, self._clock(), self.target
+        if dead := await self._outbox.give_up_old(target, now):
+            metrics.OUTBOX_ATTEMPTS.labels(target, "dead").inc(dead)
+            log.error("outbox_gave_up", target=target, deliveries=dead)
+        backlog = await self._outbox.backlog(target)
+        age = (now - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+        metrics.OUTBOX_DUE.labels(target).set(backlog.due)
+        metrics.OUTBOX_AGE.labels(target).set(max(0.0, age))
+        metrics.OUTBOX_DEAD.labels(target).set(backlog.dead)
+
+    async def drain(self) -> None:
+        """Claim nothing more, and let the attempts that were begun end, for a short time."""
+        self._stopping = True
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=DRAIN_LIMIT)

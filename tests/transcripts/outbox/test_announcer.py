@@ -1,0 +1,166 @@
+"""Mirrors services/transcripts/outbox/announcer.py: from events on the real broker to the outbox."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.common.config.integrations import Integrations
+from services.common.events.agents import ButtonChanged, DepartmentButton
+from services.common.events.types import ButtonColour, ButtonReason, Cause
+from services.common.internal_api.transcripts import LeftQuestion, Rating
+from services.common.messaging.consumer import Consumers
+from services.common.messaging.publisher import Publisher
+from services.common.mongo.client import Database
+from services.transcripts.consumers import Handlers, create_router
+from services.transcripts.left_questions import Questions
+from services.transcripts.log.store import Store
+from services.transcripts.log.writer import now_ms
+from services.transcripts.outbox.announcer import Announcer
+from services.transcripts.outbox.store import Outbox
+from services.transcripts.ratings import Ratings
+from services.transcripts.statistics.store import Statistics
+from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, state, until
+from tests.transcripts.outbox.conftest import webhook
+
+ALL = ["chat.opened", "chat.assigned", "chat.accepted", "chat.closed", "question.left", "rating.given"]
+TARGETS = Integrations(
+    webhooks=(
+        webhook("https://a.example/", "all", events=ALL),
+        webhook("https://a.example/", "premies", events=["chat.closed"], departments=["premies"]),
+        webhook("https://a.example/", "buttons", events=["button.changed"]),
+    )
+)
+
+
+@pytest.fixture
+def announcer(outbox: Outbox, store: Store) -> Announcer:
+    return Announcer(outbox, store, TARGETS, now_ms)
+
+
+async def told(database: Database, target: str) -> list[str]:
+    return sorted([d["type"] async for d in database["outbox"].find({"target": target})])
+
+
+@contextlib.asynccontextmanager
+async def consuming(vhost_url: str, store: Store, announcer: Announcer) -> AsyncIterator[None]:
+    router = create_router(Handlers(store, Publisher(vhost_url, "transcripts"), now_ms), announcer)
+    consumers = Consumers(vhost_url, router, lambda: asyncio.sleep(0))
+    task = asyncio.create_task(consumers.run())
+    try:
+        await until(lambda: consumers.running, "the consumers")
+        yield
+        await consumers.drain()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_chat_is_announced_from_its_events_once(
+    observer: EventObserver, vhost_url: str, store: Store, database: Database, announcer: Announcer
+) -> None:
+    chat = new_id()
+    events: list[Any] = [
+        opened_event(chat),
+        state(chat, 1, Cause.OPENED),
+        state(chat, 2, Cause.ASSIGNED, agent="an", accepted=False),
+        state(chat, 3, Cause.ASSIGNED, agent="an", accepted=True),
+        state(chat, 4, Cause.TRANSFERRED, turn=2, department="premies"),
+        state(chat, 5, Cause.CLOSED, turn=2, department="premies", reason="citizen"),
+    ]
+    async with consuming(vhost_url, store, announcer):
+        await observer.put(*events, *events, *reversed(events))
+
+        async def is_handled() -> bool:
+            return await told(database, "premies") == ["chat.closed"] and not await observer.waiting(
+                "transcripts.outbox"
+            )
+
+        async with asyncio.timeout(60):
+            while not await is_handled():
+                await asyncio.sleep(0.02)
+    assert await told(database, "all") == ["chat.accepted", "chat.assigned", "chat.closed", "chat.opened"]
+    assert await told(database, "premies") == ["chat.closed"]
+    assert await told(database, "buttons") == []
+    assert announcer.added.is_set()
+    text = str(await database["outbox"].find({}).to_list(None))
+    for person in ("An Peeters", "Waar vind ik", "'an'", "An'"):
+        assert person not in text
+
+
+def button(department: str, revision: int, colour: ButtonColour = ButtonColour.GREEN) -> DepartmentButton:
+    return DepartmentButton(department=department, colour=colour, reason=ButtonReason.AVAILABLE, revision=revision)
+
+
+def digest(first: DepartmentButton, *others: DepartmentButton) -> ButtonChanged:
+    return ButtonChanged(**first.model_dump(), others=list(others))
+
+
+async def test_a_button_is_announced_when_it_changes_and_not_each_time_it_is_repeated(
+    store: Store, database: Database, outbox: Outbox, announcer: Announcer
+) -> None:
+    blue = button("premies", 4, ButtonColour.BLUE)
+    for event in (digest(button("algemeen", 3), button("premies", 3)), digest(button("algemeen", 3), blue)):
+        await announcer.button_changed(event)
+        await announcer.button_changed(event)
+    assert await told(database, "buttons") == ["button.changed"] * 3
+    await database["outbox"].delete_many({})  # they expire
+    restarted = Announcer(outbox, store, TARGETS, now_ms)
+    await restarted.button_changed(digest(button("algemeen", 3), blue))
+    await restarted.button_changed(digest(button("algemeen", 3), button("premies", 3)))
+    await restarted.button_changed(digest(button("algemeen", 9), button("premies", 9, ButtonColour.BLUE)))
+    assert await told(database, "buttons") == [], "nothing has changed but the revision"
+    await restarted.button_changed(digest(button("algemeen", 10, ButtonColour.BLUE)))
+    assert await told(database, "buttons") == ["button.changed"]
+
+
+async def test_questions_and_ratings_are_announced_after_they_were_stored(
+    database: Database, announcer: Announcer
+) -> None:
+    chat = new_id()
+    fields = {
+        "chat_id": chat,
+        "department": "algemeen",
+        "locale": "nl",
+        "contact": "02 1",
+        "text": "V",
+        "at": OPENED_AT,
+    }
+    await Questions(database).leave(LeftQuestion.model_validate(fields), OPENED_AT)
+    ratings = Ratings(database, Statistics(database))
+    await ratings.rate(Rating(chat_id=chat, helped="yes", score=5), "algemeen", OPENED_AT)
+    await database["questions"].insert_one({"_id": "broken", "announced": False})
+    assert not await announcer.collect()
+    assert not await announcer.collect()
+    assert await told(database, "all") == ["question.left", "rating.given"]
+    assert "02 1" not in str(await database["outbox"].find({}).to_list(None))
+
+
+async def test_what_was_interrupted_before_its_mark_was_removed_is_not_announced_twice(
+    database: Database, announcer: Announcer
+) -> None:
+    ratings, chat = Ratings(database, Statistics(database)), new_id()
+    await ratings.rate(Rating(chat_id=chat, helped="yes", score=5), "algemeen", OPENED_AT)
+    await announcer.collect()
+    await database["ratings"].update_one({"_id": chat}, {"$set": {"announced": False}})
+    await announcer.collect()
+    assert await told(database, "all") == ["rating.given"]
+
+
+async def test_an_erased_chat_is_not_announced(database: Database, announcer: Announcer) -> None:
+    chat = new_id()
+    await database["erased"].insert_one({"_id": chat})
+    await announcer.chat_opened(opened_event(chat))
+    await announcer.chat_changed(state(chat, 5, Cause.CLOSED, reason="citizen"))
+    assert await told(database, "all") == []
+    assert not announcer.added.is_set()
+
+
+async def test_without_targets_nothing_is_stored(store: Store, database: Database, outbox: Outbox) -> None:
+    announcer = Announcer(outbox, store, Integrations(), now_ms)
+    await announcer.chat_opened(opened_event(new_id()))
+    await announcer.button_changed(digest(button("algemeen", 3)))
+    assert await database["outbox"].count_documents({}) == 0
+    assert await outbox.last_button("algemeen") is None

@@ -1,0 +1,197 @@
+"""Mirrors services/transcripts/outbox/courier.py, on the real database and real receivers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from services.common.config.integrations import Webhook
+from services.common.mongo.client import Database
+from services.transcripts import metrics
+from services.transcripts.log.writer import now_ms
+from services.transcripts.outbox import courier as courier_module
+from services.transcripts.outbox import rules
+from services.transcripts.outbox.courier import Courier
+from services.transcripts.outbox.rules import OPENS_AFTER, Notice
+from services.transcripts.outbox.store import Outbox
+from services.transcripts.outbox.webhooks import WebhookSender
+from tests.support.servers import PATIENCE
+from tests.transcripts.conftest import OPENED_AT, new_id, until
+from tests.transcripts.outbox.conftest import MakeSender, webhook
+from tests.transcripts.outbox.receiver import Receiver, receiving
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier_module, "CHECK_EVERY", 0.05)
+    monkeypatch.setattr(courier_module, "MEASURE_EVERY", 0.05)
+    monkeypatch.setattr(rules, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(rules, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(rules, "FIRST_REST", 0.05)
+    monkeypatch.setattr(rules, "LONGEST_REST", 0.05)
+
+
+def notices(number: int) -> list[Notice]:
+    made = []
+    for _ in range(number):
+        chat = new_id()
+        made.append(Notice(new_id(), "chat.closed", "algemeen", OPENED_AT, {"chat_id": chat}, chat))
+    return made
+
+
+async def add(outbox: Outbox, number: int, *targets: str) -> set[str]:
+    made = notices(number)
+    await outbox.add([(target, n) for n in made for target in targets or ("zaken",)], now_ms())
+    return {n.id for n in made}
+
+
+@contextlib.asynccontextmanager
+async def delivering(
+    outbox: Outbox, sender: WebhookSender, *targets: Webhook, limit: float = PATIENCE
+) -> AsyncIterator[list[Courier]]:
+    async def prepared() -> None:
+        return None
+
+    couriers = [Courier(one, outbox, sender.send, limit, now_ms) for one in targets]
+    tasks = [asyncio.create_task(one.run(prepared)) for one in couriers]
+    try:
+        yield couriers
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def when(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+def states(database: Database, **wanted: int) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        found = {s: await database["outbox"].count_documents({"state": s}) for s in ("due", "done", "dead")}
+        return found == {"due": 0, "done": 0, "dead": 0, **wanted}
+
+    return holds
+
+
+async def test_everything_is_delivered_by_replicas_together_and_nothing_twice(
+    outbox: Outbox, database: Database, receiver: Receiver, make_sender: MakeSender
+) -> None:
+    ids = await add(outbox, 60)
+    target = webhook(receiver.url)
+    async with delivering(outbox, make_sender(), target, target, target):
+        await when(states(database, done=60))
+    assert dict(receiver.ids) == dict.fromkeys(ids, 1)
+
+
+async def test_what_fails_is_tried_again_with_the_same_id(
+    outbox: Outbox, database: Database, receiver: Receiver, make_sender: MakeSender
+) -> None:
+    (id_,) = await add(outbox, 1)
+    receiver.statuses = [500, 503, 307]
+    async with delivering(outbox, make_sender(), webhook(receiver.url)):
+        await when(states(database, done=1))
+    assert dict(receiver.ids) == {id_: 4}
+    stored = await database["outbox"].find_one({})
+    assert stored
+    assert stored["attempts"] == 4
+    assert "cause" not in stored
+
+
+async def test_what_was_tried_for_long_enough_is_a_dead_letter_and_may_be_replayed(
+    database: Database, receiver: Receiver, make_sender: MakeSender
+) -> None:
+    outbox = Outbox(database, timedelta(0))
+    (id_,) = await add(outbox, 1)
+    receiver.statuses = [404]
+    async with delivering(outbox, make_sender(), webhook(receiver.url)):
+        await when(states(database, dead=1))
+        (letter,) = await outbox.dead("zaken", None, 10)
+        assert (letter["cause"], letter["attempts"]) == ("status_404", 1)
+        assert await outbox.replay("zaken", id_, now_ms()) == 1
+        await when(states(database, done=1))
+    assert dict(receiver.ids) == {id_: 2}
+
+
+async def test_a_receiver_that_is_gone_makes_dead_letters_at_once(
+    outbox: Outbox, database: Database, receiver: Receiver, make_sender: MakeSender
+) -> None:
+    await add(outbox, 1)
+    receiver.statuses = [410]
+    async with delivering(outbox, make_sender(), webhook(receiver.url)):
+        await when(states(database, dead=1))
+        await until(lambda: metrics.OUTBOX_DEAD.labels("zaken").collect()[0].samples[0].value == 1, "the metric")
+    assert len(receiver.got) == 1
+
+
+async def test_a_slow_target_does_not_delay_another(
+    outbox: Outbox, database: Database, make_sender: MakeSender
+) -> None:
+    ids = await add(outbox, 30, "slow", "fast")
+    async with receiving() as slow, receiving() as fast:
+        slow.hold = asyncio.Event()
+        targets = webhook(slow.url, "slow"), webhook(fast.url, "fast")
+        async with delivering(outbox, make_sender(), *targets):
+            await until(lambda: fast.ids.keys() == ids, "all of the fast one")
+            assert len(slow.got) <= courier_module.AT_ONCE
+            slow.hold.set()
+            await when(states(database, done=60))
+
+
+async def test_a_target_that_fails_is_left_alone_until_one_attempt_succeeds(
+    outbox: Outbox, database: Database, receiver: Receiver, make_sender: MakeSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "FIRST_REST", 3_600.0)
+    monkeypatch.setattr(rules, "LONGEST_REST", 3_600.0)
+    await add(outbox, 40)
+    receiver.statuses = [500] * 1_000
+    sender, target = make_sender(), webhook(receiver.url)
+    opened = metrics.OUTBOX_CIRCUIT.labels("zaken")
+    async with delivering(outbox, sender, target):
+        await until(lambda: opened.collect()[0].samples[0].value == 1, "the circuit")
+        async with asyncio.timeout(PATIENCE):  # what was begun before it opened has ended
+            while await database["outbox"].count_documents({"claim": {"$exists": True}}):
+                await asyncio.sleep(0.02)
+        assert OPENS_AFTER <= len(receiver.got) <= OPENS_AFTER + courier_module.AT_ONCE
+    receiver.statuses = []
+    monkeypatch.setattr(rules, "FIRST_REST", 0.05)
+    monkeypatch.setattr(rules, "LONGEST_REST", 0.05)
+    receiver.statuses = [500] * (OPENS_AFTER + 2)
+    async with delivering(outbox, sender, target):
+        await when(states(database, done=40))
+        await until(lambda: opened.collect()[0].samples[0].value == 0, "the circuit")
+
+
+async def test_a_drain_lets_an_attempt_end_and_begins_no_other(
+    outbox: Outbox, database: Database, receiver: Receiver, make_sender: MakeSender
+) -> None:
+    await add(outbox, 1)
+    receiver.hold = asyncio.Event()
+    async with delivering(outbox, make_sender(), webhook(receiver.url)) as (courier,):
+        await until(lambda: receiver.got, "the attempt")
+        draining = asyncio.create_task(courier.drain())
+        await asyncio.sleep(0)
+        receiver.hold.set()
+        await draining
+        assert await database["outbox"].count_documents({"state": "done"}) == 1
+        await add(outbox, 1)
+        courier.wake()
+        assert len(receiver.got) == 1
+
+
+async def test_what_a_replica_had_when_it_ended_is_delivered_by_another(
+    outbox: Outbox, database: Database, receiver: Receiver, make_sender: MakeSender
+) -> None:
+    ids = await add(outbox, 3)
+    receiver.hold = asyncio.Event()
+    target, sender = webhook(receiver.url), make_sender()
+    async with delivering(outbox, sender, target, limit=0.3):
+        await until(lambda: len(receiver.got) == 3, "the attempts")
+    receiver.hold.set()
+    async with delivering(outbox, sender, target):
+        await when(states(database, done=3))
+    assert dict(receiver.ids) == dict.fromkeys(ids, 2), "at least once, and the id says so"
