@@ -26,7 +26,7 @@ from deploy.manifests.objects import (
 
 NEEDED = ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy")
 SECRET_VARIABLES = ("TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS", "TRANSCRIPT_KEY", "MONGODB_URL", "OIDC_CLIENT_SECRET")
-MADE_BY_HAND = ("backup-certificate", "oidc")
+MADE_BY_HAND = ("backup-certificate", "integrations", "oidc")
 """ConfigMaps that an operator makes (docs/kubernetes.md)."""
 RABBITMQ = (4, 3)
 PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}

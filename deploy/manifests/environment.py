@@ -97,6 +97,9 @@ LEFT_OF = {
         "CLAMD_TIMEOUT": "20 s are enough for 10 MiB",
         "UNUSUAL_READING": "50 chats an hour; docs/privacy.md says what it reports",
         "AGENT_FIGURES": "off; docs/operating.md says what must be agreed first",
+        "INTEGRATIONS_FILE": "no webhooks, but for the component webhooks",
+        **dict.fromkeys(("OUTBOX_NETWORKS", "OUTBOX_CA_FILE"), "public targets alone; docs/webhooks.md"),
+        **dict.fromkeys(("OUTBOX_TIMEOUT", "OUTBOX_PATIENCE"), "15 s, and three days; docs/webhooks.md"),
         "PDF_FONTS": "the image has its own",
     },
 }

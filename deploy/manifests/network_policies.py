@@ -116,6 +116,12 @@ def of_issuer(objects: Sequence[Object]) -> set[Arrow]:
     return {Arrow("presence", target, 443) for target in ANYWHERE} if there else set()
 
 
+def of_webhooks(objects: Sequence[Object]) -> set[Arrow]:
+    """Return the connections that the component `webhooks` adds: to targets whose addresses the installation knows."""
+    there = "webhooks" in of_kind(objects, "NetworkPolicy")
+    return {Arrow("transcripts", target, 443) for target in ANYWHERE} if there else set()
+
+
 def of_keda(present: set[str]) -> set[Arrow]:
     """Return the connections that the component `keda` adds."""
     return {Arrow("keda", "rabbitmq", 15672)} if "rabbitmq" in present else set()
@@ -138,7 +144,7 @@ def problems(objects: Sequence[Object]) -> list[str]:
     present = {pod.name for pod in pods(objects)}
     wanted = drawn(present) | of_door(objects)
     wanted |= of_monitoring(present) if of_kind(objects, "PrometheusRule") else set()
-    wanted |= of_exporters(objects) | of_tls(objects) | of_issuer(objects)
+    wanted |= of_exporters(objects) | of_tls(objects) | of_issuer(objects) | of_webhooks(objects)
     wanted |= of_keda(present) if of_kind(objects, "ScaledObject") else set()
     wanted |= of_sharing(objects, present)
     given = allowed(objects)

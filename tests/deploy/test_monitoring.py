@@ -165,6 +165,7 @@ def members(*nodes: str) -> dict[str, str]:
 
 
 RETENTION_RUN, CONFIRMED = (f"eloket_transcripts_retention_{part}" for part in ("run_timestamp_seconds", "confirmed"))
+OLDEST = "eloket_transcripts_outbox_oldest_seconds"
 BUCKET, COUNT = (f"eloket_gateway_delivery_seconds_{part}" for part in ("bucket", "count"))
 LATE = {f'{COUNT}{{to="agent"}}': "0+100x300"}
 SCENES = [
@@ -176,6 +177,10 @@ SCENES = [
     Scene("EloketRetentionNotConfirmed", {CONFIRMED + '{department="a"}': "1x300"}, "65m", 0),
     Scene("EloketUnusualReading", {"eloket_transcripts_unusual_reading_total": "0x9 1x90"}, "10m"),
     Scene("EloketUnusualReading", {"eloket_transcripts_unusual_reading_total": "3x300"}, "70m", 0),
+    Scene("EloketWebhooksLate", {OLDEST + '{target="crm", instance="2"}': "0+60x300", OLDEST: "0x300"}, "40m"),
+    Scene("EloketWebhooksLate", {OLDEST + '{target="crm", instance="2"}': "1700x300"}, "40m", 0),
+    Scene("EloketWebhooksDead", {'eloket_transcripts_outbox_dead{target="crm"}': "0 2x300"}, "10m"),
+    Scene("EloketWebhooksDead", {'eloket_transcripts_outbox_dead{target="crm"}': "2x4 0x300"}, "10m", 0),
     Scene("EloketServiceDown", {}, "2m", 1, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
     Scene("EloketServiceDown", {}, "1m", 0, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
     Scene("EloketServiceDown", {'up{job="gateway", instance="2"}': "0x300"}, "10m", 0),  # another replica is there

@@ -29,7 +29,12 @@ SECRET = "a secret of the tests alone, long enough"
 RUN = {"RATE_LIMITS": "off", "TOKEN_SECRET": SECRET}
 MARKED = "kwz" + os.urandom(6).hex()
 OTHER = "lbr" + os.urandom(6).hex()
-WORDS_PASS = (topology.TRANSCRIPTS_MESSAGES, topology.TRANSCRIPTS_NOTES, topology.ROUTING_CHATS)
+WORDS_PASS = (
+    topology.TRANSCRIPTS_MESSAGES,
+    topology.TRANSCRIPTS_NOTES,
+    topology.TRANSCRIPTS_OUTBOX,
+    topology.ROUTING_CHATS,
+)
 REASON = ("--reason", "verzoek 2026/14", "--by", "griffie")
 
 

@@ -20,11 +20,11 @@ from tests.support.servers import PATIENCE, Broker
 
 # Every queue in which the golden sample of an event lands; what is left out lands in none.
 LANDS = {
-    "chat.opened": {"routing.chats", "transcripts.messages"},
+    "chat.opened": {"routing.chats", "transcripts.messages", "transcripts.outbox"},
     "citizen.arrived": {"routing.chats"},
     "close.requested": {"routing.chats"},
     "chat.accepted": {"routing.chats"},
-    "chat.state": {"presence.chats", "transcripts.messages"},
+    "chat.state": {"presence.chats", "transcripts.messages", "transcripts.outbox"},
     "queue.changed": {"presence.queues", "gateway"},
     "place.wanted": {"presence.wanted"},
     "place.claimed": {"routing.places"},
@@ -32,7 +32,7 @@ LANDS = {
     "places.changed": {"routing.places"},
     "accept.overdue": {"presence.states"},
     "state.requested": {"presence.states"},
-    "button.changed": {"gateway"},
+    "button.changed": {"gateway", "transcripts.outbox"},
     "gateway.connections": {"listener"},
     "listener.echo": {"listener"},
     "message.posted": {"transcripts.messages"},
