@@ -53,7 +53,7 @@ class Announcer:
         self._webhooks = integrations.webhooks
         self.targets = [webhook.id for webhook in self._webhooks]
         self._wanted = frozenset[str]().union(*(webhook.events for webhook in self._webhooks))
-        self._revisions: dict[str, int] = {}  # of buttons that were announced, or are as they were
+        self._revisions: dict[str, int] = {}  # of buttons that were announced
         self._left = asyncio.Event()
         self.added = asyncio.Event()
         """Set when deliveries were added by this process."""
@@ -69,7 +69,11 @@ class Announcer:
         await self._announce(notices_of_state(event))
 
     async def button_changed(self, event: ButtonChanged) -> None:
-        """Announce the buttons that have changed. Most events repeat all buttons as they are."""
+        """Announce the buttons that have changed. Most events repeat all buttons as they are.
+
+        A button has another revision only when it has changed. Of two changes that are handled in the wrong order the
+        first may not be announced; the last one always is.
+        """
         if "button.changed" in self._wanted:
             for button in buttons_of(event):
                 if self._revisions.get(button.department, -1) < button.revision:
@@ -78,11 +82,9 @@ class Announcer:
 
     async def _announce_button(self, button: DepartmentButton, at: datetime) -> None:
         last = await self._outbox.last_button(button.department)
-        if last is not None and last[0] >= button.revision:
-            return
-        if last is None or last[1:] != (button.colour.value, button.reason.value):
+        if last is None or last < button.revision:
             await self._announce([notice_of_button(button, at)])
-        await self._outbox.button_announced(button)
+            await self._outbox.button_announced(button.department, button.revision)
 
     # ── what this service has stored ─────────────────────────────────────────────────────────────────────────────────
 

@@ -5,7 +5,7 @@ Collections:
 - outbox: {_id: "<target>:<notice>", target, notice, type, chat_id, department, at, data, state, due_at, attempts,
   made_at, expires_at}, and where there is one: claim, cause, tried_at, done_at. `state` is `due`, `done` or `dead`.
   `chat_id` is the number under which it is erased with the chat. The server deletes what has expired.
-- announced_buttons: {_id: department, revision, colour, reason}: the buttons of which other systems were told last.
+- announced_buttons: {_id: department, revision}: the buttons of which other systems were told last.
 - questions, ratings: the member `announced`, false until the notice is in the outbox.
 
 A delivery is claimed for a limited time by moving `due_at`. A replica that dies while it delivers loses nothing: the
@@ -21,9 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
-from pymongo.errors import DuplicateKeyError
 
-from services.common.events.agents import DepartmentButton
 from services.common.mongo.client import Database
 from services.transcripts.outbox.rules import Notice
 
@@ -106,19 +104,14 @@ class Outbox:
         """Note that the notice of this rating is in the outbox; not that of one that has replaced it."""
         await self._ratings.update_one({"_id": chat_id, "at": at}, {"$unset": {"announced": ""}})
 
-    async def last_button(self, department: str) -> tuple[int, str, str] | None:
-        """Return revision, colour and reason of the button of which other systems were told last."""
+    async def last_button(self, department: str) -> int | None:
+        """Return the revision of a department's button of which other systems were told last."""
         found = await self._buttons.find_one({"_id": department})
-        return (found["revision"], found["colour"], found["reason"]) if found else None
+        return int(found["revision"]) if found else None
 
-    async def button_announced(self, button: DepartmentButton) -> None:
+    async def button_announced(self, department: str, revision: int) -> None:
         """Note that the notice of this button is in the outbox. An older one changes nothing."""
-        new = {"revision": button.revision, "colour": button.colour.value, "reason": button.reason.value}
-        such = {"_id": button.department, "revision": {"$lt": button.revision}}
-        try:
-            await self._buttons.update_one(such, {"$set": new}, upsert=True)
-        except DuplicateKeyError:  # there is one, and it is not older
-            return
+        await self._buttons.update_one({"_id": department}, {"$max": {"revision": revision}}, upsert=True)
 
     # ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────────────
 

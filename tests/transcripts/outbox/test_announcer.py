@@ -19,6 +19,7 @@ from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import now_ms
 from services.transcripts.outbox.announcer import Announcer
+from services.transcripts.outbox.rules import buttons_of, notice_of_button
 from services.transcripts.outbox.store import Outbox
 from services.transcripts.ratings import Ratings
 from services.transcripts.statistics.store import Statistics
@@ -110,10 +111,25 @@ async def test_a_button_is_announced_when_it_changes_and_not_each_time_it_is_rep
     restarted = Announcer(outbox, store, TARGETS, now_ms)
     await restarted.button_changed(digest(button("algemeen", 3), blue))
     await restarted.button_changed(digest(button("algemeen", 3), button("premies", 3)))
-    await restarted.button_changed(digest(button("algemeen", 9), button("premies", 9, ButtonColour.BLUE)))
-    assert await told(database, "buttons") == [], "nothing has changed but the revision"
+    assert await told(database, "buttons") == []
     await restarted.button_changed(digest(button("algemeen", 10, ButtonColour.BLUE)))
     assert await told(database, "buttons") == ["button.changed"]
+
+
+async def test_of_changes_that_are_handled_at_once_or_in_the_wrong_order_the_last_is_announced(
+    store: Store, database: Database, outbox: Outbox, announcer: Announcer
+) -> None:
+    others = [Announcer(outbox, store, TARGETS, now_ms) for _ in range(2)]
+    colours = (ButtonColour.GREEN, ButtonColour.BLUE, ButtonColour.GREEN)
+    changes = [digest(button("premies", number, colour)) for number, colour in enumerate(colours, 5)]
+    handlers = (announcer, *others)
+    await asyncio.gather(*(h.button_changed(c) for h, c in zip(handlers, changes, strict=True)))
+    for change in changes:
+        await announcer.button_changed(change)
+    assert await outbox.last_button("premies") == 7
+    assert await database["outbox"].count_documents(
+        {"notice": notice_of_button(buttons_of(changes[-1])[0], OPENED_AT).id}
+    )
 
 
 async def test_questions_and_ratings_are_announced_after_they_were_stored(

@@ -3,8 +3,6 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from services.common.events.agents import DepartmentButton
-from services.common.events.types import ButtonColour, ButtonReason
 from services.common.internal_api.transcripts import LeftQuestion, Rating
 from services.common.mongo.client import Database
 from services.transcripts.left_questions import Questions
@@ -129,13 +127,10 @@ async def test_dead_letters_are_listed_in_pages_replayed_and_discarded(outbox: O
 
 
 async def test_of_two_buttons_the_later_one_is_remembered(outbox: Outbox) -> None:
-    def button(revision: int, colour: ButtonColour) -> DepartmentButton:
-        return DepartmentButton(department="premies", colour=colour, reason=ButtonReason.BUSY, revision=revision)
-
     assert await outbox.last_button("premies") is None
-    await outbox.button_announced(button(7, ButtonColour.BLUE))
-    await outbox.button_announced(button(6, ButtonColour.GREEN))
-    assert await outbox.last_button("premies") == (7, "blue", "busy")
+    await outbox.button_announced("premies", 7)
+    await outbox.button_announced("premies", 6)
+    assert await outbox.last_button("premies") == 7
 
 
 async def test_questions_and_ratings_are_marked_until_they_are_announced(outbox: Outbox, database: Database) -> None:
