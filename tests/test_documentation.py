@@ -29,7 +29,7 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 FLOW = re.compile(r"^\| [^|]+ \| (\d+) \| ([^|]+) \|$", re.MULTILINE)
 STEP = re.compile(r"^ +(?:Note over |\w+(?:--?>>|--?x)\w+:)", re.MULTILINE)
 MOST_STEPS = 15
-OPERATORS_OWN = {"accounts.toml"}  # files that an operator writes, and that a page explains how to
+OPERATORS_OWN = {"accounts.toml", "integrations.toml"}  # files that an operator writes, and that a page explains how to
 
 
 def missing(text: str) -> Iterator[str]:

@@ -83,7 +83,7 @@ class Settings(Shared):
         "(`x`): they stay published",
     )
     integrations_file: Path | None = Field(
-        None, description="the systems that hear of chats: webhooks (docs/operating.md); none: no system does"
+        None, description="the systems that are notified of chats: webhooks (docs/operating.md); none: no system is"
     )
     outbox_networks: str = Field(
         "",

@@ -1,4 +1,4 @@
-"""Integrations file: the systems of the installation that hear of chats. Only transcripts reads it, at its start.
+"""Integrations file: the systems that are notified of chats. Only transcripts reads it, at its start.
 
 Secrets are not in the file. It names where each of them is: `env:NAME` or `file:PATH`.
 """
@@ -84,7 +84,7 @@ class Webhook(BaseModel):
 
 
 class Integrations(BaseModel):
-    """All systems that hear of chats."""
+    """All systems that are notified of chats."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     webhooks: tuple[Webhook, ...] = Field((), max_length=MOST_TARGETS)

@@ -6,13 +6,13 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.common.clock import utcnow
 from services.common.config.departments import ConfigurationError
-from services.transcripts.outbox import webhooks
 from services.transcripts.outbox.rules import Outcome, Verdict
 from services.transcripts.outbox.store import Delivery
 from services.transcripts.outbox.webhooks import CheckedResolver, RefusedAddress, tls_context
@@ -160,7 +160,7 @@ async def test_a_name_that_moves_to_this_machine_is_refused(
     receiver: Receiver, make_sender: MakeSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = receiver.url.rpartition(":")[2]
-    monkeypatch.setattr(webhooks.aiohttp, "ThreadedResolver", lambda: Names(["127.0.0.1"]))
+    monkeypatch.setattr(aiohttp, "ThreadedResolver", lambda: Names(["127.0.0.1"]))
     target = webhook("https://a.example/").model_copy(update={"url": f"http://rebound.example:{port}"})
     assert await make_sender(networks="").send(target, delivery()) == failed("refused_address")
     assert receiver.got == []
