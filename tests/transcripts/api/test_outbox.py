@@ -104,7 +104,7 @@ async def test_dead_letters_are_listed_replayed_and_discarded(api: ApiClient, re
     assert await api.ask(outbox_api.REPLAY, {"target": "zaken", "id": new_id()}) == (200, {"number": 0})
     assert await api.ask(outbox_api.REPLAY, {"target": "zaken"}) == (200, {"number": 1})
     async with asyncio.timeout(PATIENCE):
-        while receiver.ids[letter["id"]] < 2:
+        while receiver.ids[str(letter["id"])] < 2:
             await asyncio.sleep(0.02)
     assert (await api.ask(outbox_api.DEAD, {}))[1] == {"letters": []}
     assert await api.ask(outbox_api.DISCARD, {"target": "zaken"}) == (200, {"number": 0})
