@@ -274,7 +274,7 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
 async def test_killed_while_it_delivers_each_target_gets_everything_with_the_same_id(
     run: Run, observer: EventObserver, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
 ) -> None:
-    chats = [new_id() for _ in range(120)]
+    chats = [new_id() for _ in range(60)]
     events: list[Event] = []
     for chat in chats:
         ended = state(chat, 4, Cause.CLOSED, reason="citizen")
@@ -299,7 +299,7 @@ async def test_killed_while_it_delivers_each_target_gets_everything_with_the_sam
             first = await asyncio.to_thread(replicas.enter_context, start())
             second = await asyncio.to_thread(replicas.enter_context, start())
             putting = asyncio.create_task(observer.put(*events))
-            for share, victim in ((40, first), (200, second)):
+            for share, victim in ((20, first), (100, second)):
                 await until(lambda share=share: len(two.got) >= share, "deliveries")  # type: ignore[misc]
                 await asyncio.to_thread(victim.kill, signal.SIGKILL)
                 replicas.enter_context(start(ready=False))
