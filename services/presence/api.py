@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import structlog
 from fastapi import APIRouter, Request
 
-from services.common.events.types import ButtonReason
+from services.common.events.types import AgentState, ButtonReason
 from services.common.http import problems
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api.presence import (
@@ -18,6 +19,8 @@ from services.common.internal_api.presence import (
     Credentials,
     Held,
     HoldQuery,
+    Names,
+    NamesQuery,
     OpenSession,
     ReleaseQuery,
     Reserved,
@@ -27,6 +30,7 @@ from services.common.internal_api.presence import (
 )
 from services.common.runtime.service import caller
 from services.presence.agents.logins import Logins
+from services.presence.agents.roles import Officer
 from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
 from services.presence.button import updater
@@ -35,6 +39,7 @@ from services.presence.slots.allocator import Allocator, reserve, reserve_for_fo
 from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
+MOST_ALIKE = 50  # people whose name has a text in it
 HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer any more
 MOST_RESERVED = 600.0  # seconds for which an open form may reserve one slot, however often it is renewed
 
@@ -56,6 +61,19 @@ def create_routes(context: Context, logins: Logins, allocator: Allocator, known:
         caller(request)
         found = await context.stores.agents.colleagues(query.department, query.ids)
         return Agents(agents=[_view(agent) for agent in found])
+
+    @routes.post(presence_api.NAMES)
+    async def names(request: Request, query: NamesQuery) -> Names:
+        caller(request)
+        found: dict[str, str] = {}
+        wanted = {"_id": {"$in": query.ids}} if query.ids else None
+        like = {"name": {"$regex": re.escape(query.like), "$options": "i"}} if query.like else None
+        for store in (context.stores.agents, context.stores.officers):
+            if wanted:
+                found |= await store.names(wanted, len(query.ids))
+            if like:
+                found |= await store.names(like, MOST_ALIKE)
+        return Names(names=found)
 
     @routes.post(presence_api.BUTTONS)
     async def buttons(request: Request) -> Buttons:
@@ -105,7 +123,7 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
     async def session_lookup(request: Request, sought: SessionToken) -> OpenSession:
         caller(request)
         session = await context.stores.sessions.find(sought.token, context.clock())
-        agent = await context.stores.agents.agent(session.agent_id) if session else None
+        agent = await _who(context, session, sought.roles) if session else None
         if session is None or agent is None:
             raise problems.Problem(401, "unauthenticated", "There is no such session (any more): log in again.")
         return open_session(session, agent)
@@ -122,11 +140,32 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
                     await close_session_soon(context, other)
 
 
-def open_session(session: Session, agent: Agent, token: str | None = None, device: str | None = None) -> OpenSession:
+async def _who(context: Context, session: Session, roles: list[str]) -> Agent | Officer | None:
+    """Return the agent of this session, or its officer if the caller knows their role."""
+    if agent := await context.stores.agents.agent(session.agent_id):
+        return agent
+    officer = await context.stores.officers.officer(session.agent_id)
+    return officer if officer and officer.role in roles else None
+
+
+def open_session(
+    session: Session, who: Agent | Officer, token: str | None = None, device: str | None = None
+) -> OpenSession:
     """Return a session as the gateway gets it."""
     return OpenSession(
-        session_id=session.id, token=token, device=device, expires_at=session.expires_at, agent=_view(agent)
+        session_id=session.id,
+        token=token,
+        device=device,
+        expires_at=session.expires_at,
+        agent=_officer_view(who) if isinstance(who, Officer) else _view(who),
+        role=who.role if isinstance(who, Officer) else None,
     )
+
+
+def _officer_view(officer: Officer) -> AgentView:
+    """Return an officer in the form of an agent who serves no department and takes no chats."""
+    nothing = {"departments": [], "capacity": 0, "free": 0, "state": AgentState.PAUSED, "online": False}
+    return AgentView.model_validate({"id": officer.id, "name": officer.name, **nothing})
 
 
 def _view(agent: Agent) -> AgentView:

@@ -230,13 +230,16 @@ async def _prepare_database(
     await upgrade(database, STEPS)
     await stores.buttons.create(departments)
     await stores.queues.create(departments)
-    barred = await stores.agents.put_accounts(accounts, utcnow(), oidc.issuer_id if oidc else None)
+    issuer = oidc.issuer_id if oidc else None
+    barred = await stores.agents.put_accounts(accounts, utcnow(), issuer)
+    barred += await stores.officers.put_accounts(accounts, issuer)
     await stores.sessions.end_all_of(barred, utcnow())
     fingerprints = {account.id: fingerprint(account.password_hash) for account in accounts}
     if changed := await stores.sessions.end_changed(fingerprints, utcnow()):
         log.info("sessions_ended", why="password_changed", sessions=changed)
     if oidc is not None:
-        persons = dict.fromkeys(await stores.agents.persons(oidc.issuer_id), oidc.fingerprint)
+        known = await stores.agents.persons(oidc.issuer_id) | await stores.officers.persons(oidc.issuer_id)
+        persons = dict.fromkeys(known, oidc.fingerprint)
         if changed := await stores.sessions.end_changed(persons, utcnow()):
             log.info("sessions_ended", why="roles_changed", sessions=changed)
     log.info("accounts_ready", accounts=len(accounts))

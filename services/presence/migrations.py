@@ -54,9 +54,16 @@ async def _indexes_of_the_issuer(db: Database) -> None:
     )
 
 
+async def _indexes_of_officers(db: Database) -> None:
+    """Create indexes by which an officer is found at their login."""
+    issuer = IndexModel([("oidc.issuer", ASCENDING), ("oidc.subject", ASCENDING)], sparse=True)
+    await make_indexes(db, {"officers": [IndexModel("username"), issuer]})
+
+
 STEPS = (
     Step("indexes of agents, sessions and attempts", _first_indexes),
     Step("indexes of what is told again", _indexes_of_repair_jobs),
     Step("chats that an agent at work missed", _missed_chats),
     Step("indexes of persons and sessions of the issuer", _indexes_of_the_issuer),
+    Step("indexes of officers", _indexes_of_officers),
 )

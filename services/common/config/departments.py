@@ -402,6 +402,8 @@ class Department(BaseModel):
         start: Whether a press on the green button starts the chat, or opens a form that asks for name and question.
         retention: Its own retention periods.
         numbers: What happens to identifying numbers in texts.
+        ask_reason: Who gives a reason before they read one of its conversations: nobody; supervisors who had no part in
+            it (`others`); or also agents who had it before (`former`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -422,6 +424,7 @@ class Department(BaseModel):
     privacy: Privacy | None = None
     notices: tuple[Notice, ...] = Field((), max_length=100)
     numbers: NumberPolicy = NumberPolicy()
+    ask_reason: Literal["nobody", "others", "former"] = "nobody"
 
     @model_validator(mode="after")
     def _kept_promises(self) -> Department:

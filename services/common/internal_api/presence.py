@@ -6,7 +6,7 @@ All are POST with a JSON body and a signed service token, so that no id or token
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -18,6 +18,7 @@ SESSION_OPEN = "/internal/sessions/open"  # Credentials → OpenSession | 401 ba
 SESSION_LOOKUP = "/internal/sessions/lookup"  # SessionToken → OpenSession | 401 unauthenticated
 SESSION_END = "/internal/sessions/end"  # SessionEnd → 204
 AGENTS = "/internal/agents"  # AgentsQuery → Agents
+NAMES = "/internal/names"  # NamesQuery → Names
 BUTTONS = "/internal/buttons"  # {} → Buttons
 HOLD = "/internal/places/hold"  # HoldQuery → Held
 RESERVE = "/internal/places/reserve"  # ReserveQuery → Reserved
@@ -29,6 +30,10 @@ OIDC_CHOICES = "/internal/oidc/choices"  # OidcPending → OidcChoices | 401 oid
 OIDC_CHOOSE = "/internal/oidc/choose"  # OidcChosen → OpenSession | 401 oidc_expired
 OIDC_LOGOUT = "/internal/oidc/logout"  # OidcLogout → 204 | 400 invalid | 503 unavailable
 
+
+OfficerRole = Literal["administrator", "auditor"]
+OFFICER_ROLES: tuple[OfficerRole, ...] = get_args(OfficerRole)
+"""The roles of those who log in without being agents."""
 
 MOST_PASSWORD = 1_024  # bytes of a password, in UTF-8
 
@@ -58,9 +63,14 @@ class Credentials(Record):
 
 
 class SessionToken(Record):
-    """The token of a session."""
+    """The token of a session.
+
+    `roles`: the roles that the caller knows beside those of agents. The session of an officer is only found by a caller
+    who knows their role. A gateway before version 2.0 knows none: it would take the officer for an agent.
+    """
 
     token: str
+    roles: list[str] = Field(default_factory=list, max_length=20)
 
 
 class SessionEnd(SessionToken):
@@ -85,13 +95,17 @@ class AgentView(Record):
 
 
 class OpenSession(Record):
-    """A live session. `token` and `device` (values of the two cookies) are set only in the answer to a login."""
+    """A live session. `token` and `device` (values of the two cookies) are set only in the answer to a login.
+
+    `role`: that of an officer, who is no agent: `agent` has only their id and name then. None: it is an agent's.
+    """
 
     session_id: str
     token: str | None = None
     device: str | None = None
     expires_at: datetime
     agent: AgentView
+    role: str | None = None
 
 
 class AgentsQuery(Record):
@@ -105,6 +119,22 @@ class Agents(Record):
     """The agents that were requested."""
 
     agents: list[AgentView]
+
+
+class NamesQuery(Record):
+    """Request for the names of people: with these ids, and of those whose name has `like` in it (at most 50).
+
+    People who may not log in any more are found too.
+    """
+
+    ids: list[str] = Field(default_factory=list, max_length=1_000)
+    like: str | None = Field(default=None, min_length=1, max_length=100)
+
+
+class Names(Record):
+    """Names of people by id."""
+
+    names: dict[str, str]
 
 
 class Buttons(Record):
@@ -192,13 +222,14 @@ class OidcAnswer(Record):
 
 
 class OidcChoice(Record):
-    """A role with which the person may log in."""
+    """A role with which the person may log in. `role`: that of an officer."""
 
     id: str
     organisation: str
     organisation_name: str
     supervisor: bool
     departments: list[str]
+    role: OfficerRole | None = None
 
 
 class OidcChoices(Record):

@@ -26,8 +26,8 @@ class PresenceClient:
         return await self._http.ask("presence", api.SESSION_OPEN, credentials, api.OpenSession)
 
     async def session(self, token: str) -> api.OpenSession | None:
-        """Return the agent's session of this cookie, or None when there is none (any more)."""
-        question = api.SessionToken(token=token)
+        """Return the session of this cookie, of an agent or an officer, or None when there is none (any more)."""
+        question = api.SessionToken(token=token, roles=list(api.OFFICER_ROLES))
         try:
             return await self._http.ask("presence", api.SESSION_LOOKUP, question, api.OpenSession, hedged=True)
         except Declined as declined:
@@ -93,6 +93,10 @@ class PresenceClient:
     async def agents(self, query: api.AgentsQuery) -> list[api.AgentView]:
         """Return the agents whom the query selects."""
         return (await self._http.read("presence", api.AGENTS, query, api.Agents)).agents
+
+    async def names(self, query: api.NamesQuery) -> dict[str, str]:
+        """Return the names of people by id."""
+        return (await self._http.read("presence", api.NAMES, query, api.Names)).names
 
     async def buttons(self) -> list[ButtonChanged]:
         """Return the state of every button."""

@@ -11,7 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from services.common.config.departments import LOCALES, ConfigurationError, Departments
 from services.common.events.types import derived_id
+from services.common.internal_api.presence import OfficerRole
 from services.presence.agents import totp
+from services.presence.agents.roles import require_consistent
 from services.presence.oidc.roles import RoleMapping
 
 DEMO_DEPARTMENT = "algemeen"
@@ -32,9 +34,10 @@ def _totp_secret(value: str) -> str:
 
 
 class Account(BaseModel):
-    """An account with which an agent may log in.
+    """An account with which an agent or an officer may log in.
 
-    `capacity`: chats at a time. `totp_secret`: that of the agent's authenticator; without one the password is enough.
+    `role`: that of an officer, who is no agent; None: an agent. `capacity`: chats at a time; 0: a supervisor who takes
+    none. `totp_secret`: that of the agent's authenticator; without one the password is enough.
     `break_glass`: the agent may log in with a password also where others have to use the issuer.
     """
 
@@ -42,12 +45,19 @@ class Account(BaseModel):
     username: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,99}$")]
     name: str = Field(min_length=1, max_length=100)
     password_hash: Annotated[str, AfterValidator(_argon2_hash)]
-    departments: tuple[str, ...] = Field(min_length=1)
-    capacity: int = Field(1, ge=1, le=50)
+    role: OfficerRole | None = None
+    departments: tuple[str, ...] = ()
+    capacity: int = Field(1, ge=0, le=50)
     supervisor: bool = False
     locales: tuple[str, ...] = LOCALES
     totp_secret: Annotated[str, AfterValidator(_totp_secret)] | None = Field(None, repr=False)
     break_glass: bool = False
+
+    @model_validator(mode="after")
+    def _is_of_an_agent_or_an_officer(self) -> Account:
+        given = "capacity" in self.model_fields_set
+        require_consistent(self.role, self.departments, self.capacity, self.supervisor, given)
+        return self
 
     @model_validator(mode="after")
     def _break_glass_has_a_second_factor(self) -> Account:
@@ -57,8 +67,8 @@ class Account(BaseModel):
 
     @property
     def id(self) -> str:
-        """The agent's id. It depends on the username only."""
-        return derived_id("agent", self.username)
+        """The agent's or the officer's id. It depends on the username, and on the role of an officer."""
+        return derived_id(self.role or "agent", self.username)
 
 
 class AccountsFile(BaseModel):

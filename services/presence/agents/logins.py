@@ -40,6 +40,7 @@ from services.common.internal_api.presence import Credentials
 from services.common.messaging.publisher import Unconfirmed
 from services.presence.agents import totp
 from services.presence.agents.passwords import AT_ONCE, Passwords
+from services.presence.agents.roles import Officer
 from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
 from services.presence.context import Context
@@ -171,11 +172,11 @@ class Addresses:
 
 @dataclass(frozen=True)
 class LoggedIn:
-    """A new session, its token, its agent, and the device cookie of the browser."""
+    """A new session, its token, its agent or officer, and the device cookie of the browser."""
 
     session: Session
     token: str
-    agent: Agent
+    agent: Agent | Officer
     device: str
 
 
@@ -267,7 +268,7 @@ class Logins:
         if self._limited and (wait := await self._context.stores.attempts.admit(key, self._context.clock())):
             raise _limited("device" if device else "account", wait, about)
         barred = self._only is not None and username not in self._only
-        known = None if barred else await self._context.stores.agents.password_of(username)
+        known = None if barred else await self._password_of(username)
         agent_id, stored = known or (None, None)
         right = await self._passwords.verify(stored, credentials.password)
         if not right or agent_id is None or stored is None:
@@ -278,6 +279,11 @@ class Logins:
         if not credentials.code.strip():
             return CODE_MISSING
         return (agent_id, stored) if await self._is_code(agent_id, secret, credentials.code) else None
+
+    async def _password_of(self, username: str) -> tuple[str, str] | None:
+        """Return the id and the password hash of the agent or officer with this username."""
+        stores = self._context.stores
+        return await stores.agents.password_of(username) or await stores.officers.password_of(username)
 
     async def _is_code(self, agent_id: str, secret: str, code: str) -> bool:
         """Return whether this is the agent's code now. Each code is accepted once (RFC 6238 §5.2)."""
@@ -293,12 +299,13 @@ class Logins:
         session, token = await context.stores.sessions.begin(
             agent_id, context.clock(), self._hours, fingerprint(stored)
         )
-        if await context.stores.agents.password_of(username) != (agent_id, stored):  # changed while it was checked
+        if await self._password_of(username) != (agent_id, stored):  # changed while it was checked
             await context.stores.sessions.end(token, context.clock())
             raise _bad_credentials()
         agent = await start_session(context, session)
         LOGINS.labels("ok").inc()
-        log.info("agent_logged_in", agent_id=agent_id, known_browser=device is not None)
+        role = agent.role if isinstance(agent, Officer) else "agent"
+        log.info("agent_logged_in", agent_id=agent_id, role=role, known_browser=device is not None)
         if self._only is not None:
             log.warning("break_glass_login", agent_id=agent_id)
         return LoggedIn(session, token, agent, self._cookie(username, device, cookie))
@@ -333,12 +340,17 @@ def fingerprint(password_hash: str) -> str:
     return hashlib.sha256(password_hash.encode()).hexdigest()[:32]
 
 
-async def start_session(context: Context, session: Session) -> Agent:
-    """Make the agent of a new session available, and end their oldest session if they have too many."""
+async def start_session(context: Context, session: Session) -> Agent | Officer:
+    """Make the agent of a new session available, and end their oldest session if they have too many.
+
+    Of an officer only the latter: they have no state.
+    """
     agent_id = session.agent_id
     for old in await context.stores.sessions.end_oldest(agent_id, MOST_SESSIONS, context.clock()):
         log.info("session_gave_way", agent_id=agent_id)
         await close_session_soon(context, old)
+    if officer := await context.stores.officers.officer(agent_id):
+        return officer
     if await context.stores.agents.set_state(agent_id, AgentState.AVAILABLE, "login", session.id, context.clock()):
         context.wake(await context.stores.agents.departments_of(agent_id))
         await _mention(context, agent_id)

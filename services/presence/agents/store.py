@@ -42,13 +42,13 @@ class AgentStore:
     # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def put_accounts(self, accounts: Sequence[Account], now: datetime, issuer: str | None = None) -> list[str]:
-        """Store the accounts; the state of agents is kept. Return the ids of agents who may not log in any more.
+        """Store the accounts of agents, whose state is kept. Return the ids of agents who may not log in any more.
 
         Only accounts that differ from what is stored are written, in batches: there may be many thousands. Agents whom
         this issuer has logged in are kept.
         """
-        agents = self._documents
-        fields = dict.fromkeys((*Account.model_fields, "enabled", "oidc"), 1)
+        agents, accounts = self._documents, [account for account in accounts if account.role is None]
+        fields = dict.fromkeys((*(set(Account.model_fields) - {"role"}), "enabled", "oidc"), 1)
         stored = {doc["_id"]: doc for doc in await agents.find({}, fields).to_list(None)}
         new = [account for account in accounts if not _is_stored(account, stored.get(account.id, {}))]
         for batch in batched(new, AT_ONCE):
@@ -140,12 +140,14 @@ class AgentStore:
         return {department for doc in found for department in doc["departments"]}
 
     async def crew(self, departments: Collection[str] | None = None) -> list[tuple[AgentState, list[str], int, int]]:
-        """Return state, departments, free slots and capacity of each agent who is online.
+        """Return state, departments, free slots and capacity of each agent who is online and takes chats.
+
+        A supervisor whose capacity is 0 takes none: no citizen can wait for them.
 
         Args:
             departments: Only agents who serve one of these; None: all agents.
         """
-        wanted: dict[str, Any] = {"online": True, "enabled": True}
+        wanted: dict[str, Any] = {"online": True, "enabled": True, "capacity": {"$gt": 0}}
         if departments is not None:
             wanted["departments"] = {"$in": list(departments)}
         fields = {"_id": 0, "state": 1, "departments": 1, "free": 1, "capacity": 1}
@@ -172,6 +174,11 @@ class AgentStore:
         """Return the agents with an unpublished change from before this time."""
         return await self._find({"untold_since": {"$lt": before}})
 
+    async def names(self, wanted: Mapping[str, Any], most: int) -> dict[str, str]:
+        """Return the names of the agents whom this filter finds, at most so many, by id."""
+        found = self._documents.find(dict(wanted), {"name": 1}).limit(most)
+        return {doc["_id"]: doc["name"] async for doc in found}
+
     async def _find(self, wanted: Mapping[str, Any]) -> list[Agent]:
         return [
             _read(doc) for doc in await self._documents.find(wanted, {"password_hash": 0, "heard": 0}).to_list(None)
@@ -180,7 +187,7 @@ class AgentStore:
     # ── slots ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def candidates(self, departments: Collection[str], ids: Collection[str] = ()) -> list[Candidate]:
-        """Return agents who are online and available, including those at capacity.
+        """Return agents who take chats, and are online and available, including those at capacity.
 
         Only agents of the departments are read, so the cost does not depend on how many others there are.
 
@@ -189,7 +196,8 @@ class AgentStore:
             ids: Return these agents too.
         """
         fields = dict.fromkeys(("name", "departments", "locales", "capacity", "free", "idle_since", "seats.chat_id"), 1)
-        there = {name: value for name, value in _THERE.items() if name != "free"}
+        there = {**_THERE, "capacity": {"$gt": 0}}  # a supervisor may take no chats
+        del there["free"]
         wanted = [("departments", departments), ("_id", ids)]
         reads = [
             self._documents.find({name: {"$in": list(of)}, **there}, fields).to_list(None) for name, of in wanted if of
@@ -396,7 +404,8 @@ class AgentStore:
 
 def _known(account: Account) -> dict[str, Any]:
     """Return the members of a document that are the account's, without the capacity and what stays in the file."""
-    return account.model_dump(mode="json", exclude={"capacity", "totp_secret", "break_glass"}) | {"enabled": True}
+    elsewhere = {"capacity", "role", "totp_secret", "break_glass"}
+    return account.model_dump(mode="json", exclude=elsewhere) | {"enabled": True}
 
 
 def _is_stored(account: Account, doc: Mapping[str, Any]) -> bool:

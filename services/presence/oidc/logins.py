@@ -26,6 +26,7 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api import presence as api
 from services.presence.agents.logins import Addresses, fingerprint, start_session
+from services.presence.agents.roles import Officer
 from services.presence.agents.session_store import IssuerSession, Session
 from services.presence.agents.transitions import close_session_soon
 from services.presence.context import Context
@@ -57,11 +58,11 @@ for _why in ("logout", "role_gone", "refused"):
 
 @dataclass(frozen=True)
 class OidcLogin:
-    """A new session, its token and its agent."""
+    """A new session, its token and its agent or officer."""
 
     session: Session
     token: str
-    agent: Agent
+    agent: Agent | Officer
 
 
 class OidcLogins:
@@ -169,7 +170,7 @@ class OidcLogins:
         who = IssuerSession(claims["sub"], _text(claims.get("sid")), self._sealed(tokens.refresh_token))
         if len(memberships) == 1:
             return await self._log_in(memberships[0], who)
-        content = {"who": asdict(who), "of": [asdict(one) for one in memberships], "id": secrets.token_urlsafe(16)}
+        content = {"who": asdict(who), "of": [_sealable(one) for one in memberships], "id": secrets.token_urlsafe(16)}
         return await self._keep(content)
 
     async def _keep(self, content: dict[str, Any]) -> str:
@@ -217,20 +218,29 @@ class OidcLogins:
             organisation_name=one.organisation_name,
             supervisor=one.supervisor,
             departments=list(one.departments),
+            role=one.role,
         )
 
     async def _log_in(self, person: Membership, who: IssuerSession) -> OidcLogin:
         context, now = self._context, self._context.clock()
         agent_id = person.agent_id(self.issuer_id)
-        await context.stores.agents.put_person(agent_id, person, self.issuer_id, now)
+        await self._put(agent_id, person)
         if who.refresh and self._refresh:
             who = IssuerSession(who.sub, who.sid, who.refresh, now + timedelta(seconds=self._refresh))
         else:
             who = IssuerSession(who.sub, who.sid)
         session, token = await context.stores.sessions.begin(agent_id, now, self._life / 3_600, self.fingerprint, who)
         agent = await start_session(context, session)
-        log.info("agent_logged_in", agent_id=agent_id, by="issuer")
+        log.info("agent_logged_in", agent_id=agent_id, role=person.role or "agent", by="issuer")
         return OidcLogin(session, token, agent)
+
+    async def _put(self, id_: str, person: Membership) -> None:
+        """Store the person as an agent, or as an officer."""
+        stores, now = self._context.stores, self._context.clock()
+        if person.role is None:
+            await stores.agents.put_person(id_, person, self.issuer_id, now)
+        else:
+            await stores.officers.put_person(id_, person, self.issuer_id)
 
     def _sealed(self, refresh_token: str | None) -> str | None:
         if refresh_token is None or not self._refresh:
@@ -282,10 +292,13 @@ class OidcLogins:
         judged = {one.organisation for one in memberships}
         judged.add(str(claims.get("vo_orgcode") or "") if self._profile == "acmidm" else "")
         given = {one.agent_id(self.issuer_id) for one in memberships}
-        stored = await self._context.stores.agents.persons(self.issuer_id, subject)
-        lost = [id_ for id_, organisation in stored.items() if id_ not in given and organisation in judged]
-        if lost:
-            await self._context.stores.agents.disable(lost)
+        lost: list[str] = []
+        for store in (self._context.stores.agents, self._context.stores.officers):
+            stored = await store.persons(self.issuer_id, subject)
+            some = [id_ for id_, organisation in stored.items() if id_ not in given and organisation in judged]
+            if some:
+                await store.disable(some)
+            lost += some
         for agent_id in lost:
             await self._close(await self._context.stores.sessions.end_all(agent_id, self._context.clock()), "role_gone")
 
@@ -333,9 +346,7 @@ class OidcLogins:
         await self._end_lost_roles(claims, memberships)
         mine = [one for one in memberships if one.agent_id(self.issuer_id) == session.agent_id]
         if mine:
-            await self._context.stores.agents.put_person(
-                session.agent_id, mine[0], self.issuer_id, self._context.clock()
-            )
+            await self._put(session.agent_id, mine[0])
         else:
             ended = await self._context.stores.sessions.end_by_id(session.id, self._context.clock())
             await self._close(ended, "role_gone")
@@ -346,6 +357,12 @@ def _memberships(content: Mapping[str, Any]) -> list[Membership]:
         Membership(**{**one, "departments": tuple(one["departments"]), "locales": tuple(one["locales"])})
         for one in content["of"]
     ]
+
+
+def _sealable(one: Membership) -> dict[str, Any]:
+    """Return a membership to be sealed. That of an agent is as before there were officers."""
+    content = asdict(one)
+    return content if one.role else {name: value for name, value in content.items() if name != "role"}
 
 
 def _key(purpose: str, text: str) -> str:

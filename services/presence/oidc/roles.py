@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.common.config.departments import LOCALES
 from services.common.events.types import derived_id
+from services.common.internal_api.presence import OfficerRole
+from services.presence.agents.roles import require_consistent
 
 Profile = Literal["generic", "acmidm"]
 MOST_MEMBERSHIPS = 15  # of one person; more are not offered
@@ -29,16 +31,26 @@ SUBJECT: Mapping[str, str] = {"generic": "sub", "acmidm": "vo_id"}
 
 
 class Role(BaseModel):
-    """What a value of the claim gives. `organisation`, `target_group`: only for these; None: for all."""
+    """What a value of the claim gives. `organisation`, `target_group`: only for these; None: for all.
+
+    `role`: that of an officer, who is no agent; None: an agent.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     value: str = Field(min_length=1, max_length=200)
     organisation: str | None = Field(None, min_length=1, max_length=100)
     target_group: str | None = Field(None, min_length=1, max_length=100)
-    departments: tuple[str, ...] = Field(min_length=1)
-    capacity: int = Field(1, ge=1, le=50)
+    role: OfficerRole | None = None
+    departments: tuple[str, ...] = ()
+    capacity: int = Field(1, ge=0, le=50)
     supervisor: bool = False
     locales: tuple[str, ...] = LOCALES
+
+    @model_validator(mode="after")
+    def _is_of_an_agent_or_an_officer(self) -> Role:
+        given = "capacity" in self.model_fields_set
+        require_consistent(self.role, self.departments, self.capacity, self.supervisor, given)
+        return self
 
 
 class RoleMapping(BaseModel):
@@ -57,7 +69,11 @@ class RoleMapping(BaseModel):
 
     def fingerprint(self, issuer: str, profile: str) -> str:
         """Return a text that changes with everything that decides on a person's roles."""
-        return json.dumps([issuer, profile, self.model_dump(mode="json")], sort_keys=True)
+        known = self.model_dump(mode="json")
+        for role in known["roles"]:
+            if role["role"] is None:  # as before there were officers: their release changes no fingerprint
+                del role["role"]
+        return json.dumps([issuer, profile, known], sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,7 @@ class Membership:
         departments: The departments that it serves.
         capacity: Chats at a time.
         locales: The languages that it serves.
+        role: The role of an officer; None: the account is an agent's.
     """
 
     subject: str
@@ -83,9 +100,12 @@ class Membership:
     departments: tuple[str, ...]
     capacity: int
     locales: tuple[str, ...]
+    role: OfficerRole | None = None
 
     def agent_id(self, issuer: str) -> str:
-        """Return the id of the agent. Each organisation, and the role of supervisor, has an agent of its own."""
+        """Return the id of the agent or officer. Each organisation, and each role in it, has one of its own."""
+        if self.role is not None:
+            return derived_id(f"oidc {self.role}", json.dumps([issuer, self.subject, self.organisation]))
         return derived_id("oidc agent", json.dumps([issuer, self.subject, self.organisation, self.supervisor]))
 
 
@@ -93,14 +113,15 @@ def memberships_of(claims: Mapping[str, Any], profile: Profile, mapping: RoleMap
     """Return what these claims give, at most `MOST_MEMBERSHIPS`; none when the person has no role here.
 
     Several roles of one person in one organisation are one account: their departments together and the largest
-    capacity. The role of supervisor is kept apart, because it gives access to all chats of its departments.
+    capacity. The role of supervisor is kept apart, because it gives access to all chats of its departments; those of
+    officers, because they are no agents.
     """
     subject = claims.get(SUBJECT[profile])
     if not isinstance(subject, str) or not subject:
         return []
     own = _text(claims, "vo_orgcode") if profile == "acmidm" else ""
     group = _text(claims, "vo_doelgroepcode") if profile == "acmidm" else ""
-    found: dict[tuple[str, bool], list[Role]] = {}
+    found: dict[tuple[str, bool, str], list[Role]] = {}
     for value in _values(claims, mapping.roles_claim)[:MOST_ROLES]:
         name, organisation = _parts(value, own) if profile == "acmidm" else (value, "")
         for role in mapping.roles:
@@ -108,9 +129,9 @@ def memberships_of(claims: Mapping[str, Any], profile: Profile, mapping: RoleMap
                 role.value == name
                 and role.organisation in (None, organisation)
                 and role.target_group in (None, group)
-                and role not in found.setdefault((organisation, role.supervisor), [])
+                and role not in found.setdefault((organisation, role.supervisor, role.role or ""), [])
             ):
-                found[organisation, role.supervisor].append(role)
+                found[organisation, role.supervisor, role.role or ""].append(role)
     name = _name(claims, mapping.name) or subject[:MOST_NAME]
     return [
         Membership(
@@ -122,8 +143,9 @@ def memberships_of(claims: Mapping[str, Any], profile: Profile, mapping: RoleMap
             departments=tuple(dict.fromkeys(d for role in roles for d in role.departments)),
             capacity=max(role.capacity for role in roles),
             locales=tuple(dict.fromkeys(one for role in roles for one in role.locales)),
+            role=roles[0].role,
         )
-        for (organisation, supervisor), roles in sorted(found.items())
+        for (organisation, supervisor, _), roles in sorted(found.items())
         if roles
     ][:MOST_MEMBERSHIPS]
 

@@ -218,7 +218,7 @@ class Allocator:
                     self._again(waiting)
 
     async def _staffed(self, departments: set[str]) -> set[str]:
-        """Return those of these departments in which an agent is logged in, paused or not."""
+        """Return those of these departments in which an agent who takes chats is logged in, paused or not."""
         crew = await self._context.stores.agents.crew(departments)
         return {department for _, serving, _, _ in crew for department in serving}
 

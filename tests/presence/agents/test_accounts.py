@@ -55,7 +55,7 @@ def test_accounts_are_read(tmp_path: Path) -> None:
         ("", r"neither \[\[accounts\]\] nor \[oidc\]"),
         (GOOD.replace('"karel"', '"Ka rel"'), r"accounts\.0\.username"),
         (GOOD.replace(HASH, "geheim"), "services.presence.hash"),
-        (GOOD.replace("capacity = 3", "capacity = 0"), r"accounts\.0\.capacity"),
+        (GOOD.replace("capacity = 3", "capacity = -1"), r"accounts\.0\.capacity"),
         (GOOD.replace("capacity", "capasity"), r"accounts\.0\.capasity"),
         (GOOD.replace('"premies"', '"nowhere"'), "'karel' serves 'nowhere'"),
         (GOOD + GOOD, "'karel' is there twice"),

@@ -1,5 +1,6 @@
 """services/presence/oidc/roles.py: from claims to roles, departments and capacity."""
 
+import json
 from typing import Any
 
 import pytest
@@ -41,6 +42,20 @@ def test_roles_of_agents_are_joined_and_that_of_a_supervisor_gives_no_more_depar
     assert (chief.departments, chief.supervisor) == (("premies",), True)
     ids = {one.agent_id(issuer) for one in (agent, chief) for issuer in ("https://a.example", "https://b.example")}
     assert len(ids) == 4
+
+
+def test_the_role_of_an_officer_is_kept_apart_and_changes_no_id_of_an_agent() -> None:
+    auditor = Role(value="audit", role="auditor")
+    claims = {"sub": "s", "roles": ["agent", "audit"]}
+    before = memberships_of(claims, "generic", GENERIC)
+    mapping = GENERIC.model_copy(update={"roles": (*GENERIC.roles, auditor)})
+    agent, officer = memberships_of(claims, "generic", mapping)
+    assert [agent] == before
+    assert (officer.role, officer.departments, agent.role) == ("auditor", (), None)
+    assert officer.agent_id("https://a.example") != agent.agent_id("https://a.example")
+    assert "role" not in json.loads(GENERIC.fingerprint("i", "generic"))[2]["roles"][0], "it would end all sessions"
+    with pytest.raises(ValueError, match="no departments"):
+        Role(value="audit", role="auditor", departments=("algemeen",))
 
 
 def test_a_role_of_acmidm_is_of_the_organisation_that_it_names_or_of_that_of_the_session() -> None:
