@@ -46,7 +46,7 @@ def main() -> int:
         return _refuse(f"{error.filename}: {error.strerror}")
     except ValueError:
         return _refuse(f"{options.file} is not an export of the access log")
-    problems = verifier.end(options.head)
+    problems = verifier.end(options.head, part=options.part)
     for problem in problems:
         print(f"ALTERED: {problem}")
     if problems:
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make verify-access-log ARGS=…", description=__doc__)
     parser.add_argument("--export", help="write the entries into this file, which does not exist yet, one in each line")
     parser.add_argument("--file", help="verify such a file instead of the log itself")
+    parser.add_argument("--part", action="store_true", help="the file is a part of the log: of a period")
     parser.add_argument("--head", type=_head, help="a head that was noted elsewhere (event access_log_head), SEQ:HASH")
     parser.add_argument("--by", default=getpass.getuser(), help="who does it, for the log (your login)")
     return parser

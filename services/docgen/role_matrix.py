@@ -25,10 +25,13 @@ ROLES = {
     "other agent": "a login session; an agent of another department",
     "supervisor": "a login session; a supervisor of the department",
     "other supervisor": "a login session; a supervisor of another department",
+    "administrator": "a login session; no agent",
+    "auditor": "a login session; no agent",
     "service": "a service token, at the public door",
 }
 """The roles at the gateway, and what each of them shows."""
 AGENTS = ("agent", "colleague", "other agent", "supervisor", "other supervisor")
+OFFICERS = ("administrator", "auditor")
 NAMES = {
     "chat_id": "A",
     "question_id": "Q",
@@ -89,53 +92,60 @@ def anyone(status: int) -> tuple[Cell, ...]:
 
 def citizen_only(status: int) -> tuple[Cell, ...]:
     """Return the cells of a route that is for the citizen of the chat."""
-    return (401, status, 403, *(401,) * 7)
+    return (401, status, 403, *(401,) * 9)
 
 
-def agents_only(*statuses: int) -> tuple[Cell, ...]:
-    """Return the cells of a route for agents: one status for all of them, or five."""
+def agents_only(*statuses: int, officers: tuple[int, int] = (403, 403)) -> tuple[Cell, ...]:
+    """Return the cells of a route for agents: one status for all of them, or five; and those of officers."""
     five = statuses if len(statuses) == len(AGENTS) else statuses * len(AGENTS)
-    return (*(401,) * 4, *five, 401)
+    return (*(401,) * 4, *five, *officers, 401)
 
 
 FILES, TRANSCRIPT = "/api/chats/{chat_id}/attachments", "/api/chats/{chat_id}/transcript"
 NOTES, ASSIGNMENTS = "/api/chats/{chat_id}/notes", "/api/assignments"
 CLAIM, ASKED = "/api/questions/{chat_id}/claim", "/api/questions/{question_id}/attachments"
 REPORTS, NOVEMBER = "/api/agent/reports", "from=2026-11-01&until=2026-11-30"
-ANSWERS = "/api/agent/canned-answers"
+ANSWERS, ACCESS_LOG = "/api/agent/canned-answers", "/api/access-log"
 ANSWER = {"code": "groet", "title": "Een groet", "departments": ["algemeen"], "texts": {"nl": "Goeiedag"}}
 NOWHERE = {"department": "nowhere"}
 ROUTES = (
     # the chat
-    Route("POST", FILES, (401, 201, 403, 401, 201, 403, 403, 403, 403, 401), body=FILE_BODY),
-    Route("GET", FILES + "/{attachment_id}", (401, 200, 403, 401, 200, 403, 403, 200, 403, 401), "a file in the chat"),
+    Route("POST", FILES, (401, 201, 403, 401, 201, 403, 403, 403, 403, 403, 403, 401), body=FILE_BODY),
     Route(
         "GET",
         FILES + "/{attachment_id}",
-        (401, 200, 403, 401, 404, 403, 403, 404, 403, 401),
+        (401, 200, 403, 401, 200, 403, 403, 200, 403, 403, 403, 401),
+        "a file in the chat",
+    ),
+    Route(
+        "GET",
+        FILES + "/{attachment_id}",
+        (401, 200, 403, 401, 404, 403, 403, 404, 403, 403, 403, 401),
         "the citizen's file that is not posted",
         {"attachment_id": "citizens"},
     ),
     Route(
         "GET",
         FILES + "/{attachment_id}",
-        (401, 404, 403, 401, 200, 403, 403, 404, 403, 401),
+        (401, 404, 403, 401, 200, 403, 403, 404, 403, 403, 403, 401),
         "the agent's file that is not posted",
         {"attachment_id": "agents"},
     ),
     Route(
         "GET",
         FILES + "/{attachment_id}",
-        (401, 403, 404, 401, 403, 403, 404, 403, 404, 401),
+        (401, 403, 404, 401, 403, 403, 404, 403, 404, 403, 403, 401),
         "a file of the chat, asked for in the other chat",
         {"chat_id": "B"},
     ),
-    Route("GET", TRANSCRIPT, (401, 200, 403, 401, 200, 403, 403, 200, 403, 401), query="format=json"),
-    Route("GET", TRANSCRIPT, (401, 200, 403, 401, 200, 403, 403, 200, 403, 401), "as PDF", query="format=pdf"),
+    Route("GET", TRANSCRIPT, (401, 200, 403, 401, 200, 403, 403, 200, 403, 403, 403, 401), query="format=json"),
+    Route(
+        "GET", TRANSCRIPT, (401, 200, 403, 401, 200, 403, 403, 200, 403, 403, 403, 401), "as PDF", query="format=pdf"
+    ),
     Route(
         "GET",
         TRANSCRIPT,
-        (401, 403, 200, 401, 403, 403, 200, 403, 200, 401),
+        (401, 403, 200, 401, 403, 403, 200, 403, 200, 403, 403, 401),
         "of the other chat",
         {"chat_id": "B"},
         "format=json",
@@ -143,13 +153,19 @@ ROUTES = (
     Route(
         "GET",
         TRANSCRIPT,
-        (401, 403, 403, 401, 404, 404, 404, 404, 404, 401),
+        (401, 403, 403, 401, 404, 404, 404, 404, 404, 403, 403, 401),
         "of no chat",
         {"chat_id": "none"},
         "format=json",
     ),
-    Route("GET", NOTES, (401, 403, 403, 401, 200, 403, 403, 200, 403, 401)),
-    Route("GET", NOTES, (401, 403, 403, 401, 403, 403, 200, 403, 200, 401), "of the other chat", {"chat_id": "B"}),
+    Route("GET", NOTES, (401, 403, 403, 401, 200, 403, 403, 200, 403, 403, 403, 401)),
+    Route(
+        "GET",
+        NOTES,
+        (401, 403, 403, 401, 403, 403, 200, 403, 200, 403, 403, 401),
+        "of the other chat",
+        {"chat_id": "B"},
+    ),
     Route("GET", "/api/chats/{chat_id}/stream", citizen_only(200)),
     Route(
         "POST", "/api/chats/{chat_id}/frames", citizen_only(200), body={"frames": [{"type": "typing", "active": True}]}
@@ -164,7 +180,7 @@ ROUTES = (
         body={"contact": "02 123", "text": "Wanneer?"},
     ),
     # agents
-    Route("GET", "/api/agent/me", agents_only(200)),
+    Route("GET", "/api/agent/me", agents_only(200, officers=(200, 200))),
     Route("GET", "/api/agents", agents_only(200), query="department=algemeen"),
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 200, 200)),
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 200, 403), "of the department", query="department=algemeen"),
@@ -179,22 +195,40 @@ ROUTES = (
         "of the other department, as CSV",
         query=f"{NOVEMBER}&department=premies&format=csv",
     ),
-    Route("GET", ANSWERS, agents_only(200), "those of the agent's departments"),
-    Route("POST", ANSWERS, agents_only(403, 403, 403, 201, 403), "for the department", body=ANSWER),
+    Route("GET", ANSWERS, agents_only(200, officers=(200, 403)), "those of the agent's departments"),
+    Route(
+        "POST",
+        ANSWERS,
+        agents_only(403, 403, 403, 201, 403, officers=(409, 403)),
+        "for the department; the supervisor is the first",
+        body=ANSWER,
+    ),
     Route(
         "PUT",
         ANSWERS + "/{answer_id}",
-        agents_only(403, 403, 403, 404, 403),
+        agents_only(403, 403, 403, 404, 403, officers=(404, 403)),
         "of no id",
         body={**ANSWER, "revision": 1},
     ),
-    Route("DELETE", ANSWERS + "/{answer_id}", agents_only(403, 403, 403, 204, 204), "of no id", query="revision=1"),
+    Route(
+        "DELETE",
+        ANSWERS + "/{answer_id}",
+        agents_only(403, 403, 403, 204, 204, officers=(204, 403)),
+        "of no id",
+        query="revision=1",
+    ),
+    # auditors
+    Route("GET", ACCESS_LOG, agents_only(403, officers=(403, 200))),
+    Route("GET", ACCESS_LOG, agents_only(403, officers=(403, 200)), "of the chat", query="chat={A}"),
+    Route("GET", ACCESS_LOG + "/verification", agents_only(403, officers=(403, 200))),
+    Route("GET", ACCESS_LOG + "/export", agents_only(403, officers=(403, 200)), query="format=jsonl"),
+    Route("GET", ACCESS_LOG + "/export", agents_only(403, officers=(403, 200)), "as CSV", query="format=csv"),
     # questions that were left without a chat
-    Route("POST", ASKED, (401, 401, 401, 201, 401, 401, 401, 401, 401, 401), body=FILE_BODY),
+    Route("POST", ASKED, (401, 401, 401, 201, 401, 401, 401, 401, 401, 401, 401, 401), body=FILE_BODY),
     Route(
         "POST",
         ASKED,
-        (401, 401, 401, 403, 401, 401, 401, 401, 401, 401),
+        (401, 401, 401, 403, 401, 401, 401, 401, 401, 401, 401, 401),
         "of another question",
         {"question_id": "none"},
         body=FILE_BODY,
@@ -265,12 +299,12 @@ ROUTES = (
 
 def by_citizen(*cells: Cell) -> tuple[Cell, ...]:
     """Return the cells of a frame on `/ws/citizen`: of the citizen of the chat, and of another one."""
-    return (4401, *cells, *(4401,) * 7)
+    return (4401, *cells, *(4401,) * 9)
 
 
 def by_agent(own: Cell, others: Cell = "not_yours") -> tuple[Cell, ...]:
-    """Return the cells of a frame on `/ws/agent`: of the chat's agent, and of the other agents."""
-    return (*(4401,) * 4, own, *(others,) * 4, 4401)
+    """Return the cells of a frame on `/ws/agent`: of the chat's agent, and of the other agents. An officer is none."""
+    return (*(4401,) * 4, own, *(others,) * 4, *(4401,) * 3)
 
 
 MESSAGE = {"type": "message", "text": "een bericht"}

@@ -24,6 +24,7 @@ from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http import (
+    access_log,
     after_chat,
     asked_questions,
     assignments,
@@ -155,7 +156,8 @@ def create_app(settings: Settings) -> FastAPI:
     verification.install(app, transcripts, departments, settings)
     departments_api.install(app, departments)
     security_txt.install(app, settings)
-    canned_answers.install(app, presence, transcripts, settings)
+    canned_answers.install(app, presence, transcripts, departments, settings)
+    access_log.install(app, presence, transcripts, settings)
     endpoints.install(app, citizens, agents, presence, departments, allowances)
     posted = PostedFrames(following, citizens, allowances)
     frames.install(app, citizens, posted, allowances, departments, service.keys, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -61,11 +62,13 @@ class Reach:
         former: The agent left the chat. They read the log up to the entry `left`.
         left: The id of that entry; None when it is not known: then up to the agent's own last entry.
         adds: Whether the actor may upload files.
+        claimed: The agent deals or dealt with the question that was left in the chat.
     """
 
     former: bool = False
     left: str | None = None
     adds: bool = False
+    claimed: bool = False
 
 
 def reach(
@@ -99,6 +102,22 @@ def reach(
         if actor.id in chat.participants and not _has(actor, chat):
             return Reach(former=True, left=chat.participation.left.get(actor.id) if chat.participation else None)
     return Refusal(403, "forbidden", "Only those who took part in this conversation may see it.")
+
+
+def needs_reason(actor: Actor, chat: Chat, found: Reach, asks: Collection[str]) -> bool:
+    """Return whether this actor has to say why they read the chat.
+
+    Those who have the chat, had it at its end, or deal with its question need none: it is their work.
+
+    Args:
+        actor: Who reads.
+        chat: The chat.
+        found: What they may do with it.
+        asks: What the departments of the chat say in `ask_reason`.
+    """
+    if actor.party != "agent" or found.adds or found.claimed or _has(actor, chat):
+        return False
+    return "former" in asks or ("others" in asks and actor.id not in chat.participants)
 
 
 def _has(actor: Actor, chat: Chat) -> bool:

@@ -150,6 +150,11 @@ async def _indexes_of_outbox(db: Database) -> None:
     )
 
 
+async def _search_of_access_log(db: Database) -> None:
+    """Create the index by which an auditor finds who read a chat."""
+    await make_indexes(db, {"access_log": [IndexModel([("chat_id", ASCENDING)], name="chat", sparse=True)]})
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
@@ -161,4 +166,5 @@ STEPS = (
     Step("statistics", _statistics),
     Step("chains of transcripts", _chains),
     Step("indexes of the outbox", _indexes_of_outbox),
+    Step("index of chats in the access log", _search_of_access_log),
 )

@@ -69,6 +69,15 @@ def test_what_is_missing_shows_by_its_numbers() -> None:
     assert problems([made[0], made[2], made[1], *made[3:]])
 
 
+def test_a_part_of_the_log_is_verified_alone() -> None:
+    made, verifier = log(), Verifier()
+    verifier.take(made[1:4])
+    assert verifier.end(part=True) == []
+    verifier = Verifier()
+    verifier.take([made[1], made[3]])
+    assert verifier.end(part=True) == ["entries 3 to 3 are missing"]
+
+
 def test_a_beginning_that_was_deleted_after_its_period_is_no_problem_if_the_log_says_so() -> None:
     first = log()
     last = Head(3, first[2]["hash"])

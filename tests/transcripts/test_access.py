@@ -10,7 +10,7 @@ import pytest
 from services.common.events.chats import ChatState
 from services.common.events.types import Cause, ChatStatus
 from services.common.http.tokens import Actor
-from services.transcripts.access import Chat, Reach, Refusal, reach, uploader_of
+from services.transcripts.access import Chat, Reach, Refusal, needs_reason, reach, uploader_of
 from services.transcripts.log.sequencing import event_id
 from services.transcripts.participation import Participation, participation_of, participation_update
 from tests.transcripts.conftest import OPENED_AT
@@ -61,6 +61,27 @@ ALL, READS = Reach(adds=True), Reach()
 def test_who_may(actor: Actor | None, chat: Chat | None, hours: int, answer: Reach | tuple[int, str]) -> None:
     found = reach(actor, "c1", chat, OPENED_AT + timedelta(hours=hours), LIFE, FORMER)
     assert ((found.status, found.code) if isinstance(found, Refusal) else found) == answer
+
+
+@pytest.mark.parametrize(
+    ("actor", "chat", "asked_of"),
+    [
+        (CITIZEN, OPEN, ()),
+        (AN, OPEN, ()),
+        (AN, CHAT, ()),
+        (BERT, OPEN, ("former",)),
+        (SOFIE, OPEN, ("others", "former")),
+        (BERT.model_copy(update={"supervisor": True}), CHAT, ("former",)),
+        (AN.model_copy(update={"supervisor": True}), CHAT, ()),
+    ],
+)
+def test_who_says_why_they_read(actor: Actor, chat: Chat, asked_of: tuple[str, ...]) -> None:
+    found = reach(actor, "c1", chat, OPENED_AT, LIFE, FORMER)
+    assert isinstance(found, Reach)
+    asks = ("nobody", "others", "former")
+    assert tuple(one for one in asks if needs_reason(actor, chat, found, {one})) == asked_of
+    assert needs_reason(actor, chat, found, {"nobody", "former"}) == ("former" in asked_of), "the strictest counts"
+    assert not needs_reason(actor, chat, replace(found, claimed=True), set(asks))
 
 
 def test_as_whom_an_upload_counts() -> None:

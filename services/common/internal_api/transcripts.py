@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from services.common.events.types import Attachment, Entry, Form, Note, Record, Whole
+from services.common.internal_api.presence import OfficerRole
 from services.common.internal_api.queries import MAX_CHATS, ChatsQuery
 
 # transcripts
@@ -24,6 +25,9 @@ CODE_CREATE = "/internal/download-codes/create"  # CodeWanted → DownloadCode; 
 CODE_USE = "/internal/download-codes/use"  # CodeGiven → CodeFound | 404 unknown_code
 ACCESS_NOTE = "/internal/access-log/note"  # AccessNoted → 204
 ACCESS_LOG = "/internal/access-log"  # AccessQuery → AccessEntries
+ACCESS_SEARCH = "/internal/access-log/search"  # AccessSearch → AccessPage | 422 search_too_large
+ACCESS_SPAN = "/internal/access-log/span"  # AccessSpanQuery → AccessSpan; an export begins
+ACCESS_VERIFY = "/internal/access-log/verify"  # AccessVerify → AccessVerified | 429 rate_limited
 CANNED_ANSWERS = "/internal/canned-answers"  # CannedAnswersQuery → CannedAnswers
 CANNED_ANSWER_ADD = "/internal/canned-answers/add"  # NewCannedAnswer → CannedAnswer | 409 code_taken, too_many_answers
 CANNED_ANSWER_CHANGE = "/internal/canned-answers/change"
@@ -147,11 +151,15 @@ class QuestionReceipt(Record):
 
 
 class Reader(Record):
-    """The agent who reads something, for the access log, and the address from which they ask."""
+    """The agent who reads something, for the access log, and the address from which they ask.
+
+    `role`: that of an officer, who is no agent.
+    """
 
     agent_id: str
     supervisor: bool = False
     source: str | None = None
+    role: OfficerRole | None = None
 
 
 class AccessNoted(Record):
@@ -245,6 +253,80 @@ class AccessEntries(Record):
     """Entries of the access log in order, at most 1,000; what is after the last one is asked for next."""
 
     entries: list[dict[str, str | int]]
+
+
+class AccessSearch(Record):
+    """Request of an auditor for entries of the access log.
+
+    Attributes:
+        by: The auditor.
+        about: What is asked for, as the log will say it; None: a further page of an export, which was logged before.
+        who: The people; None: all.
+        chat: The id of the chat or question, or its beginning; None: all.
+        act: The act; None: all.
+        since: Entries from then on.
+        until: Entries before then.
+        before: Entries before this number, the newest first; None: with the newest one.
+        after: Entries after this number, in order. It precedes `before`.
+        most: So many entries.
+    """
+
+    by: Reader
+    about: str | None = Field(default=None, max_length=500)
+    who: list[str] | None = Field(default=None, max_length=200)
+    chat: str | None = Field(default=None, pattern=r"^[0-9a-f-]{4,36}$")
+    act: str | None = Field(default=None, max_length=50)
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    after: int | None = Field(default=None, ge=0, le=2**63 - 1)
+    most: int = Field(default=50, ge=1, le=1_000)
+
+
+class AccessPage(AccessEntries):
+    """A page of entries, at most as many as were asked for. `more`: there are others beyond it."""
+
+    more: bool = False
+
+
+class AccessSpanQuery(Record):
+    """Request of an auditor for an export of all entries of a period. `about`: as in `AccessSearch`."""
+
+    by: Reader
+    about: str = Field(max_length=500)
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class AccessSpan(Record):
+    """The entries of a period, without a gap: those after `after`, up to and with `last`. `last` 0: there is none."""
+
+    after: int
+    last: int
+
+
+class AccessVerify(Record):
+    """Request of an auditor to verify the chain of the access log."""
+
+    by: Reader
+
+
+class AccessVerified(Record):
+    """The result: whether the newest entries, from `first` to `last`, are intact.
+
+    Attributes:
+        first: The number of the first entry that was verified.
+        last: That of the last one.
+        hash: The hash of the last one.
+        complete: Whether these are all stored entries.
+        problems: What is wrong, one line each; none: they are intact.
+    """
+
+    first: int
+    last: int
+    hash: str
+    complete: bool
+    problems: list[str]
 
 
 class CannedAnswerContent(Record):

@@ -169,6 +169,30 @@ class TranscriptsClient:
         """
         return await self._http.ask("transcripts", api.VERIFY_CODE, given, api.SignedTranscript, hedged=True)
 
+    async def search_access_log(self, query: api.AccessSearch) -> api.AccessPage:
+        """Return a page of the access log for an auditor.
+
+        Raises:
+            Declined: The search takes too long.
+        """
+        return await self._http.ask("transcripts", api.ACCESS_SEARCH, query, api.AccessPage)
+
+    async def access_log_span(self, query: api.AccessSpanQuery) -> api.AccessSpan:
+        """Return the entries of a period, of which an auditor's export begins.
+
+        Raises:
+            Declined: Transcripts refused.
+        """
+        return await self._http.ask("transcripts", api.ACCESS_SPAN, query, api.AccessSpan)
+
+    async def verify_access_log(self, query: api.AccessVerify) -> api.AccessVerified:
+        """Verify the newest entries of the access log for an auditor.
+
+        Raises:
+            Declined: Another verification is under way.
+        """
+        return await self._http.ask("transcripts", api.ACCESS_VERIFY, query, api.AccessVerified)
+
     # ── canned answers ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def canned_answers(self, query: api.CannedAnswersQuery) -> api.CannedAnswers:

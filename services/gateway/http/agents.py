@@ -18,6 +18,7 @@ from services.gateway.http.dependencies import (
     address_of,
     agent_session,
     body_of,
+    login_session,
     passed_on,
     problems_of,
     read_json,
@@ -107,10 +108,14 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
 
     @app.get("/api/agent/me", responses=problems_of(_401="unauthenticated", _503="unavailable"))
     async def me(request: Request) -> Response:
-        """Return the agent who is logged in."""
-        agent = (await agent_session(request, presence)).agent
+        """Return who is logged in.
+
+        `role`: `agent`, `supervisor`, `administrator` or `auditor`. The last two are no agents and serve no department.
+        """
+        session = await login_session(request, presence)
+        agent, role = session.agent, session.role or ("supervisor" if session.agent.supervisor else "agent")
         shown = agent.model_dump(include={"id", "name", "departments", "capacity", "state", "supervisor"}, mode="json")
-        return JSONResponse(shown)
+        return JSONResponse({**shown, "role": role})
 
     @app.get(
         "/api/agents", responses=problems_of(_401="unauthenticated", _404="unknown_department", _503="unavailable")

@@ -1,9 +1,10 @@
-"""Routes of canned answers: agents read those of their departments, supervisors manage them."""
+"""Routes of canned answers: agents read those of their departments, supervisors and administrators manage them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import uuid4
 
@@ -11,22 +12,22 @@ from fastapi import FastAPI, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from services.common.config.departments import Departments
 from services.common.events.types import is_id
 from services.common.http.problems import Problem
 from services.common.internal_api import transcripts as transcripts_api
-from services.common.internal_api.presence import AgentView
+from services.common.internal_api.presence import OfficerRole
 from services.common.internal_api.transcripts import CannedAnswer, Reader
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http.dependencies import (
     address_of,
-    agent_session,
     body_of,
+    login_session,
     passed_on,
     problems_of,
     read_json,
-    supervisor_of,
     unavailable,
 )
 from services.gateway.http.left_questions import words
@@ -69,14 +70,52 @@ class ChangedAnswer(GivenAnswer):
     revision: Annotated[int, Field(ge=1, le=2**53)]
 
 
-def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClient, settings: Settings) -> None:
+@dataclass(frozen=True)
+class Manager:
+    """Who reads or manages canned answers: an agent, or an administrator, who has those of all departments."""
+
+    id: str
+    name: str
+    departments: list[str]
+    role: OfficerRole | None
+    manages: bool
+
+
+def install(
+    app: FastAPI,
+    presence: PresenceClient,
+    transcripts: TranscriptsClient,
+    departments: Departments,
+    settings: Settings,
+) -> None:
     """Add `/api/agent/canned-answers…`. The access log of transcripts has every change."""
     path = "/api/agent/canned-answers"
 
+    async def reader_of(request: Request) -> Manager:
+        """Return the agent or administrator who sent the request."""
+        session = await login_session(request, presence)
+        agent = session.agent
+        if session.role is None:
+            return Manager(agent.id, agent.name, agent.departments, None, agent.supervisor)
+        if session.role == "administrator":
+            every = [department.id for department in departments.departments]
+            return Manager(agent.id, agent.name, every, "administrator", True)
+        raise Problem(403, "forbidden", "Only an agent or an administrator may do this.")
+
+    async def manager_of(request: Request) -> Manager:
+        """Return the supervisor or administrator who sent the request."""
+        agent = await reader_of(request)
+        if not agent.manages:
+            raise Problem(403, "forbidden", "Only a supervisor or an administrator may do this.")
+        return agent
+
     @app.get(path, responses=problems_of(_401="unauthenticated", _403="forbidden", _503="unavailable"))
     async def listed(request: Request, if_none_match: Annotated[str, Header()] = "") -> Response:
-        """List the canned answers of the agent's departments, by their codes. 304: the client has them already."""
-        agent = (await agent_session(request, presence)).agent
+        """List the canned answers of the agent's departments, by their codes. 304: the client has them already.
+
+        An administrator gets those of all departments.
+        """
+        agent = await reader_of(request)
         known = if_none_match.removeprefix("W/").strip('"') or None
         query = transcripts_api.CannedAnswersQuery(departments=agent.departments, known=known)
         found = await _answered(transcripts.canned_answers(query))
@@ -103,7 +142,7 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
     )
     async def add(request: Request) -> Response:
         """Add a canned answer to some of the supervisor's departments. 409 `code_taken`: `current` has this code."""
-        agent = await supervisor_of(request, presence)
+        agent = await manager_of(request)
         given = await read_json(request, GivenAnswer)
         new = transcripts_api.NewCannedAnswer(id=str(uuid4()), **_content(given, agent), **by(request, agent))
         return _answer(await _answered(transcripts.add_canned_answer(new)), 201)
@@ -115,7 +154,7 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
     )
     async def change(request: Request, answer_id: str) -> Response:
         """Replace a canned answer. 409 `changed`: it has another revision by now, which is `current`."""
-        agent = await supervisor_of(request, presence)
+        agent = await manager_of(request)
         given = await read_json(request, ChangedAnswer)
         if not is_id(answer_id):
             raise Problem(404, "no_such_answer", "There is no such canned answer.")
@@ -135,17 +174,18 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
     )
     async def remove(request: Request, answer_id: str, revision: Annotated[int, Query(ge=1, le=2**53)]) -> Response:
         """Remove a canned answer. 409 `changed`: it has another revision by now. A repeat is 204 too."""
-        agent = await supervisor_of(request, presence)
+        agent = await manager_of(request)
         removal = transcripts_api.CannedAnswerRemoval(
             id=answer_id, revision=revision, own=agent.departments, by=reader(request, agent)
         )
         await _answered(transcripts.remove_canned_answer(removal))
         return Response(status_code=204)
 
-    def reader(request: Request, agent: AgentView) -> Reader:
-        return Reader(agent_id=agent.id, supervisor=True, source=address_of(request, settings))
+    def reader(request: Request, agent: Manager) -> Reader:
+        source = address_of(request, settings)
+        return Reader(agent_id=agent.id, supervisor=agent.role is None, role=agent.role, source=source)
 
-    def by(request: Request, agent: AgentView) -> dict[str, Any]:
+    def by(request: Request, agent: Manager) -> dict[str, Any]:
         return {"by": reader(request, agent), "name": agent.name}
 
 
@@ -165,7 +205,7 @@ async def _answered(asked: Awaitable[A]) -> A:
         raise passed_on(declined) from declined
 
 
-def _content(given: GivenAnswer, agent: AgentView) -> dict[str, Any]:
+def _content(given: GivenAnswer, agent: Manager) -> dict[str, Any]:
     """Return what a supervisor wrote, with its departments in order.
 
     Raises:

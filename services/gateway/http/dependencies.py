@@ -17,7 +17,7 @@ from services.common.events.types import Party
 from services.common.http.addresses import client_key, client_scheme, parse
 from services.common.http.problems import MEDIA_TYPE, Problem
 from services.common.http.tokens import Actor, Keys
-from services.common.internal_api.presence import AgentView, OpenSession
+from services.common.internal_api.presence import AgentView, OfficerRole, OpenSession
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.cookies import session_token
@@ -163,8 +163,8 @@ def require_own_origin(request: Request) -> None:
         raise Problem(403, "forbidden", "This can only be asked from the agents' own pages.")
 
 
-async def agent_session(request: Request, presence: PresenceClient) -> OpenSession:
-    """Return the session of the agent who sent the request.
+async def login_session(request: Request, presence: PresenceClient) -> OpenSession:
+    """Return the session of the agent or officer who sent the request.
 
     Raises:
         Problem: 401 `unauthenticated`, 403 `forbidden`, 503 `unavailable`.
@@ -179,6 +179,30 @@ async def agent_session(request: Request, presence: PresenceClient) -> OpenSessi
         if session:
             return session
     raise Problem(401, "unauthenticated", "Log in first.")
+
+
+async def agent_session(request: Request, presence: PresenceClient) -> OpenSession:
+    """Return the session of the agent who sent the request.
+
+    Raises:
+        Problem: 401 `unauthenticated`, 403 `forbidden`, also for an officer; 503 `unavailable`.
+    """
+    session = await login_session(request, presence)
+    if session.role is not None:
+        raise Problem(403, "forbidden", "Only an agent may do this. You are logged in with another role.")
+    return session
+
+
+async def officer_of(request: Request, presence: PresenceClient, role: OfficerRole) -> AgentView:
+    """Return the officer with this role who sent the request.
+
+    Raises:
+        Problem: As `login_session`, and 403 `forbidden` for everyone else who is logged in.
+    """
+    session = await login_session(request, presence)
+    if session.role != role:
+        raise Problem(403, "forbidden", f"Only an {role} may do this.")
+    return session.agent
 
 
 async def supervisor_of(request: Request, presence: PresenceClient) -> AgentView:

@@ -59,7 +59,7 @@ def install(
                 socket.write([server.error("unavailable")])
             socket.close(Close.RESTART)
             return
-        if login is None:
+        if login is None or login.role is not None:  # an officer is no agent
             socket.close(Close.UNAUTHENTICATED)
             return
         session = AgentSession(Connection(Party.AGENT, socket), login.agent, login.session_id, token or "")

@@ -21,7 +21,7 @@ import structlog
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
-from services.common.access_chain import PRUNED, Head, chained
+from services.common.access_chain import PRUNED, Head, Verifier, chained
 from services.common.mongo.client import DUPLICATE_KEY, Database
 from services.transcripts import metrics
 
@@ -29,6 +29,9 @@ log = structlog.get_logger()
 
 MOST_TOGETHER = 100  # entries in one write
 PAGE = 1_000  # entries in one answer
+MOST_VERIFIED = 20_000  # entries of one verification that an auditor asks for
+MOST_PROBLEMS = 20  # that are told of it
+LONGEST = 3_000  # milliseconds for one page of a search; a gateway waits 5 s for its answer
 UNUSUAL_WITHIN = timedelta(hours=1)
 Document = dict[str, Any]
 
@@ -40,7 +43,7 @@ class Access:
     Attributes:
         act: What was done, such as `transcript_read`.
         who: The agent, the operator, or None for the citizen of the chat.
-        role: `agent`, `supervisor`, `citizen`, `operator` or `service`.
+        role: `agent`, `supervisor`, `administrator`, `auditor`, `citizen`, `operator` or `service`.
         chat_id: The chat.
         item: The file, or what else the act is about.
         department: The departments, separated by commas.
@@ -61,6 +64,56 @@ class Access:
         """Return the members of an entry, without those that are not known."""
         known = {name: value for name, value in vars(self).items() if value is not None}
         return {"at": stamp(at), **known}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which entries an auditor looks for; None: any.
+
+    Attributes:
+        who: These people.
+        chat: A chat whose id begins so.
+        act: This act.
+        since: From then on.
+        until: Before then.
+    """
+
+    who: list[str] | None = None
+    chat: str | None = None
+    act: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def document(self) -> Document:
+        """Return the filter of the database."""
+        wanted: Document = {}
+        if self.who is not None:
+            wanted["who"] = {"$in": self.who}
+        if self.chat is not None:
+            wanted["chat_id"] = {"$gte": self.chat, "$lt": self.chat + "~"}  # begins so: an id has no `~`
+        if self.act is not None:
+            wanted["act"] = self.act
+        at = {"$gte": self.since and stamp(self.since), "$lt": self.until and stamp(self.until)}
+        if bounds := {name: value for name, value in at.items() if value is not None}:
+            wanted["at"] = bounds
+        return wanted
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The result of a verification of the newest entries.
+
+    Attributes:
+        first: The number of the first entry that was verified.
+        head: The last one.
+        complete: Whether these are all stored entries.
+        problems: What is wrong, one line each.
+    """
+
+    first: int
+    head: Head
+    complete: bool
+    problems: list[str]
 
 
 def stamp(at: datetime) -> str:
@@ -155,6 +208,54 @@ class AccessLog:
         """Return the entries after this number in order, at most `PAGE`."""
         found = self._entries.find({"_id": {"$gt": after}}).sort("_id", ASCENDING).limit(PAGE)
         return [{"seq": d.pop("_id"), **d} async for d in found]
+
+    async def search(
+        self, wanted: Filter, most: int, before: int | None = None, after: int | None = None
+    ) -> list[Document]:
+        """Return the entries that a filter finds, at most so many.
+
+        Args:
+            wanted: The filter.
+            most: So many.
+            before: Those before this number, the newest first.
+            after: Those after this number, in order. It precedes `before`.
+
+        Raises:
+            ExecutionTimeout: It took longer than `LONGEST`.
+        """
+        order, bound = DESCENDING, {"$gte": 0} if before is None else {"$gte": 0, "$lt": before}
+        if after is not None:
+            order, bound = ASCENDING, {"$gt": after}
+        found = self._entries.find({**wanted.document(), "_id": bound}).sort("_id", order)
+        return [{"seq": d.pop("_id"), **d} async for d in found.limit(most).max_time_ms(LONGEST)]
+
+    async def span(self, since: datetime | None, until: datetime | None) -> tuple[int, int]:
+        """Return the number before the first entry of a period, and that of the last one; 0: there is none.
+
+        What is between them is the period's, as far as the clocks of the replicas agree.
+        """
+        first = await self._bound({"$gte": stamp(since)} if since else None, ASCENDING)
+        last = await self._bound({"$lt": stamp(until)} if until else None, DESCENDING)
+        return (first - 1, last) if first and first <= last else (0, 0)
+
+    async def _bound(self, at: Document | None, order: int) -> int:
+        wanted: Document = {"_id": {"$gte": 0}, **({"at": at} if at else {})}
+        found = await self._entries.find_one(wanted, {"_id": True}, sort=[("_id", order)])
+        return int(found["_id"]) if found else 0
+
+    async def verify(self, most: int = MOST_VERIFIED) -> Verified:
+        """Verify the newest entries, at most so many and those that come meanwhile."""
+        expected = self._head or await self._read_head()
+        newest = max(expected.seq, (await self._read_head()).seq)
+        after = max(0, newest - most)
+        verifier, taken = Verifier(), 0
+        while taken <= most and (page := await self.entries(after)):
+            verifier.take(page)
+            taken, after = taken + len(page), int(page[-1]["seq"])
+        first = await self._bound(None, ASCENDING)
+        complete = verifier.first <= first
+        problems = verifier.end(expected, part=not complete)
+        return Verified(verifier.first, verifier.head, complete, problems[:MOST_PROBLEMS])
 
     async def prune(self, before: datetime) -> int:
         """Delete the beginning of the log, from before this time. Return the number of entries.

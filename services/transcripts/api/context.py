@@ -15,7 +15,7 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Actor
 from services.common.runtime.service import caller
 from services.common.runtime.worker_process import MIB, Workers
-from services.transcripts.access import Chat, Reach, Refusal, is_over, reach
+from services.transcripts.access import Chat, Reach, Refusal, is_over, needs_reason, reach
 from services.transcripts.access_log.store import Access, AccessLog
 from services.transcripts.attachments.checker import Checker
 from services.transcripts.attachments.rescans import Rescans
@@ -111,6 +111,7 @@ class Context:
         self.rescans = Rescans(files, scanner, settings.clamd_timeout, clock)
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
+        self.access_verifications = ConcurrencyLimit(each=1, total=1, waiting=1, patience=REPORT_PATIENCE)
         self.reports = ConcurrencyLimit(each=1, total=2, waiting=1, patience=REPORT_PATIENCE)
         self.verifications = ConcurrencyLimit(each=3, total=3, waiting=6, patience=DOWNLOAD_PATIENCE)
         # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.
@@ -134,12 +135,32 @@ class Context:
                 found = Refusal(403, "forbidden", "Your time to read this conversation is over.")
         limited = isinstance(found, Refusal) or last is not None
         if limited and chat is not None and await self._has_left_question(actor, chat_id, now):
-            found, last = Reach(), None
+            last = None
+            found = Reach(claimed=True)
         if isinstance(found, Refusal):
             raise Problem(found.status, found.code, found.detail)
         assert actor is not None
         assert chat is not None
+        await self._require_reason(actor, chat, found, now)
         return Admitted(actor, chat, found.adds, last)
+
+    async def _require_reason(self, actor: Actor, chat: Chat, found: Reach, now: datetime) -> None:
+        """Check that the actor gives a reason, where a department of the chat asks one.
+
+        Raises:
+            Problem: 428 `reason_required`.
+        """
+        known = (self.departments.get(id_) for id_ in {chat.department, *chat.departments})
+        asks = {department.ask_reason for department in known if department is not None}
+        if actor.reason or not needs_reason(actor, chat, found, asks):
+            return
+        if not await self._has_left_question(actor, chat.chat_id, now):
+            raise Problem(
+                428,
+                "reason_required",
+                "This department asks why you read a conversation that is not yours. Send the reason in the header "
+                "X-Reason, percent-encoded.",
+            )
 
     async def log_read(self, act: str, admitted: Admitted, item: str | None = None) -> None:
         """Log that the actor reads something of the chat. Call it before the answer begins.
