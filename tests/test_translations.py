@@ -31,6 +31,12 @@ DETAILS = {
     Cause.AGENT_LEFT: [Detail.NOT_ACCEPTED],
     Cause.TRANSFERRED: [Detail.REFUSED, Detail.UNANSWERED, Detail.OVERFLOW],
 }
+LOGGED_ACTS = (
+    *("transcript_read", "file_read", "notes_read", "questions_read", "question_claimed", "question_done"),
+    *("assignments_read", "report_read", "chat_erased", "hold_set", "hold_lifted", "receipts_read"),
+    *(f"canned_answer_{act}" for act in ("added", "changed", "removed")),
+    *(f"access_log_{act}" for act in ("read", "exported", "verified", "pruned")),
+)
 TIMES = ("wait", "first_answer", "duration")
 FIGURES = ("offered", "served", "abandoned", *TIMES, "transferred", "left_questions", "helped", "score")
 WIDGET = Path("gateway/web/widget/translations")
@@ -102,6 +108,12 @@ MADE = {
         *under("answers", "code_wrong", "department_missing", "forbidden", "gone", "invalid", "text_long"),
         *under("answers", "text_missing", "title_long", "title_missing", "too_many_answers", "variable_unknown"),
         *under("assignments", "agent", "chat", "reason", "time", "waited"),
+        *(f"access.act.{act}" for act in (*LOGGED_ACTS, "other")),
+        *under("access", "chat", "from", "person", "until"),
+        *under("access.column", "about", "act", "at", "reason", "source", "who"),
+        *under("access.problem", "invalid", "invalid_period", "other", "rate_limited", "search_too_large"),
+        *under("access.role", "administrator", "agent", "auditor", "citizen", "operator", "other", "service"),
+        "access.role.supervisor",
         *(f"reports.{figure}{definition}" for figure in FIGURES for definition in ("", ".is")),
         *under("reports", "by", "day", "department", "from", "per_day", "per_week", "until", "week"),
         *under("reports.problem", "invalid", "invalid_period", "other", "period_too_long", "rate_limited"),

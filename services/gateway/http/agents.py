@@ -111,11 +111,13 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
         """Return who is logged in.
 
         `role`: `agent`, `supervisor`, `administrator` or `auditor`. The last two are no agents and serve no department.
+        `manages`: the departments whose canned answers an administrator manages.
         """
         session = await login_session(request, presence)
         agent, role = session.agent, session.role or ("supervisor" if session.agent.supervisor else "agent")
         shown = agent.model_dump(include={"id", "name", "departments", "capacity", "state", "supervisor"}, mode="json")
-        return JSONResponse({**shown, "role": role})
+        every = [{"id": d.id, "names": d.names.model_dump()} for d in departments.departments]
+        return JSONResponse({**shown, "role": role, **({"manages": every} if role == "administrator" else {})})
 
     @app.get(
         "/api/agents", responses=problems_of(_401="unauthenticated", _404="unknown_department", _503="unavailable")

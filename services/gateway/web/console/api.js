@@ -9,9 +9,12 @@ import { upload as send } from "../shared/upload.js";
  * @param {string} method
  * @param {string} path
  * @param {object} [body]
+ * `reason`: why it is read. `file`: what is well is no JSON, but `{bytes, disposition}`.
+ *
  * @param {string | null} [known]
+ * @param {{reason?: string, file?: boolean}} [more]
  */
-export async function ask(method, path, body, known) {
+export async function ask(method, path, body, known, { reason, file = false } = {}) {
   let response;
   try {
     response = await fetch(path, {
@@ -22,22 +25,29 @@ export async function ask(method, path, body, known) {
         Accept: "application/json",
         ...(body ? { "Content-Type": "application/json" } : {}),
         ...(known ? { "If-None-Match": known } : {}),
+        ...(reason ? { "X-Reason": encodeURIComponent(reason) } : {}),
       },
       body: body ? JSON.stringify(body) : undefined,
     });
   } catch {
     return { ok: false, status: 0, code: null, body: null, retryAfter: null, tag: null };
   }
+  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  const retryAfter = Number.isFinite(wait) ? wait : null;
+  if (file && response.ok) {
+    const bytes = await response.blob().catch(() => null);
+    const disposition = response.headers.get("Content-Disposition") ?? "";
+    return { ok: bytes !== null, status: response.status, code: null, body: { bytes, disposition }, retryAfter, tag: null };
+  }
   const empty = response.status === 204 || response.status === 304;
   const told = empty ? null : await response.json().catch(() => null);
   const answer = typeof told === "object" ? told : null;
-  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
   return {
     ok: response.ok && (empty || answer !== null),
     status: response.status,
     code: answer?.code ?? null,
     body: answer,
-    retryAfter: Number.isFinite(wait) ? wait : null,
+    retryAfter,
     tag: response.headers.get("ETag"),
   };
 }
@@ -62,8 +72,8 @@ export const questionDone = (chat) => ask("POST", questionUrl(chat, "done"));
 export const questionClaim = (chat) => ask("POST", questionUrl(chat, "claim"));
 /** @param {string} chat */
 export const questionRelease = (chat) => ask("DELETE", questionUrl(chat, "claim"));
-/** @param {string} chat */
-export const notes = (chat) => ask("GET", `/api/chats/${encodeURIComponent(chat)}/notes`);
+/** @param {string} chat @param {string} [reason] */
+export const notes = (chat, reason) => ask("GET", `/api/chats/${encodeURIComponent(chat)}/notes`, undefined, null, { reason });
 /** @param {string} department */
 export const assignments = (department) => ask("GET", `/api/assignments?department=${encodeURIComponent(department)}&limit=100`);
 /** @param {string | null} known */
@@ -87,8 +97,17 @@ export const report = (wish) => ask("GET", reportUrl(wish));
 export const reportUrl = ({ department, ...wish }) =>
   `/api/agent/reports?${new URLSearchParams({ ...wish, ...(department ? { department } : {}) })}`;
 
-/** @param {string} chat */
-export const transcript = (chat) => ask("GET", transcriptUrl(chat, "json"));
+/** @param {string} chat @param {string} [reason] */
+export const transcript = (chat, reason) => ask("GET", transcriptUrl(chat, "json"), undefined, null, { reason });
+
+/** @param {Record<string, string>} wish */
+const filled = (wish) => Object.entries(wish).filter(([, value]) => value);
+/** @param {Record<string, string>} wish @param {number | null} before */
+export const accessLog = (wish, before) =>
+  ask("GET", `/api/access-log?${new URLSearchParams([...filled(wish), ...(before ? [["before", String(before)]] : [])])}`);
+export const verifyAccessLog = () => ask("GET", "/api/access-log/verification");
+/** @param {string} format @param {Record<string, string>} wish */
+export const accessExportUrl = (format, wish) => `/api/access-log/export?${new URLSearchParams([["format", format], ...filled(wish)])}`;
 
 /**
  * Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`, in the agent's language; the cookie lets it through.

@@ -18,6 +18,7 @@ import { known } from "./i18n.js";
 import { chooseTransfer, nameOf as departmentName } from "./transfer-dialog.js";
 import { uploader } from "./uploads.js";
 import { startWork } from "./controller.js";
+import { reading, save } from "./reading.js";
 import { answersFor, cannedAnswers } from "./canned-answers.js";
 import { answersView } from "./edit-canned-answers.js";
 
@@ -63,7 +64,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     onDone: (id, file) => work.attach(id, file),
     announce: say,
   });
-  const work = startWork({ agent, onChange: draw, onEffect, look });
+  const work = startWork({ agent, onChange: draw, onEffect, look, reading: (chat, read) => reading(t, chat, read) });
   const left = leftQuestions({ onChange: () => draw(work.desk(), ...link), onNews: () => say(t("questions.new")) });
   const canned = cannedAnswers({ onChange: () => draw(work.desk(), ...link) });
   const acts = {
@@ -143,6 +144,22 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     /** @param {{back(): void}} more */
     reports: (more) => reportsView(t, { departments: agent.departments, names: () => departments, acts: more }),
   };
+
+  // A link into a chat that this agent does not have: its department may ask why it is read.
+  document.addEventListener(
+    "click",
+    async (event) => {
+      const link = /** @type {HTMLAnchorElement | null} */ (
+        /** @type {Element} */ (event.target).closest('a[download][href^="/api/chats/"]')
+      );
+      const chat = link?.pathname.split("/")[3] ?? "";
+      const one = find(work.desk(), chat);
+      if (!link || (one && one.ended?.kind !== "gone")) return;
+      event.preventDefault();
+      if (!(await save(t, chat, link))) say(t("reading.failed"), "loud");
+    },
+    { signal: gone.signal },
+  );
 
   /** @param {string} name */
   function openOverview(name) {

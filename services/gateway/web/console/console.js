@@ -8,6 +8,7 @@ import { choice, choose, forgetDesk, maybeLoggedIn } from "./storage.js";
 import { outcomeWords, showLogin } from "./login.js";
 import { chime } from "./notifications.js";
 import { openStage } from "./app.js";
+import { forgetReasons } from "./reading.js";
 import { chooseLanguage, loadTranslator } from "./i18n.js";
 import { useZone } from "./format.js";
 import { limitsOf } from "./uploads.js";
@@ -23,6 +24,7 @@ const page = {
   empty: at("chats-empty"),
   chat: at("chat"),
   overview: at("overview"),
+  officer: at("officer"),
   problem: at("problem"),
   news: at("news-list"),
   loading: at("loading"),
@@ -34,7 +36,7 @@ const activity = watchActivity();
 const sound = chime();
 let language = chooseLanguage([new URLSearchParams(location.search).get("lang"), choice("language"), ...navigator.languages]);
 let t = await loadTranslator(language);
-/** @type {ReturnType<typeof import("./app.js").openStage> | null} */
+/** @type {ReturnType<typeof import("./app.js").openStage> | Awaited<ReturnType<typeof import("./officer.js").openOfficer>> | null} */
 let stage = null;
 let why = "";
 let outcome = takeOutcome();
@@ -79,7 +81,7 @@ async function setLanguage(chosen) {
 
 /** @param {string} which */
 function view(which) {
-  for (const one of /** @type {const} */ (["login", "desk", "loading", "skip"]))
+  for (const one of /** @type {const} */ (["login", "desk", "officer", "loading", "skip"]))
     page[one].hidden = one !== which && !(one === "skip" && which === "desk");
 }
 
@@ -126,6 +128,7 @@ function leave(reason) {
   document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
   stage?.stop();
   stage = null;
+  forgetReasons();
   why = reason;
   askLogin();
 }
@@ -170,6 +173,7 @@ async function start() {
   if (told.ok && told.body?.timezone) useZone(told.body.timezone);
   why = "";
   page.tools.replaceChildren();
+  if (agent.role === "auditor" || agent.role === "administrator") return startOfficer(agent);
   view("desk");
   stage = openStage({
     t,
@@ -183,6 +187,23 @@ async function start() {
     onLanguage: setLanguage,
     onEnd: () => leaving || leave("login.ended"),
   });
+}
+
+/** @param {Officer} who */
+async function startOfficer(who) {
+  view("officer");
+  const { openOfficer } = await import("./officer.js");
+  const officer = await openOfficer({
+    t,
+    who,
+    page,
+    say,
+    onLogout: (everywhere) => onLogout(0, everywhere),
+    onLanguage: setLanguage,
+    onEnd: () => leaving || leave("login.ended"),
+  });
+  stage = officer;
+  officer.focus();
 }
 
 for (const type of ["error", "unhandledrejection"]) addEventListener(type, () => say(t("error.script"), "loud"));

@@ -19,11 +19,11 @@ const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
 
 /**
  * Starts work for `agent`. `onChange(desk, link, code)` after every change (drawn once for many), `onEffect(effect, desk)` as in `desk.take`,
- * `look()` tells `{here, bottom}` as `desk.due` wants them. Returns the acts of the person, each on a chat's id, and `stop()`.
+ * `look()` tells `{here, bottom}` as `desk.due` wants them, `reading(chat, read)` reads with a reason where one is asked. Returns the acts of the person, each on a chat's id, and `stop()`.
  *
  * @param {WorkOptions} options
  */
-export function startWork({ agent, onChange, onEffect, look }) {
+export function startWork({ agent, onChange, onEffect, look, reading }) {
   let desk = rules.desk(agent, keptDesk(agent.id));
   /** @type {[ConnectionState, number?]} */
   let link = ["connecting"];
@@ -101,7 +101,8 @@ export function startWork({ agent, onChange, onEffect, look }) {
 
   /** @param {string} id */
   async function recall(id) {
-    const [said, written] = await Promise.all([transcript(id), writtenNotes(id)]);
+    const said = await reading(id, (reason) => transcript(id, reason));
+    const written = said.ok ? await reading(id, (reason) => writtenNotes(id, reason)) : said;
     if (said.ok) change(rules.recalled(desk, id, said.body ?? {}));
     if (written.ok) change(rules.noted(desk, id, written.body?.notes ?? []));
   }

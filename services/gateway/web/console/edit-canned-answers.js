@@ -14,7 +14,7 @@ const FAILED = ["too_many_answers", "forbidden", "gone", "invalid"]; // what a s
  * What is being written is kept in `canned` while the page shows a chat.
  *
  * @param {Translator} t
- * @param {{canned: ReturnType<typeof import("./canned-answers.js").cannedAnswers>, own: string[], names(): Map<string, string>, say(words: string, how?: string): void, acts: {back(): void}}} options
+ * @param {{canned: ReturnType<typeof import("./canned-answers.js").cannedAnswers>, own: string[], names(): Map<string, string>, say(words: string, how?: string): void, acts: {back: (() => void) | null}}} options
  */
 export function answersView(t, { canned, own, names, say, acts }) {
   const filter = h("input", { type: "text", id: "answers-search", autocomplete: "off", hook: "answers-search", oninput: draw });

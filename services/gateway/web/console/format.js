@@ -43,6 +43,23 @@ export function clock(at, language, now) {
 }
 
 /**
+ * `30 nov 2026, 09:14:05`: a day and a time to the second, as a log has it.
+ *
+ * @param {string} at
+ * @param {string} language
+ */
+export const moment = (at, language) =>
+  format(language, {
+    year: "numeric",
+    month: "short",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+  }).format(new Date(at));
+
+/**
  * How long, in its two largest units: `8 sec.`, `2 min. 5 sec.`, `1 u. 3 min.` in the language's own short words.
  *
  * @param {number} seconds

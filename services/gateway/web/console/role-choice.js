@@ -35,5 +35,6 @@ export async function showRoles(root, t, { onDone, onLost }) {
 /** @param {Translator} t @param {any} one */
 function words(t, one) {
   const where = one.organisation_name || one.organisation || one.departments.join(", ");
+  if (one.role) return t(one.role === "auditor" ? "login.role_auditor" : "login.role_administrator", { where: where || t("title") });
   return t(one.supervisor ? "login.role_supervisor" : "login.role_agent", { where });
 }

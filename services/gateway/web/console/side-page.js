@@ -4,11 +4,11 @@ import { button } from "./dom.js";
 import { clock } from "./format.js";
 
 /**
- * `{element, body, focus(), tell(words), asOf(at)}` with `body` to be filled; `acts`: `back()`, `refresh()`.
+ * `{element, body, focus(), tell(words), asOf(at)}` with `body` to be filled; `acts`: `back()`, or null where there is nothing behind it; `refresh()`.
  * `tell` says in words why there is nothing (new) to see, `asOf` from when it is.
  *
  * @param {Translator} t
- * @param {{title: string, lead: string, extra?: Node[], acts: {back(): void, refresh(): void}}} options
+ * @param {{title: string, lead: string, extra?: Node[], acts: {back: (() => void) | null, refresh(): void}}} options
  */
 export function overview(t, { title, lead, extra = [], acts }) {
   const heading = h("h2", { id: "overview-title", tabindex: "-1" }, title);
@@ -21,7 +21,7 @@ export function overview(t, { title, lead, extra = [], acts }) {
     h(
       "div",
       { class: "overview-head" },
-      button(t("overview.back"), { symbol: "back", hook: "overview-back", onclick: acts.back }),
+      acts.back && button(t("overview.back"), { symbol: "back", hook: "overview-back", onclick: acts.back }),
       heading,
       button(t("overview.refresh"), { hook: "overview-refresh", onclick: acts.refresh }),
     ),

@@ -813,6 +813,16 @@ interface WorkOptions {
   onChange(desk: Desk, link: ConnectionState, code?: number): void;
   onEffect(effect: Effect, desk: Desk): void;
   look(): { here: boolean; bottom: boolean };
+  reading(chat: string, read: (reason: string | undefined) => Promise<Answer>): Promise<Answer>;
+}
+
+/** Who is logged in without being an agent (`GET /api/agent/me`). */
+interface Officer {
+  id: string;
+  name: string;
+  role: "auditor" | "administrator";
+  /** The departments whose canned answers an administrator manages. */
+  manages?: { id: string; names: Record<string, string> }[];
 }
 
 /** The options of `openStage`. */
