@@ -10,12 +10,13 @@ import argon2
 
 @dataclass(frozen=True)
 class Account:
-    """An agent, or a supervisor; `name` is the username with a capital."""
+    """An agent, a supervisor, or with a `role` an officer; `name` is the username with a capital."""
 
     username: str
     capacity: int = 1
     departments: Sequence[str] = ("algemeen", "premies")
     supervisor: bool = False
+    role: str = ""
 
     @property
     def name(self) -> str:
@@ -40,8 +41,8 @@ def _table(account: Account) -> str:
         "[[accounts]]",
         f'username = "{account.username}"',
         f'name = "{account.name}"',
-        f"departments = [{departments}]",
-        f"capacity = {account.capacity}",
+        *([f'role = "{account.role}"'] if account.role else []),
+        *([] if account.role else [f"departments = [{departments}]", f"capacity = {account.capacity}"]),
         f'password_hash = "{weak_hash()}"',
         *(["supervisor = true"] if account.supervisor else []),
     ]

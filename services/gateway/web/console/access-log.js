@@ -121,7 +121,7 @@ export function accessLogView(t) {
   const csv = h("a", { download: "", hook: "access-csv" }, t("access.csv"));
   const lines = h("a", { download: "", hook: "access-jsonl" }, t("access.jsonl"));
   const empty = h("p", { class: "none", hidden: true }, t("access.empty"));
-  const place = h("div", { class: "wide", role: "region", tabindex: "0", "aria-label": t("access"), hook: "access-log" });
+  const place = h("div", { class: "wide", role: "region", tabindex: "0", "aria-label": t("access.entries"), hook: "access-log" });
   const newest = button(t("access.newest"), { hook: "access-newest", onclick: () => go(wish, null) });
   const older = button(t("access.older"), { hook: "access-older", onclick: () => go(wish, page.entries.at(-1).seq) });
   const pager = h("div", { class: "row pager" }, newest, older);
@@ -203,7 +203,7 @@ export function accessLogView(t) {
     return h(
       "table",
       { role: "table", class: "report access" },
-      h("caption", { class: "hidden-words" }, t("access")),
+      h("caption", { class: "hidden-words" }, t("access.entries")),
       h(
         "thead",
         { role: "rowgroup" },
