@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
 import structlog
 from fastapi import APIRouter, Request
@@ -39,7 +38,6 @@ from services.presence.slots.allocator import Allocator, reserve, reserve_for_fo
 from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
-MOST_ALIKE = 50  # people whose name has a text in it
 HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer any more
 MOST_RESERVED = 600.0  # seconds for which an open form may reserve one slot, however often it is renewed
 
@@ -65,15 +63,9 @@ def create_routes(context: Context, logins: Logins, allocator: Allocator, known:
     @routes.post(presence_api.NAMES)
     async def names(request: Request, query: NamesQuery) -> Names:
         caller(request)
-        found: dict[str, str] = {}
-        wanted = {"_id": {"$in": query.ids}} if query.ids else None
-        like = {"name": {"$regex": re.escape(query.like), "$options": "i"}} if query.like else None
-        for store in (context.stores.agents, context.stores.officers):
-            if wanted:
-                found |= await store.names(wanted, len(query.ids))
-            if like:
-                found |= await store.names(like, MOST_ALIKE)
-        return Names(names=found)
+        stores = context.stores
+        agents = await stores.agents.names(query.ids, query.like)
+        return Names(names=agents | await stores.officers.names(query.ids, query.like))
 
     @routes.post(presence_api.BUTTONS)
     async def buttons(request: Request) -> Buttons:

@@ -9,7 +9,7 @@ before version 2.0 does not read this collection: for it their sessions have no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pymongo import UpdateOne
@@ -17,6 +17,7 @@ from pymongo import UpdateOne
 from services.common.internal_api.presence import OFFICER_ROLES
 from services.common.mongo.client import Database
 from services.presence.agents.accounts import Account
+from services.presence.agents.names import names_in
 from services.presence.agents.roles import Officer
 from services.presence.oidc.roles import Membership
 
@@ -83,10 +84,9 @@ class OfficerStore:
             return None
         return Officer(doc["_id"], doc["username"], doc["name"], doc["role"])
 
-    async def names(self, wanted: Mapping[str, Any], most: int) -> dict[str, str]:
-        """Return the names of the officers whom this filter finds, at most so many, by id."""
-        found = self._officers.find(dict(wanted), {"name": 1}).limit(most)
-        return {doc["_id"]: doc["name"] async for doc in found}
+    async def names(self, ids: Sequence[str], like: str | None) -> dict[str, str]:
+        """Return the names of the officers with these ids, and of those whose name has `like` in it, by id."""
+        return await names_in(self._officers, ids, like)
 
 
 def _known(account: Account) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from services.common.batches import batched
 from services.common.events.types import AgentState, Choice, ReleaseReason
 from services.common.mongo.client import Database
 from services.presence.agents.accounts import Account
+from services.presence.agents.names import names_in
 from services.presence.oidc.roles import Membership
 from services.presence.slots.agent_selection import Candidate
 from services.presence.slots.rules import Agent, Slot
@@ -174,10 +175,9 @@ class AgentStore:
         """Return the agents with an unpublished change from before this time."""
         return await self._find({"untold_since": {"$lt": before}})
 
-    async def names(self, wanted: Mapping[str, Any], most: int) -> dict[str, str]:
-        """Return the names of the agents whom this filter finds, at most so many, by id."""
-        found = self._documents.find(dict(wanted), {"name": 1}).limit(most)
-        return {doc["_id"]: doc["name"] async for doc in found}
+    async def names(self, ids: Sequence[str], like: str | None) -> dict[str, str]:
+        """Return the names of the agents with these ids, and of those whose name has `like` in it, by id."""
+        return await names_in(self._documents, ids, like)
 
     async def _find(self, wanted: Mapping[str, Any]) -> list[Agent]:
         return [

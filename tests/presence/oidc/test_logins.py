@@ -13,12 +13,14 @@ from services.common.events.agents import SessionEnded
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.presence import OidcAnswer, OidcChoice
+from services.presence.agents.roles import Officer
 from services.presence.context import Context
 from services.presence.oidc import issuer as issuer_module
 from services.presence.oidc import logins as logins_module
 from services.presence.oidc.issuer import Client, Issuer
 from services.presence.oidc.logins import OidcLogin, OidcLogins
 from services.presence.oidc.roles import Profile, Role, RoleMapping
+from services.presence.slots.rules import Agent
 from tests.presence.conftest import SECRET, Clock, EventObserver
 from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
 from tests.support.servers import PATIENCE
@@ -109,6 +111,7 @@ class Doors:
 async def test_a_user_with_a_role_is_logged_in_with_what_it_gives(doors: Doors, context: Context) -> None:
     door = doors()
     made = await door.log_in()
+    assert isinstance(made.agent, Agent)
     assert (made.agent.name, made.agent.departments, made.agent.capacity) == ("An Peeters", ("algemeen",), 2)
     assert not made.agent.supervisor
     found = await context.stores.sessions.find(made.token, doors.context.clock())
@@ -299,10 +302,28 @@ async def test_roles_of_one_kind_are_one_account_and_the_supervisor_is_another(
         with pytest.raises(Problem):
             await door.logins.choose(pending, wrong)
     made = await other.logins.choose(pending, choices[1].id)
+    assert isinstance(made.agent, Agent)
     assert made.agent.supervisor
     with pytest.raises(Problem) as again:
         await door.logins.choose(pending, choices[0].id)
     assert again.value.code == "oidc_expired", "a choice is made once"
+
+
+async def test_a_role_of_an_auditor_is_an_officer_until_it_goes(doors: Doors, issuer: MockIssuer) -> None:
+    issuer.claims["realm_access"] = {"roles": ["chat-agent", "audit"]}
+    mapping = GENERIC.model_copy(update={"roles": (*GENERIC.roles, Role(value="audit", role="auditor"))})
+    door, stores = doors("generic", mapping), doors.context.stores
+    pending, choices = await offered(door)
+    assert [(c.role, c.departments) for c in choices] == [(None, ["algemeen"]), ("auditor", [])]
+    made = await door.logins.choose(pending, choices[1].id)
+    assert isinstance(made.agent, Officer)
+    assert (made.agent.name, made.agent.role) == ("An Peeters", "auditor")
+    assert await stores.agents.agent(made.agent.id) is None
+    assert await live(doors.context, made)
+    issuer.claims["realm_access"] = {"roles": ["chat-agent"]}
+    await door.log_in()
+    assert not await live(doors.context, made), "the role is gone"
+    assert await stores.officers.officer(made.agent.id) is None
 
 
 async def test_two_organisations_of_acmidm_are_two_accounts(doors: Doors, issuer: MockIssuer, clock: Clock) -> None:
