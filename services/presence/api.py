@@ -25,7 +25,7 @@ from services.common.internal_api.presence import (
     Reserved,
     ReserveQuery,
     SessionEnd,
-    SessionToken,
+    SessionSought,
 )
 from services.common.runtime.service import caller
 from services.presence.agents.logins import Logins
@@ -112,7 +112,7 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
         return open_session(made.session, made.agent, made.token, made.device)
 
     @routes.post(presence_api.SESSION_LOOKUP)
-    async def session_lookup(request: Request, sought: SessionToken) -> OpenSession:
+    async def session_lookup(request: Request, sought: SessionSought) -> OpenSession:
         caller(request)
         session = await context.stores.sessions.find(sought.token, context.clock())
         agent = await _who(context, session, sought.roles) if session else None

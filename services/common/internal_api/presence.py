@@ -15,7 +15,7 @@ from services.common.events.types import AgentState, ButtonReason, Hold, Record,
 
 # presence
 SESSION_OPEN = "/internal/sessions/open"  # Credentials → OpenSession | 401 bad_credentials | 429 rate_limited
-SESSION_LOOKUP = "/internal/sessions/lookup"  # SessionToken → OpenSession | 401 unauthenticated
+SESSION_LOOKUP = "/internal/sessions/lookup"  # SessionSought → OpenSession | 401 unauthenticated
 SESSION_END = "/internal/sessions/end"  # SessionEnd → 204
 AGENTS = "/internal/agents"  # AgentsQuery → Agents
 NAMES = "/internal/names"  # NamesQuery → Names
@@ -63,13 +63,18 @@ class Credentials(Record):
 
 
 class SessionToken(Record):
-    """The token of a session.
+    """The token of a session."""
+
+    token: str
+
+
+class SessionSought(SessionToken):
+    """Request for the session of a token.
 
     `roles`: the roles that the caller knows beside those of agents. The session of an officer is only found by a caller
     who knows their role. A gateway before version 2.0 knows none: it would take the officer for an agent.
     """
 
-    token: str
     roles: list[str] = Field(default_factory=list, max_length=20)
 
 

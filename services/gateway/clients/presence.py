@@ -27,7 +27,7 @@ class PresenceClient:
 
     async def session(self, token: str) -> api.OpenSession | None:
         """Return the session of this cookie, of an agent or an officer, or None when there is none (any more)."""
-        question = api.SessionToken(token=token, roles=list(api.OFFICER_ROLES))
+        question = api.SessionSought(token=token, roles=list(api.OFFICER_ROLES))
         try:
             return await self._http.ask("presence", api.SESSION_LOOKUP, question, api.OpenSession, hedged=True)
         except Declined as declined:
