@@ -38,7 +38,7 @@ LOGGED_ACTS = (
     *(f"access_log_{act}" for act in ("read", "exported", "verified", "pruned")),
 )
 TIMES = ("wait", "first_answer", "duration")
-FIGURES = ("offered", "served", "abandoned", *TIMES, "transferred", "left_questions", "helped", "score")
+FIGURES = ("offered", "served", "abandoned", *TIMES, "wrap_up", "transferred", "left_questions", "helped", "score")
 WIDGET = Path("gateway/web/widget/translations")
 PARTS = {
     "blue": ["blue-panel.js"],

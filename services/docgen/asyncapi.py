@@ -44,6 +44,8 @@ TELLERS: dict[str, tuple[str, ...]] = {
     "state.requested": ("gateway",),
     "agent.changed": ("presence",),
     "session.ended": ("presence",),
+    "wrapup.done": ("gateway",),
+    "wrapup.ended": ("presence",),
     "button.changed": ("presence",),
     "gateway.connections": ("gateway",),
     "listener.echo": LISTENERS,

@@ -172,4 +172,5 @@ def _view(agent: Agent) -> AgentView:
         supervisor=agent.supervisor,
         locales=list(agent.locales),
         v=agent.v,
+        wrap_ups=agent.wrap_ups,
     )

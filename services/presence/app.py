@@ -79,7 +79,8 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         undecided=undecided,
     )
     allocator = Allocator(context, schedules, {d.id: d.queue.longest for d in departments.departments})
-    router = create_router(Handlers(context, allocator))
+    wrap_ups = {d.id: d.wrap_up for d in departments.departments}
+    router = create_router(Handlers(context, allocator, wrap_ups))
     consumers = Consumers(settings.rabbitmq_url, router, lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 

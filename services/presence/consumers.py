@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
 from faststream.rabbit import RabbitRouter
 
-from services.common.events.agents import StateRequested
+from services.common.events.agents import StateRequested, WrapUpDone
 from services.common.events.chats import AcceptOverdue, ChatState, QueueChanged
 from services.common.events.places import PlaceWanted
 from services.common.events.types import AgentState, ChatStatus, ReleaseReason
@@ -19,6 +20,7 @@ from services.presence.repairs import repaired
 from services.presence.slots.agent_selection import Ask
 from services.presence.slots.allocator import Allocator
 from services.presence.slots.rules import Agent, Slot, is_over
+from services.presence.slots.wrap_ups import begin_wrap_up, end_wrap_up
 
 log = structlog.get_logger()
 
@@ -38,14 +40,16 @@ def create_router(handlers: Handlers) -> RabbitRouter:
         handlers.accept_overdue,
         prefetch=1,  # keeps the order of requests
     )
+    subscribe(router, topology.PRESENCE_WRAPUPS, handlers.wrap_up_done)
     return router
 
 
 class Handlers:
     """Handlers of presence's events."""
 
-    def __init__(self, context: Context, allocator: Allocator) -> None:
-        self._context, self._allocator = context, allocator
+    def __init__(self, context: Context, allocator: Allocator, wrap_ups: Mapping[str, float] | None = None) -> None:
+        """Create the handlers. `wrap_ups`: for how many seconds agents wrap up the chats of these departments."""
+        self._context, self._allocator, self._wrap_ups = context, allocator, wrap_ups or {}
         # department → a revision of its queue that the database has, or has a later one than
         self._revisions: dict[str, int] = {}
 
@@ -64,13 +68,16 @@ class Handlers:
     async def chat_state(self, event: ChatState) -> None:
         """Free slots that have ended, confirm the slot of the assignment, and report an assignment without a slot."""
         context = self._context
+        if event.state is ChatStatus.CLOSED:
+            await begin_wrap_up(context, event, self._wrap_ups.get(event.department, 0.0))
         if event.state is ChatStatus.CLOSED and not _is_late(event):  # no need to read the slots
             departments = await context.stores.agents.departments_holding(event.chat_id)
             if await context.stores.agents.drop_all(event.chat_id, context.clock()):
                 context.wake(departments)
             return
         holders = await context.stores.agents.holders(event.chat_id)
-        slots = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == event.chat_id]
+        held = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == event.chat_id]
+        slots = [(agent, slot) for agent, slot in held if not slot.wrap_up]
         for agent, slot in slots:
             if is_over(slot, agent.id, event.state, event.turn, event.agent_id):
                 await _drop(context, agent, slot, event)
@@ -108,6 +115,13 @@ class Handlers:
             log.info("agent_not_paused", agent_id=event.agent_id, chat_id=event.chat_id)
             return
         await self._set_state(event.agent_id, AgentState.PAUSED, "accept_overdue", mark)
+
+    async def wrap_up_done(self, event: WrapUpDone) -> None:
+        """End the wrap-up of this chat by its agent. Nothing happens when it has ended already."""
+        agent = await self._context.stores.agents.agent(event.agent_id)
+        for slot in agent.slots if agent else ():
+            if agent and slot.wrap_up and slot.chat_id == event.chat_id:
+                await end_wrap_up(self._context, agent, slot, "done")
 
     async def _store_queue(self, department: str, revision: int, order: list[str]) -> None:
         if revision <= self._revisions.get(department, -1):

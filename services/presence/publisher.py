@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.common.events.agents import AgentChanged
+from services.common.events.agents import AgentChanged, WrapUpEnded
 from services.common.events.places import PlaceClaimed, PlaceReleased
 from services.common.events.types import Choice, ReleaseReason
 from services.presence.context import Context
@@ -40,11 +40,22 @@ async def publish_slot(context: Context, agent: Agent, slot: Slot, reminder: boo
 
 
 async def publish_agent(context: Context, agent_id: str) -> None:
-    """Publish the agent's present state, and remove the mark of an unpublished change."""
+    """Publish the agent's present state and their ended wrap-ups, and remove the mark of an unpublished change."""
     agent = await context.stores.agents.agent(agent_id)
     if agent is None:
         return
     await context.publisher.publish(
-        AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause=agent.cause)
+        AgentChanged(
+            agent_id=agent.id,
+            v=agent.v,
+            online=agent.online,
+            state=agent.state,
+            cause=agent.cause,
+            wrap_ups=agent.wrap_ups,
+        )
     )
-    await context.stores.agents.mark_published(agent.id, agent.v)
+    for ended in agent.unpublished:
+        await context.publisher.publish(
+            WrapUpEnded(chat_id=ended.chat_id, department=ended.department, seconds=ended.seconds)
+        )
+    await context.stores.agents.mark_published(agent.id, agent.v, agent.unpublished)

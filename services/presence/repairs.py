@@ -7,6 +7,7 @@ way should have made is counted and logged.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from functools import partial
@@ -20,6 +21,7 @@ from services.presence.agents.transitions import close_session
 from services.presence.context import Context
 from services.presence.publisher import publish_agent, publish_claimed, publish_slot
 from services.presence.slots.rules import Agent, Slot, due
+from services.presence.slots.wrap_ups import end_wrap_up, measure
 
 log = structlog.get_logger()
 
@@ -28,7 +30,7 @@ UNCONFIRMED = 5.0  # seconds after which a reservation without an answer of rout
 RESERVED = 15.0  # seconds after which a press that is no chat yet has failed: any gateway would have opened it by then
 REMINDER = 60.0  # seconds between two publications of every slot
 LEASE = REMINDER - 5.0  # seconds for which a replica that publishes every slot keeps the others from it
-LAPSES = 1.0  # seconds between two looks at the slots that open forms reserve
+LAPSES = 1.0  # seconds between two looks at the slots that open forms reserve, and at wrap-ups
 AT_ONCE = 50  # slots published at a time
 REPAIRED = Counter("eloket_presence_repairs_total", "What the ordinary way should have done, and did not", ["reason"])
 for _reason in ("leaving", "unconfirmed", "held", "untold", "no_seat", "reminder", "session_over"):
@@ -60,6 +62,7 @@ async def run(context: Context) -> None:
         group.create_task(every(UNCONFIRMED, lambda: publish_unconfirmed(context)))
         group.create_task(every(UNCONFIRMED, lambda: publish_reserved(context)))
         group.create_task(every(LAPSES, lambda: end_lapsed(context)))
+        group.create_task(every(LAPSES, lambda: end_wrap_ups(context)))
         group.create_task(every(REMINDER, lambda: remind_in_turn(context)))
 
 
@@ -70,7 +73,7 @@ async def publish_leaving(context: Context, age: float = MARKS) -> None:
         "leaving",
         age,
         await context.stores.agents.leaving(),
-        lambda slot: slot.leaving is not None and not slot.form,
+        lambda slot: slot.leaving is not None and not slot.form and not slot.wrap_up,
     )
 
 
@@ -105,6 +108,19 @@ async def end_lapsed(context: Context) -> None:
                 log.info("form_slot_lapsed", chat_id=slot.chat_id, agent_id=agent.id)
 
 
+async def end_wrap_ups(context: Context) -> None:
+    """End each wrap-up whose time is over, or whose agent has logged out. Count those that go on."""
+    now = context.clock()
+    going_on: Counts[str] = Counts()
+    for agent in await context.stores.agents.unconfirmed():
+        for slot in agent.slots:
+            if slot.wrapped_up(now):
+                await end_wrap_up(context, agent, slot, "logged_out" if slot.leaving else "over")
+            elif slot.wrap_up:
+                going_on[slot.wrap_up] += 1
+    measure(going_on)
+
+
 async def remind_in_turn(context: Context) -> None:
     """Do as `remind`, unless a replica has done so within about the last `REMINDER` seconds."""
     if await context.stores.leases.take("remind", LEASE, context.clock()):
@@ -118,7 +134,7 @@ async def remind(context: Context) -> None:
     repair only when it changes something: see the handler of chat.state in consumers.py.
     """
     agents = await context.stores.agents.with_slots()
-    slots = [(agent, slot) for agent in agents for slot in agent.slots if not (slot.reserved or slot.form)]
+    slots = [(agent, slot) for agent in agents for slot in agent.slots if not slot.unknown_to_routing]
     await gather_limited(AT_ONCE, [partial(publish_slot, context, agent, slot, reminder=True) for agent, slot in slots])
 
 

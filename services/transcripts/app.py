@@ -93,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         now_ms,
     )
     couriers = [Courier(w, outbox, sender.send, settings.outbox_timeout, now_ms) for w in integrations.webhooks]
-    router = create_router(Handlers(store, publisher, now_ms), announcer)
+    router = create_router(Handlers(store, publisher, now_ms, statistics), announcer)
     notes = Consumers(settings.rabbitmq_url, router, lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "transcripts", [messages.queue_age, *notes.waiting.values()])
     upgraded, prepared = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Handlers of the ordinary queues of transcripts: internal notes, citizens who keep their chat open, the outbox."""
+"""Handlers of the ordinary queues of transcripts: notes, citizens who keep their chat open, wrap-ups, the outbox."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 from faststream.rabbit import RabbitRouter
 
+from services.common.events.agents import WrapUpEnded
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
 from services.common.events.types import is_id
 from services.common.messaging import topology
@@ -16,6 +17,7 @@ from services.common.messaging.subscribers import subscribe
 from services.transcripts import metrics
 from services.transcripts.log.store import Store
 from services.transcripts.outbox.announcer import Announcer
+from services.transcripts.statistics.store import Statistics
 
 log = structlog.get_logger()
 
@@ -32,14 +34,17 @@ def create_router(handlers: Handlers, announcer: Announcer) -> RabbitRouter:
         announcer.chat_changed,
         announcer.button_changed,
     )
+    subscribe(router, topology.TRANSCRIPTS_STATISTICS, handlers.wrap_up_ended)
     return router
 
 
 class Handlers:
-    """Handlers of internal notes and of citizens who stay."""
+    """Handlers of internal notes, of citizens who stay, and of wrap-ups."""
 
-    def __init__(self, store: Store, publisher: Publisher, clock: Callable[[], datetime]) -> None:
-        self._store, self._publisher, self._clock = store, publisher, clock
+    def __init__(
+        self, store: Store, publisher: Publisher, clock: Callable[[], datetime], statistics: Statistics
+    ) -> None:
+        self._store, self._publisher, self._clock, self._statistics = store, publisher, clock, statistics
 
     async def note_posted(self, event: NotePosted) -> None:
         """Store a note once, and publish it at each delivery."""
@@ -58,3 +63,9 @@ class Handlers:
         if await self._store.stay(event.chat_id, self._clock()):
             metrics.INACTIVITY.labels("stayed").inc()
             log.info("citizen_stayed", chat_id=event.chat_id)
+
+    async def wrap_up_ended(self, event: WrapUpEnded) -> None:
+        """Note in the statistics how long the wrap-up of a chat took. A redelivered event changes nothing."""
+        if not is_id(event.chat_id):
+            raise ValueError("not a wrap-up")
+        await self._statistics.wrapped_up(event.chat_id, max(0, event.seconds), self._clock())

@@ -114,7 +114,7 @@ def test_a_value_is_of_the_schema_exactly_if_it_is_accepted(party: FrameParty, k
 def test_the_frames_are_those_of_the_protocol() -> None:
     both = {"hello", "message", "typing", "read", "close"}
     assert FROM_CITIZEN.keys() == both | {"extend", "details"}
-    assert FROM_AGENT.keys() == both | {"accept", "active", "refuse", "state", "transfer", "note"}
+    assert FROM_AGENT.keys() == both | {"accept", "active", "done", "refuse", "state", "transfer", "note"}
     for frames in (TO_CITIZEN, TO_AGENT):
         assert set(frames["error"]["properties"]["code"]["enum"]) == server.ERRORS.keys()
 
@@ -167,11 +167,19 @@ def made() -> list[tuple[Schema, bytes]]:
         (TO_CITIZEN["welcome"], server.Welcome(chat_id=CHAT, dot="grey", last_seq=0).encode()),
         (
             TO_AGENT["welcome"],
-            server.AgentWelcome(agent=server.agent(agent_view()), chats=[], frames=server.ADDED).encode(),
+            server.AgentWelcome(agent=server.agent(agent_view(), now), chats=[], frames=server.ADDED).encode(),
         ),
         (TO_AGENT["unassigned"], server.Unassigned(chat_id=CHAT, reason="not_accepted").encode()),
         (TO_AGENT["citizen"], server.CitizenOnline(chat_id=CHAT, online=True).encode()),
         (TO_AGENT["state"], server.State(state=AgentState.PAUSED, reason="request").encode()),
+        (
+            TO_AGENT["state"],
+            server.State(
+                state=AgentState.PAUSED,
+                reason="request",
+                wrap_ups=[server.WrapUp(chat_id=CHAT, department="algemeen", seconds=90)],
+            ).encode(),
+        ),
         (TO_AGENT["sync"], server.Sync(chat_id=None, last_seq=0).encode()),
         *(
             (frames[kind], frame.encode())

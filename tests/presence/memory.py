@@ -191,7 +191,7 @@ def _set(
         elements = [e for e in document[name] if matches(e, conditions[0])][:1]
     else:
         assert which.startswith("$[")
-        (condition,) = array_filters or ({},)
+        condition = next(f for f in array_filters or () if all(k.startswith(f"{which[2:-1]}.") for k in f))
         elements = [e for e in document[name] if all(_fits([e.get(k.split(".")[1])], v) for k, v in condition.items())]
     for element in elements:
         element[field] = value

@@ -40,6 +40,8 @@ def _together() -> list[Event]:
     attest = types.Attachment(id=file, name="attest één.pdf", size=183_204, content_type="application/pdf")
     agent: dict[str, Any] = {"party": types.Party.AGENT, "name": "An"}
     return [
+        agents.WrapUpDone(**common_members("0033"), agent_id=AN, chat_id=CHAT),
+        agents.WrapUpEnded(**common_members("0034"), chat_id=CHAT, department="algemeen", seconds=74),
         messages.MessagesPosted(
             **common_members("0031"),
             posted=[

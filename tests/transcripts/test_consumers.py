@@ -8,6 +8,7 @@ from faststream.rabbit import RabbitBroker, TestRabbitBroker
 from pydantic import ValidationError
 
 from services.common.config.integrations import Integrations
+from services.common.events.agents import WrapUpEnded
 from services.common.events.chats import CitizenArrived
 from services.common.events.event import Event
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
@@ -21,7 +22,10 @@ from services.transcripts.log.store import Store
 from services.transcripts.log.writer import now_ms
 from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.outbox.store import Outbox
+from services.transcripts.statistics.rules import row_id
+from services.transcripts.statistics.store import Statistics
 from tests.support.publishers import publishing
+from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, until
 
 
@@ -32,12 +36,12 @@ def announcer(database: Database, store: Store) -> Announcer:
 
 
 async def test_notes_are_stored_once_and_published_each_time(
-    observer: EventObserver, vhost_url: str, store: Store
+    observer: EventObserver, vhost_url: str, store: Store, database: Database
 ) -> None:
     chat = new_id()
     note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="let op")
     async with publishing(vhost_url, "transcripts") as publisher:
-        handlers = Handlers(store, publisher, now_ms)
+        handlers = Handlers(store, publisher, now_ms, Statistics(database))
         await handlers.note_posted(note)
         await handlers.note_posted(note.model_copy(update={"text": "anders"}))
         await until(lambda: len(observer.seen) == 2, "both events")
@@ -50,7 +54,7 @@ async def test_notes_are_stored_once_and_published_each_time(
 
 
 async def test_who_stays_is_remembered(
-    observer: EventObserver, vhost_url: str, store: Store, announcer: Announcer
+    observer: EventObserver, vhost_url: str, store: Store, database: Database, announcer: Announcer
 ) -> None:
     chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
     await store.open_chats([opened_event(chat)])
@@ -62,7 +66,8 @@ async def test_who_stays_is_remembered(
             await super().citizen_stayed(event)
             handled.append(event)
 
-    handlers = Counted(store, Publisher(vhost_url, "transcripts"), lambda: at if not handled else OPENED_AT)
+    publisher, statistics = Publisher(vhost_url, "transcripts"), Statistics(database)
+    handlers = Counted(store, publisher, lambda: at if not handled else OPENED_AT, statistics)
     consumers = Consumers(vhost_url, create_router(handlers, announcer), lambda: asyncio.sleep(0))
     task = asyncio.create_task(consumers.run())
     await until(lambda: consumers.running, "the consumer")
@@ -77,13 +82,40 @@ async def test_who_stays_is_remembered(
 
 
 @pytest.mark.parametrize(
-    "queue", [topology.TRANSCRIPTS_NOTES, topology.TRANSCRIPTS_SILENCES, topology.TRANSCRIPTS_OUTBOX]
+    "queue",
+    [
+        topology.TRANSCRIPTS_NOTES,
+        topology.TRANSCRIPTS_SILENCES,
+        topology.TRANSCRIPTS_STATISTICS,
+        topology.TRANSCRIPTS_OUTBOX,
+    ],
 )
 async def test_another_event_than_that_of_the_queue_is_refused(
-    store: Store, announcer: Announcer, queue: topology.Queue
+    store: Store, database: Database, announcer: Announcer, queue: topology.Queue
 ) -> None:
-    handlers = Handlers(store, Publisher("amqp://127.0.0.1:1/", "transcripts"), now_ms)
+    handlers = Handlers(store, Publisher("amqp://127.0.0.1:1/", "transcripts"), now_ms, Statistics(database))
     broker = RabbitBroker(codec=EventCodec(), routers=[create_router(handlers, announcer)])
     async with TestRabbitBroker(broker) as made:
         with pytest.raises(ValidationError):
             await made.publish(CitizenArrived(chat_id=new_id()), queue.name)
+
+
+async def test_a_wrap_up_that_is_delivered_twice_counts_once(
+    observer: EventObserver, vhost_url: str, store: Store, database: Database
+) -> None:
+    chat = new_id()
+    ended = WrapUpEnded(chat_id=chat, department="algemeen", seconds=74)
+    handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
+    consumers = Consumers(vhost_url, create_router(handlers), lambda: asyncio.sleep(0))
+    task = asyncio.create_task(consumers.run())
+    await until(lambda: consumers.running, "the consumer")
+    await observer.put(ended, ended)
+    async with asyncio.timeout(PATIENCE):
+        while not (kept := await database["wrap_ups"].find({}).to_list(None)):
+            await asyncio.sleep(0.01)
+    assert [(one["_id"], one["seconds"]) for one in kept] == [(row_id(chat), 74)]
+    with pytest.raises(ValueError, match="not a wrap-up"):
+        await handlers.wrap_up_ended(ended.model_copy(update={"chat_id": "x"}))
+    await consumers.drain()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -4,6 +4,7 @@ import test from "node:test";
 import * as rules from "../../services/gateway/web/console/desk-state.js";
 import { isNew, keep as keepEntry, secondsLeft, unread, unsent } from "../../services/gateway/web/console/chat-state.js";
 import * as talk from "../../services/gateway/web/shared/conversation.js";
+import { isSaid, wrapUpLeft } from "../../services/gateway/web/console/wrap-ups.js";
 import * as notes from "../../services/gateway/web/console/notes.js";
 import { after, AWAY, chat, deskOf, HERE, message } from "./console-samples.mjs";
 
@@ -424,4 +425,38 @@ test("a block that is refused after the end is told", () => {
   state = rules.update(state, "a", (one) => ({ ...one, blocking: true }));
   const { effects } = after(state, { type: "error", code: "not_yours", chat_id: "a" });
   assert.deepEqual(effects, [{ type: "block_refused", id: "a" }]);
+});
+
+test("the wrap-ups of the agent are what the server says, each begins and ends once, and keeps the citizen's name", () => {
+  const told = (...list) => ({ type: "state", state: "available", wrap_ups: list });
+  const [first, second] = ["a", "b"].map((id) => ({ chat_id: id, department: "algemeen", seconds: 120, until: 5000 }));
+  const busy = start({ type: "assigned", chat: chat("a", { name: "Piet" }) });
+  const { state, effects } = after(busy, { type: "closed", chat_id: "a", reason: "agent" }, told(first), told(first, second));
+  assert.deepEqual(state.wrapUps, [
+    { id: "a", department: "algemeen", name: "Piet", until: 5000 },
+    { id: "b", department: "algemeen", name: null, until: 5000 },
+  ]);
+  const news = (list) => list.filter(({ type }) => type.startsWith("wrap_")).map(({ type, wrap }) => [type, wrap.id]);
+  assert.deepEqual(news(effects), [
+    ["wrap_began", "a"],
+    ["wrap_began", "b"],
+  ]);
+  const dismissed = rules.dismiss(state, "a");
+  const later = after(dismissed, { type: "state", state: "paused" }, told(first), { ...welcome(), agent: { ...AGENT, wrap_ups: [] } });
+  assert.deepEqual(news(later.effects), [
+    ["wrap_ended", "b"],
+    ["wrap_ended", "a"],
+  ]);
+  assert.deepEqual(later.state.wrapUps, []);
+  assert.equal(after(dismissed, told(first)).state.wrapUps[0].name, "Piet", "the chat is not on the desk any more");
+  assert.ok(!("wrap_ups" in later.state.agent));
+});
+
+test("the time left of a wrap-up is in whole seconds, never below none, and said once near its end", () => {
+  const one = { id: "a", department: "algemeen", name: null, until: 20_000 };
+  assert.equal(wrapUpLeft(one, 0), 20);
+  assert.equal(wrapUpLeft(one, 19_001), 1);
+  assert.equal(wrapUpLeft(one, 21_000), 0);
+  const seconds = Array.from({ length: 21 }, (_, second) => second * 1000 + 300);
+  assert.equal(seconds.filter((now) => isSaid(one, now)).length, 1);
 });

@@ -1,7 +1,7 @@
 // Mirrors services/gateway/web/console/reports.js: its RULES, and the days and numbers of format.js.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FIGURES, FIGURES_OF_AGENTS, bars, figure, periodName } from "../../services/gateway/web/console/reports.js";
+import { FIGURES, FIGURES_OF_AGENTS, bars, figure, periodName, shownOf } from "../../services/gateway/web/console/reports.js";
 import { reportUrl } from "../../services/gateway/web/console/api.js";
 import { day, number, today, useZone } from "../../services/gateway/web/console/format.js";
 import { consoleTexts } from "./texts.mjs";
@@ -23,13 +23,16 @@ const ALL = {
   helped_no: 0,
   scores: 4,
   score_mean: 4.25,
+  wrap_up_p50: 40,
+  wrap_up_p90: 120,
+  wrap_up_total: 160,
 };
 
 test("each figure reads in the language of the agent", () => {
   const t = consoleTexts("nl");
   assert.deepEqual(
     FIGURES.map((name) => figure(t, name, ALL).replaceAll("\u00a0", "_")),
-    ["1.234", "9", "2", "20_sec / 1_min_40_sec", "–", "3_min_20_sec / 1_uur_2_min", "1", "0", "3 / 1 / 0", "4,25 (4)"],
+    ["1.234", "9", "2", "20_sec / 1_min_40_sec", "–", "3_min_20_sec / 1_uur_2_min", "40_sec / 2_min", "1", "0", "3 / 1 / 0", "4,25 (4)"],
   );
   assert.equal(figure(consoleTexts("en"), "score", ALL), "4.25 (4)");
   assert.equal(figure(t, "score", { scores: 0, score_mean: null }), "–");
@@ -87,4 +90,14 @@ test("all departments are asked for by naming none", () => {
     reportUrl({ ...wish, department: "a&b", format: "csv" }),
     "/api/agent/reports?from=2026-10-01&until=2026-10-31&by=day&format=csv&department=a%26b",
   );
+});
+
+test("the time to wrap chats up is shown where a department gives one", () => {
+  assert.ok(shownOf(FIGURES, ALL).includes("wrap_up"));
+  assert.ok(shownOf(FIGURES_OF_AGENTS, ALL).includes("wrap_up"));
+  assert.deepEqual(
+    shownOf(FIGURES, { ...ALL, wrap_up_total: 0 }),
+    FIGURES.filter((name) => name !== "wrap_up"),
+  );
+  assert.ok(!shownOf(FIGURES, { offered: 1 }).includes("wrap_up"), "a server of an earlier release does not tell it");
 });

@@ -404,6 +404,7 @@ class Department(BaseModel):
         numbers: What happens to identifying numbers in texts.
         ask_reason: Who gives a reason before they read one of its conversations: nobody; supervisors who had no part in
             it (`others`); or also agents who had it before (`former`).
+        wrap_up: Seconds after the end of a chat for which its agent still has its slot, to wrap it up; 0: none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -417,6 +418,7 @@ class Department(BaseModel):
     queue: QueueRules = QueueRules()
     accept: Literal["by_agent", "automatic"] = "by_agent"
     retention: DepartmentRetention = DepartmentRetention()
+    wrap_up: float = Field(0, ge=0, le=600)
     start: Literal["press", "form"] = "press"
     busy: Literal["info_sheet", "queue"] = "info_sheet"
     questions: bool = False

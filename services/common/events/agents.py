@@ -9,6 +9,34 @@ from services.common.events.event import Event
 from services.common.events.types import AgentState, ButtonColour, ButtonReason, Record, Whole
 
 
+class WrapUp(Record):
+    """The time after a chat in which its agent still has its slot, to wrap the chat up. It ends at `until`."""
+
+    chat_id: str
+    department: str
+    until: datetime
+
+
+class WrapUpDone(Event):
+    """The agent has wrapped up this chat: its slot is free. Published by a gateway; handled by presence."""
+
+    type: Literal["wrapup.done"] = "wrapup.done"
+    agent_id: str
+    chat_id: str
+
+
+class WrapUpEnded(Event):
+    """The wrap-up of a chat took so many whole seconds. Published by presence; handled by transcripts (statistics).
+
+    It names no agent.
+    """
+
+    type: Literal["wrapup.ended"] = "wrapup.ended"
+    chat_id: str
+    department: str
+    seconds: Whole
+
+
 class StateRequested(Event):
     """An agent asked to become available or paused."""
 
@@ -20,7 +48,8 @@ class StateRequested(Event):
 class AgentChanged(Event):
     """The state of an agent, published by presence. A message with an older `v` is dropped.
 
-    `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`.
+    `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`. It stays as it was when only the wrap-ups changed.
+    `wrap_ups`: the chats that the agent wraps up; None: published by a release that does not know them.
     """
 
     type: Literal["agent.changed"] = "agent.changed"
@@ -29,6 +58,7 @@ class AgentChanged(Event):
     online: bool
     state: AgentState
     cause: str
+    wrap_ups: list[WrapUp] | None = None
 
 
 class SessionEnded(Event):

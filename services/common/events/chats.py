@@ -71,8 +71,8 @@ class ChatState(Event):
     `v` is published. `detail` gives agents more than a citizen is shown. The message also goes to the agents concerned
     (`services/common/messaging/topology.py`, copies).
 
-    `accepted`: whether the agent has accepted an assigned chat. None: published by a release that does not say it; an
-    assigned chat then counts as accepted.
+    `accepted`: whether the agent has accepted an assigned chat, or had accepted one that was closed. None: published by
+    a release that does not say it; an assigned chat then counts as accepted.
     """
 
     type: Literal["chat.state"] = "chat.state"

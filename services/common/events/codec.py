@@ -9,7 +9,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from services.common.events.agents import AgentChanged, ButtonChanged, SessionEnded, StateRequested
+from services.common.events.agents import (
+    AgentChanged,
+    ButtonChanged,
+    SessionEnded,
+    StateRequested,
+    WrapUpDone,
+    WrapUpEnded,
+)
 from services.common.events.chats import (
     AcceptOverdue,
     ChatAccepted,
@@ -53,6 +60,8 @@ AnyEvent = Annotated[
     | StateRequested
     | AgentChanged
     | SessionEnded
+    | WrapUpDone
+    | WrapUpEnded
     | ButtonChanged
     | GatewayConnections
     | ListenerEcho

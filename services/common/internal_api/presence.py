@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
-from services.common.events.agents import ButtonChanged
+from services.common.events.agents import ButtonChanged, WrapUp
 from services.common.events.types import AgentState, ButtonReason, Hold, Record, Whole
 
 # presence
@@ -85,7 +85,10 @@ class SessionEnd(SessionToken):
 
 
 class AgentView(Record):
-    """An agent as colleagues and the gateway see them. `free`: slots that a chat could take now."""
+    """An agent as colleagues and the gateway see them.
+
+    `free`: slots that a chat could take now. `wrap_ups`: the chats that they wrap up.
+    """
 
     id: str
     name: str
@@ -97,6 +100,7 @@ class AgentView(Record):
     supervisor: bool = False
     locales: list[str] = Field(default_factory=list)
     v: int = 0
+    wrap_ups: list[WrapUp] = Field(default_factory=list)
 
 
 class OpenSession(Record):

@@ -51,6 +51,9 @@ class Figures(Record):
         helped_no: Citizens who said that they were not helped.
         scores: Citizens who gave a score.
         score_mean: The mean of the scores, from 1 to 5, with two decimals.
+        wrap_up_p50: As `wait_p50`, for the time that the agent took to wrap up a chat after its end.
+        wrap_up_p90: As `wait_p90`, for the time that the agent took to wrap up a chat after its end.
+        wrap_up_total: The time in wrap-up of all these chats together.
     """
 
     offered: int = 0
@@ -69,6 +72,9 @@ class Figures(Record):
     helped_no: int = 0
     scores: int = 0
     score_mean: float | None = None
+    wrap_up_p50: int | None = None
+    wrap_up_p90: int | None = None
+    wrap_up_total: int = 0
 
 
 class PeriodFigures(Record):

@@ -73,6 +73,7 @@ PRESENCE_WANTED = Queue("presence.wanted", ("place.wanted",))
 PRESENCE_CHATS = Queue("presence.chats", ("chat.state.*",))
 PRESENCE_QUEUES = Queue("presence.queues", ("queue.changed.*",))
 PRESENCE_STATES = Queue("presence.states", ("state.requested", "accept.overdue"))
+PRESENCE_WRAPUPS = Queue("presence.wrapups", ("wrapup.done",))
 ROUTING_CHATS = Queue(
     "routing.chats", ("chat.opened", "citizen.arrived", "close.requested", "chat.accepted", "transfer.refused")
 )
@@ -85,18 +86,21 @@ TRANSCRIPTS_MESSAGES = Queue(
 TRANSCRIPTS_NOTES = Queue("transcripts.notes", ("note.posted",))
 TRANSCRIPTS_SILENCES = Queue("transcripts.silences", ("citizen.stayed.*",))
 TRANSCRIPTS_OUTBOX = Queue("transcripts.outbox", ("chat.opened", "chat.state.*", "button.changed.*"))
+TRANSCRIPTS_STATISTICS = Queue("transcripts.statistics", ("wrapup.ended",))
 
 QUEUES = (
     PRESENCE_WANTED,
     PRESENCE_CHATS,
     PRESENCE_QUEUES,
     PRESENCE_STATES,
+    PRESENCE_WRAPUPS,
     ROUTING_CHATS,
     ROUTING_PLACES,
     TRANSCRIPTS_MESSAGES,
     TRANSCRIPTS_NOTES,
     TRANSCRIPTS_SILENCES,
     TRANSCRIPTS_OUTBOX,
+    TRANSCRIPTS_STATISTICS,
 )
 
 DEAD_LETTER_DECLARATION: dict[str, Any] = {"x-queue-type": "quorum"}
@@ -126,12 +130,12 @@ UNHEARD = (
 PUBLISHED: dict[str, tuple[str, ...]] = {
     "gateway": (
         *("chat.opened", "citizen.arrived", "citizen.presence", "citizen.stayed", "close.requested"),
-        *("chat.accepted", "transfer.refused", "state.requested", "gateway.connections"),
+        *("chat.accepted", "transfer.refused", "state.requested", "gateway.connections", "wrapup.done"),
         *("message.posted", "messages.posted", "note.posted", "typing.shown", "read.shown"),
     ),
     "presence": (
         *("place.claimed", "place.released", "places.changed", "button.changed"),
-        *("agent.changed", "session.ended", "listener.echo"),
+        *("agent.changed", "session.ended", "listener.echo", "wrapup.ended"),
     ),
     "routing": ("chat.state", "queue.changed", "place.wanted", "accept.overdue", "listener.echo"),
     "transcripts": (

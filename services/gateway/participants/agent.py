@@ -8,9 +8,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
+from msgspec import UNSET
 
 from services.common.clock import utcnow
-from services.common.events.agents import AgentChanged, StateRequested
+from services.common.events.agents import AgentChanged, StateRequested, WrapUpDone
 from services.common.events.chats import ChatAccepted
 from services.common.events.event import Event
 from services.common.events.messages import ReadShown, TypingShown
@@ -35,6 +36,7 @@ from services.gateway.websocket.frames.client import (
     Accept,
     Active,
     Details,
+    Done,
     End,
     Extend,
     Frame,
@@ -133,7 +135,7 @@ class AgentHandler:
         held = [v for v in held if v.chat_id in session.followed]
         now = utcnow()
         chats = [server.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
-        welcome = server.AgentWelcome(agent=server.agent(agent), chats=chats, frames=server.ADDED)
+        welcome = server.AgentWelcome(agent=server.agent(agent, now), chats=chats, frames=server.ADDED)
         session.connection.answer(welcome.encode())
         if newer := self._newer_state(agent.id, agent.v):
             session.connection.answer(newer)
@@ -262,6 +264,9 @@ class AgentHandler:
         if isinstance(frame, SetState):
             self._begin(session, None, self._publish(session, StateRequested(agent_id=agent.id, state=frame.state)))
             return
+        if isinstance(frame, Done):
+            self._begin(session, None, self._publish(session, WrapUpDone(agent_id=agent.id, chat_id=frame.chat_id)))
+            return
         if isinstance(frame, Active):
             session.note_activity(asyncio.get_running_loop().time())
             return
@@ -349,7 +354,8 @@ class AgentHandler:
 
 
 def _state_frame(event: AgentChanged) -> bytes:
-    return server.State(state=event.state, reason=event.cause).encode()
+    wrap_ups = UNSET if event.wrap_ups is None else server.wrap_ups(event.wrap_ups, utcnow())
+    return server.State(state=event.state, reason=event.cause, wrap_ups=wrap_ups).encode()
 
 
 class _Gone(Exception):

@@ -1,8 +1,11 @@
 """Store of agents and their slots. Each change is one compare-and-set on one document, and idempotent.
 
 agents: {_id, username, name, password_hash, departments, capacity, supervisor, locales, enabled, online, state, free,
-idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice, until}], v, cause, untold_since, heard,
-missed}. `until` is only in a slot that an open form reserves. `v` grows with every change except those of slots.
+idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice, until, wrap_up}], v, cause, untold_since,
+heard, missed, wrapped_up [{chat_id, department, seconds}]}. `until` is only in a slot that an open form reserves, or in
+which the agent wraps up a chat of the department `wrap_up`. Such a slot looks as if a form reserved it, so that an
+earlier release frees it too. `wrapped_up` has ended wrap-ups that are still to be published. `v` grows with every
+change except those of slots that are no wrap-up.
 `untold_since` marks a change that is still to be published. `heard` has the last events that were handled. `missed`:
 when the agent, while active, last did not accept a chat in time. `idle_since`: when they last gave up a slot, came
 online, or ended a pause. `oidc` {issuer, subject, organisation}: the account is of the issuer's person; it has no
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,12 +29,13 @@ from services.presence.agents.accounts import Account
 from services.presence.agents.names import names_in
 from services.presence.oidc.roles import Membership
 from services.presence.slots.agent_selection import Candidate
-from services.presence.slots.rules import Agent, Slot
+from services.presence.slots.rules import Agent, EndedWrapUp, Slot
 
 MISSED = 2  # chats that an active agent may miss within `MISSED_WITHIN` without being paused
 MISSED_WITHIN = timedelta(minutes=10)
 REMEMBERED = 20  # events of one agent that are remembered, so that a late redelivery changes nothing
 AT_ONCE = 20  # accounts written with one command: the embedded database takes up to 20 ms for each
+_NEXT_V = {"$inc": {"v": 1}}
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
 
@@ -256,13 +261,55 @@ class AgentStore:
     async def drop_all(self, chat_id: str, now: datetime) -> int:
         """Free every slot of the chat. Return their number.
 
-        An agent never has two slots of one chat (see `reserve`).
+        An agent never has two slots of one chat (see `reserve`). One in which the agent wraps the chat up stays.
         """
+        slot = {"chat_id": chat_id, "wrap_up": None}
         result = await self._documents.update_many(
-            {"seats.chat_id": chat_id},
-            {"$pull": {"seats": {"chat_id": chat_id}}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
+            {"seats": {"$elemMatch": slot}},
+            {"$pull": {"seats": slot}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
         )
         return result.modified_count
+
+    async def begin_wrap_up(
+        self, agent_id: str, chat_id: str, turn: int, department: str, since: datetime, until: datetime, now: datetime
+    ) -> bool:
+        """Keep the slot of a chat that has ended, for its wrap-up. Return False when there is no such slot (any more).
+
+        Args:
+            agent_id: The agent who had the chat.
+            chat_id: The chat.
+            turn: Its attempt.
+            department: Its department.
+            since: When it ended.
+            until: When the wrap-up ends by itself.
+            now: The present.
+        """
+        slot = {"chat_id": chat_id, "turn": turn, "leaving": None, "wrap_up": None}
+        as_form = {"confirmed": False, "held": True, "kept": False, "since": since, "until": until}
+        fields = {**as_form, "wrap_up": department}
+        result = await self._documents.update_one(
+            {"_id": agent_id, "seats": {"$elemMatch": slot}},
+            {"$set": {**{f"seats.$.{name}": value for name, value in fields.items()}, "untold_since": now}, **_NEXT_V},
+        )
+        return result.modified_count == 1
+
+    async def end_wrap_up(self, agent_id: str, slot: Slot, now: datetime) -> EndedWrapUp | None:
+        """Free a slot in which the agent wraps up a chat. Return what ended, or None when it had ended already."""
+        if slot.wrap_up is None or slot.until is None:
+            return None
+        seconds = max(0, round((min(now, slot.until) - slot.since).total_seconds()))
+        ended = EndedWrapUp(slot.chat_id, slot.wrap_up, seconds)
+        mine = {"chat_id": slot.chat_id, "wrap_up": slot.wrap_up}
+        result = await self._documents.update_one(
+            {"_id": agent_id, "seats": {"$elemMatch": mine}},
+            {
+                "$pull": {"seats": mine},
+                "$inc": {"free": 1, "v": 1},
+                "$set": {"idle_since": now, "untold_since": now},
+                "$push": {"wrapped_up": asdict(ended)},
+            },
+        )
+        return ended if result.modified_count == 1 else None
 
     async def withdraw(self, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
         """Free a slot that a press has just taken. Return False when it does not exist or was announced."""
@@ -346,10 +393,20 @@ class AgentStore:
     async def set_offline(self, agent_id: str, v: int, reason: ReleaseReason, now: datetime) -> bool:
         """Set the agent offline and give up every slot, if nothing has changed since `v`.
 
-        `v` grows even when the agent was offline already, so that a concurrent `set_online` that read before fails.
+        Wrap-ups go on until their time is over, unless the agent has logged out. `v` grows even when the agent was
+        offline already, so that a concurrent `set_online` that read before fails.
         """
-        fields = {"online": False, "seats.$[slot].leaving": reason.value, "seats.$[slot].since": now}
-        return await self._change({"_id": agent_id, "v": v}, fields, "gone", now, [{"slot.leaving": None}])
+        fields = {
+            "online": False,
+            "seats.$[slot].leaving": reason.value,
+            "seats.$[slot].since": now,
+            "seats.$[wrapped].leaving": reason.value if reason is ReleaseReason.LOGGED_OUT else None,
+        }
+        filters: list[Mapping[str, Any]] = [
+            {"slot.leaving": None, "slot.wrap_up": None},
+            {"wrapped.leaving": None, "wrapped.wrap_up": {"$ne": None}},
+        ]
+        return await self._change({"_id": agent_id, "v": v}, fields, "gone", now, filters)
 
     async def set_state(self, agent_id: str, state: AgentState, cause: str, event: str, now: datetime) -> bool:
         """Set the agent available or paused.
@@ -382,8 +439,11 @@ class AgentStore:
         }
         return (await self._documents.update_one(expected, update)).modified_count == 1
 
-    async def mark_published(self, agent_id: str, v: int) -> None:
-        """Record that the agent's state up to `v` was published."""
+    async def mark_published(self, agent_id: str, v: int, wrapped_up: Sequence[EndedWrapUp] = ()) -> None:
+        """Record that the agent's state up to `v`, and these ended wrap-ups, were published."""
+        if wrapped_up:
+            published = {"chat_id": {"$in": [one.chat_id for one in wrapped_up]}}
+            await self._documents.update_one({"_id": agent_id}, {"$pull": {"wrapped_up": published}})
         await self._documents.update_one({"_id": agent_id, "v": v}, {"$set": {"untold_since": None}})
 
     async def _change(
@@ -448,6 +508,7 @@ def _read(doc: Mapping[str, Any]) -> Agent:
         slots=tuple(_slot(s) for s in doc["seats"]),
         v=doc["v"],
         cause=doc["cause"],
+        unpublished=tuple(EndedWrapUp(**one) for one in doc.get("wrapped_up", ())),
     )
 
 
@@ -455,5 +516,15 @@ def _slot(doc: Mapping[str, Any]) -> Slot:
     leaving = ReleaseReason(doc["leaving"]) if doc["leaving"] else None
     choice = Choice.model_validate(doc["choice"]) if doc.get("choice") else None
     by_press, announced = doc.get("held", False), doc.get("kept", False)
-    confirmed, until = doc["confirmed"], doc.get("until")
-    return Slot(doc["chat_id"], doc["turn"], doc["since"], leaving, confirmed, by_press, announced, choice, until)
+    return Slot(
+        doc["chat_id"],
+        doc["turn"],
+        doc["since"],
+        leaving,
+        doc["confirmed"],
+        by_press,
+        announced,
+        choice,
+        doc.get("until"),
+        doc.get("wrap_up"),
+    )

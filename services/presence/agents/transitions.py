@@ -16,6 +16,7 @@ from services.presence.agents.session_store import Session
 from services.presence.context import Context
 from services.presence.publisher import publish_agent, publish_slot
 from services.presence.slots.rules import Agent
+from services.presence.slots.wrap_ups import end_wrap_up
 
 log = structlog.get_logger()
 
@@ -45,7 +46,9 @@ async def go_offline(context: Context, agent: Agent, reason: ReleaseReason) -> b
     log.info("agent_offline", agent_id=agent.id, reason=reason.value, slots=len(agent.slots))
     left = await context.stores.agents.agent(agent.id) or agent
     for slot in left.slots:
-        if not slot.form:  # routing does not know of one that an open form reserves; a repair job frees it
+        if slot.wrapped_up(context.clock()):
+            await end_wrap_up(context, left, slot, "logged_out")
+        elif not (slot.form or slot.wrap_up):  # routing does not know these; a repair job frees them
             await publish_slot(context, left, slot)
     await publish_agent(context, agent.id)
     return True

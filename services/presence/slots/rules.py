@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.common.events.agents import WrapUp
+from services.common.events.chats import ChatState
 from services.common.events.types import AgentState, ChatStatus, Choice, ReleaseReason
 
 
@@ -27,7 +29,8 @@ class Slot:
         by_press: Reserved for a press; routing learns of the chat by its opening first.
         announced: A reservation that can no longer be withdrawn.
         choice: Why this agent was chosen.
-        until: Until when an open form reserves it, as far as it was renewed; None: no form.
+        until: Until when an open form reserves it, as far as it was renewed, or when its wrap-up ends; None: neither.
+        wrap_up: The chat has ended, and the agent wraps it up: the chat's department. None: no wrap-up.
     """
 
     chat_id: str
@@ -39,15 +42,20 @@ class Slot:
     announced: bool = False
     choice: Choice | None = None
     until: datetime | None = None
+    wrap_up: str | None = None
 
     @property
     def form(self) -> bool:
         """True while an open form reserves it: no chat was started with it."""
-        return self.until is not None and not self.announced and not self.confirmed
+        return self.until is not None and not (self.announced or self.confirmed or self.wrap_up)
 
     def lapsed(self, now: datetime) -> bool:
         """Return whether the form's time is over, or the agent has left meanwhile."""
         return self.form and self.until is not None and (self.until <= now or self.leaving is not None)
+
+    def wrapped_up(self, now: datetime) -> bool:
+        """Return whether the time of the wrap-up is over, or the agent has logged out."""
+        return self.wrap_up is not None and (self.leaving is not None or self.until is None or self.until <= now)
 
     @property
     def sure(self) -> bool:
@@ -57,14 +65,20 @@ class Slot:
     @property
     def reserved(self) -> bool:
         """True while routing may not know the chat: a reservation that is published too early would close it."""
-        return self.by_press and not self.confirmed and not self.form
+        return self.by_press and not self.confirmed and not self.form and not self.wrap_up
+
+    @property
+    def unknown_to_routing(self) -> bool:
+        """True while nothing of it is published: a reservation, or a chat that has ended for routing."""
+        return self.reserved or self.form or self.wrap_up is not None
 
 
 @dataclass(frozen=True)
 class Agent:
     """An agent as presence stores them.
 
-    `free` is the capacity less the slots in use. `v` grows with every change except those of slots.
+    `free` is the capacity less the slots in use. `v` grows with every change except those of slots that are no wrap-up.
+    `unpublished`: ended wrap-ups that are not published yet.
     """
 
     id: str
@@ -80,6 +94,25 @@ class Agent:
     slots: tuple[Slot, ...]
     v: int
     cause: str
+    unpublished: tuple[EndedWrapUp, ...] = ()
+
+    @property
+    def wrap_ups(self) -> list[WrapUp]:
+        """The chats that the agent wraps up."""
+        return [
+            WrapUp(chat_id=slot.chat_id, department=slot.wrap_up, until=slot.until)
+            for slot in self.slots
+            if slot.wrap_up and slot.until and not slot.leaving
+        ]
+
+
+@dataclass(frozen=True)
+class EndedWrapUp:
+    """A wrap-up that has ended: its chat, the chat's department, and how many whole seconds it took."""
+
+    chat_id: str
+    department: str
+    seconds: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +125,8 @@ class Wish:
 
 def weigh(chat_id: str, turn: int, holders: Iterable[Agent]) -> Wish:
     """Return what to do with a request for this attempt, given the agents with slots of the chat."""
-    slots = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == chat_id]
+    held = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == chat_id]
+    slots = [(agent, slot) for agent, slot in held if not slot.wrap_up]
     again = tuple((agent, slot) for agent, slot in slots if slot.turn == turn and slot.leaving is None)
     overtaken = any(slot.turn > turn for _, slot in slots)
     return Wish(again=again, open=not again and not overtaken)
@@ -103,6 +137,23 @@ def is_over(slot: Slot, holder_id: str, status: ChatStatus, turn: int, agent_id:
     if status is ChatStatus.CLOSED or slot.turn < turn:
         return True
     return slot.turn == turn and status is ChatStatus.ASSIGNED and agent_id != holder_id
+
+
+def wrap_up_until(event: ChatState, seconds: float, now: datetime) -> datetime | None:
+    """Return until when the agent of a chat that was closed wraps it up; None: there is no time for that (any more).
+
+    It counts from the end of the chat, so a late or repeated event makes no new time. A chat that its agent had not
+    accepted needs no wrap-up.
+
+    Args:
+        event: The published end of the chat.
+        seconds: The time that the chat's department gives; 0: none.
+        now: The present.
+    """
+    if event.state is not ChatStatus.CLOSED or not event.agent_id or not event.accepted:
+        return None
+    until = event.at + timedelta(seconds=seconds)
+    return until if until > max(now, event.at) else None
 
 
 def due(slots: Iterable[Slot], now: datetime, age: float) -> list[Slot]:

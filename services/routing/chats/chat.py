@@ -155,7 +155,7 @@ def state_of(chat: Chat) -> ChatState | None:
         former_agent_id=chat.former_agent_id,
         former_agent_name=chat.former_agent_name,
         detail=chat.detail,
-        accepted=chat.accepted if chat.assigned else None,
+        accepted=chat.accepted if chat.agent_id else None,
         at=chat.changed_at,
     )
 

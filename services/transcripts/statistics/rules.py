@@ -15,7 +15,7 @@ from services.common.events.types import Cause, Party
 from services.common.internal_api.reports import By, Figures, FiguresReport, NamedFigures, PeriodFigures
 
 Document = Mapping[str, Any]
-MEASURES = ("wait", "first_answer", "duration")
+MEASURES = ("wait", "first_answer", "duration", "wrap_up")
 _DAY = timedelta(days=1)
 
 
@@ -136,6 +136,7 @@ class Tally:
             left_questions=self.left_questions,
             **times,
             **{f"helped_{answer}": self.helped[answer] for answer in ("yes", "partly", "no")},
+            wrap_up_total=sum(seconds * number for seconds, number in self.times["wrap_up"].items()),
             scores=scores,
             score_mean=round(points / scores, 2) if scores else None,
         )

@@ -3,8 +3,10 @@
 Collections:
 
 - chat_statistics: {_id: digest of the chat's number, department, opened_at, served, reason, transfers} and, where there
-  is one: wait, first_answer, duration (whole seconds), agent_id, rating {at, helped, score}. A row is made once, when
-  the log is sealed, and never made again: the log may be erased meanwhile. Only its rating and its agent change.
+  is one: wait, first_answer, duration, wrap_up (whole seconds), agent_id, rating {at, helped, score}. A row is made
+  once, when the log is sealed, and never made again: the log may be erased meanwhile. Only its rating, its wrap-up and
+  its agent change.
+- wrap_ups: {_id: digest of the chat's number, seconds, at}: a wrap-up that ended before its chat had a row.
 - question_statistics: {_id: digest of the question's number, department, at, source}.
 - chats, questions: the member `counted`, false until the row is stored. A release before this one does not set it.
 
@@ -50,6 +52,7 @@ class Statistics:
         self._chats, self._entries, self._ratings = database["chats"], database["entries"], database["ratings"]
         self._questions = database["questions"]
         self._chat_rows, self._question_rows = database["chat_statistics"], database["question_statistics"]
+        self._wrap_ups = database["wrap_ups"]
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -68,6 +71,7 @@ class Statistics:
         await self._insert(self._chat_rows, chat_id, row)
         if rating := await self._ratings.find_one({"_id": chat_id}):
             await self.rated(chat_id, rating)
+        await self._move_wrap_up(row_id(chat_id))
         await self._chats.update_one({"_id": chat_id}, {"$set": {"counted": True}})
 
     async def count_question(self, question: Mapping[str, Any]) -> None:
@@ -102,6 +106,21 @@ class Statistics:
         given = {"at": rating.get("at"), "helped": rating.get("helped"), "score": rating.get("score")}
         await self._chat_rows.update_one({"_id": row_id(chat_id)}, {"$max": {"rating": given}})
 
+    async def wrapped_up(self, chat_id: str, seconds: int, now: datetime) -> None:
+        """Note how long the wrap-up of a chat took. A chat without a row gets it when it is counted."""
+        such = {"_id": row_id(chat_id)}
+        await self._wrap_ups.update_one(such, {"$set": {"seconds": seconds, "at": now}}, upsert=True)
+        await self._move_wrap_up(row_id(chat_id))
+
+    async def _move_wrap_up(self, row: str) -> None:
+        """Move the wrap-up of a chat into its row, if there are both. Whichever is stored last does it."""
+        found = await self._wrap_ups.find_one({"_id": row})
+        if (
+            found
+            and (await self._chat_rows.update_one({"_id": row}, {"$set": {"wrap_up": found["seconds"]}})).matched_count
+        ):
+            await self._wrap_ups.delete_one({"_id": row})
+
     async def note_overlooked(self, now: datetime) -> None:
         """Find what an earlier release has ended or stored during a rolling update, so that it is counted."""
         for collection, member in ((self._chats, "closed_at"), (self._questions, "at")):
@@ -127,6 +146,7 @@ class Statistics:
         """Delete the rows from before this time. Return their number."""
         chats = await self._chat_rows.delete_many({"opened_at": {"$lt": before}})
         questions = await self._question_rows.delete_many({"at": {"$lt": before}})
+        await self._wrap_ups.delete_many({"at": {"$lt": before}})
         return int(chats.deleted_count + questions.deleted_count)
 
     # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -33,6 +33,8 @@ LANDS = {
     "accept.overdue": {"presence.states"},
     "state.requested": {"presence.states"},
     "button.changed": {"gateway", "transcripts.outbox"},
+    "wrapup.done": {"presence.wrapups"},
+    "wrapup.ended": {"transcripts.statistics"},
     "gateway.connections": {"listener"},
     "listener.echo": {"listener"},
     "message.posted": {"transcripts.messages"},

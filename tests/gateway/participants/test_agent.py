@@ -1,8 +1,12 @@
 """`agent.py`: welcome, chats that come and go at any moment, and what an agent's frames become."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
-from services.common.events.agents import AgentChanged, StateRequested
+from services.common.clock import utcnow
+from services.common.events.agents import AgentChanged, StateRequested, WrapUp, WrapUpDone
 from services.common.events.chats import ChatAccepted, CloseRequested, TransferRefused
 from services.common.events.messages import CitizenPresence, MessagePosted, NotePosted, ReadShown, TypingShown
 from services.common.events.types import AgentState, Block, Cause, ChatStatus, CloseReason, Detail, Note, Party
@@ -16,6 +20,7 @@ from services.gateway.sending.sender import refuse
 from services.gateway.websocket.frames.client import (
     Accept,
     BlockRequest,
+    Done,
     End,
     Hello,
     Post,
@@ -462,3 +467,35 @@ async def test_a_second_hello_is_answered_the_same(world: World, parts: Parts) -
     assert agent_view().name == first[0]["agent"]["name"]
     parts.agents.leave(session)
     assert parts.idle
+
+
+async def test_wrap_ups_are_shown_and_ended_by_their_agent(world: World, parts: Parts) -> None:
+    left = WrapUp(chat_id=CHAT, department="algemeen", until=utcnow() + timedelta(seconds=100))
+    world.others.log_in(AN)
+    world.others.agents[AN] = agent_view(AN, v=4, wrap_ups=[left])
+    session = fresh_agent()
+    await parts.agents.greet(session, Hello())
+    (shown,) = sent(session)[0]["agent"]["wrap_ups"]
+    assert (shown["chat_id"], shown["department"]) == (CHAT, "algemeen")
+    assert 90 < shown["seconds"] <= 100
+    parts.agents.take(session, Done(CHAT))
+    (done,) = await world.receive(WrapUpDone)
+    assert (done.agent_id, done.chat_id) == (AN, CHAT)
+    for v, told in ((5, []), (6, None)):  # a release of presence that does not know them says nothing of them
+        await world.publisher.publish(
+            AgentChanged(agent_id=AN, v=v, online=True, state=AgentState.AVAILABLE, cause="back", wrap_ups=told)
+        )
+    frames = [{name: one.get(name) for name in ("wrap_ups",)} for one in await states(session, 2)]
+    assert frames == [{"wrap_ups": []}, {"wrap_ups": None}]
+
+
+async def states(session: AgentSession, number: int) -> list[dict[str, Any]]:
+    """So many `state` frames of this session."""
+    found: list[dict[str, Any]] = []
+
+    def enough() -> bool:
+        found.extend(frame for frame in sent(session) if frame["type"] == "state")
+        return len(found) >= number
+
+    await until(enough, "the states")
+    return found

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from services.common.events.types import Cause, ChatStatus, CloseReason
+from services.routing.chats import rules
 from services.routing.chats.chat import Chat, state_of, view_of
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -29,6 +30,17 @@ def test_the_event_never_has_the_personal_data_of_the_citizen() -> None:
     assert "An" not in event.model_dump_json()
     assert "Waar?" not in event.model_dump_json()
     assert (event.v, event.turn, event.state, event.cause) == (1, 1, ChatStatus.WAITING, Cause.OPENED)
+
+
+def test_the_end_of_a_chat_says_whether_its_agent_had_accepted_it() -> None:
+    with_agent = replace(WAITING, state=ChatStatus.ASSIGNED, agent_id="an", assigned_at=NOW)
+    for accepted in (True, False):
+        event = state_of(rules.closed(replace(with_agent, accepted=accepted), CloseReason.CITIZEN, NOW))
+        assert event is not None
+        assert (event.agent_id, event.accepted) == ("an", accepted)
+    nobody = state_of(rules.closed(WAITING, CloseReason.CITIZEN, NOW))
+    assert nobody is not None
+    assert (nobody.agent_id, nobody.accepted) == (None, None)
 
 
 def test_the_view_says_until_when_an_assigned_chat_can_be_accepted() -> None:

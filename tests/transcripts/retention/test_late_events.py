@@ -7,6 +7,7 @@ from services.common.events.types import Cause, RefusalCode
 from services.transcripts.consumers import Handlers
 from services.transcripts.log import delivery, writer
 from services.transcripts.log.writer import now_ms
+from services.transcripts.statistics.store import Statistics
 from tests.support.publishers import publishing
 from tests.transcripts.conftest import EventObserver, Start, new_id, opened_event, posted, state, until
 from tests.transcripts.retention.conftest import NOW, Archive
@@ -42,7 +43,7 @@ async def test_a_late_note_of_an_erased_chat_is_not_stored(
     await archive.erasures.erase(chat, "operator", NOW)
     note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="kwetterbes")
     async with publishing(vhost_url, "transcripts") as publisher:
-        await Handlers(archive.store, publisher, now_ms).note_posted(note)
+        await Handlers(archive.store, publisher, now_ms, Statistics(archive.database)).note_posted(note)
         await observer.caught_up()
     assert observer.seen == []
     assert await archive.words("kwetterbes") == []

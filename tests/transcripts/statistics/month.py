@@ -69,6 +69,7 @@ NONE: dict[str, Any] = {
     "offered": 0, "served": 0, "abandoned": 0, "wait_p50": None, "wait_p90": None, "first_answer_p50": None,
     "first_answer_p90": None, "duration_p50": None, "duration_p90": None, "transferred": 0, "left_questions": 0,
     "helped_yes": 0, "helped_partly": 0, "helped_no": 0, "scores": 0, "score_mean": None,
+    "wrap_up_p50": None, "wrap_up_p90": None, "wrap_up_total": 0,
 }  # fmt: skip
 ALGEMEEN = NONE | {
     "offered": 11, "served": 9, "abandoned": 2, "wait_p50": 20, "wait_p90": 100, "first_answer_p50": 30,

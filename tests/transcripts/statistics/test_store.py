@@ -264,3 +264,27 @@ async def test_a_report_is_reproducible_from_what_is_stored(
     await counted(statistics, database)
     assert await report(statistics) == first
     assert first.total.model_dump() == TOTAL
+
+
+async def test_the_time_in_wrap_up_is_in_the_figures_whichever_is_stored_first(
+    database: Database, statistics: Statistics, month: dict[str, str]
+) -> None:
+    of_algemeen = [number for name, number in month.items() if name in ("1", "2")]
+    await statistics.wrapped_up(of_algemeen[0], 30, LATER)  # before its chat is counted
+    await counted(statistics, database)
+    await statistics.wrapped_up(of_algemeen[1], 90, LATER)
+    await statistics.wrapped_up(of_algemeen[1], 90, LATER)  # delivered twice
+    told = (await report(statistics)).total
+    assert (told.wrap_up_p50, told.wrap_up_p90, told.wrap_up_total) == (30, 90, 120)
+    assert told.model_copy(update={"wrap_up_p50": None, "wrap_up_p90": None, "wrap_up_total": 0}).model_dump() == TOTAL
+    assert await database["wrap_ups"].count_documents({}) == 0, "it is in the rows"
+
+
+async def test_a_wrap_up_of_a_chat_that_is_never_counted_goes_with_the_statistics(
+    database: Database, statistics: Statistics
+) -> None:
+    await statistics.wrapped_up(new_id(), 30, local(1, "12:00:00"))
+    await statistics.forget(local(1, "11:59:59"))
+    assert await database["wrap_ups"].count_documents({}) == 1
+    await statistics.forget(local(1, "12:00:01"))
+    assert await database["wrap_ups"].count_documents({}) == 0

@@ -15,11 +15,13 @@ import { drawNews, timeLeft, waiting } from "./new-chats.js";
 import { leftQuestions, questionsView } from "./left-questions.js";
 import { notify } from "./notifications.js";
 import { known } from "./i18n.js";
+import { span } from "./format.js";
 import { chooseTransfer, nameOf as departmentName } from "./transfer-dialog.js";
 import { uploader } from "./uploads.js";
 import { startWork } from "./controller.js";
 import { reading, save } from "./reading.js";
 import { answersFor, cannedAnswers } from "./canned-answers.js";
+import { drawWrapUps, isSaid, wrapUpLeft, wrapUpWords } from "./wrap-ups.js";
 import { answersView } from "./edit-canned-answers.js";
 
 const PRESENT = 30_000; // ms after a press or a key for which a person is there, focus or not
@@ -236,9 +238,11 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     const now = performance.now();
     const chats = waiting(desk, visible() ? desk.selected : null);
     drawNews(page.news, t, { chats, acts, overview: Boolean(front), now });
+    drawWrapUps(page.wraps, t, { list: desk.wrapUps, departments, now, onDone: wrappedUp });
+    /** @type {HTMLElement} */ (page.wraps.parentElement).hidden = !desk.wrapUps.length;
     for (const place of document.querySelectorAll("dialog .news")) drawNews(place, t, { chats, now });
     /** @type {HTMLElement} */ (page.news.parentElement).hidden = !chats.length;
-    if (desk.chats.some(isNew)) ticking ??= setTimeout(tick, TICK); // not put off by what is drawn meanwhile: each key draws
+    if (desk.chats.some(isNew) || desk.wrapUps.length) ticking ??= setTimeout(tick, TICK); // not put off by what is drawn meanwhile: each key draws
   }
 
   function tick() {
@@ -251,7 +255,15 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     for (const one of fresh.filter((chat) => secondsLeft(chat, now) === HURRY))
       say(`${t("chat.new_chat", { name: nameOf(one, t) })}. ${timeLeft(t, one, now)}`, "new");
     if (fresh.some((one) => one.acceptAt !== null && now - one.acceptAt > LATE)) work.refresh();
+    for (const one of desk.wrapUps.filter((wrap) => isSaid(wrap, now)))
+      say(`${wrapUpWords(t, one, departments)} ${t("wrap.left", { time: span(wrapUpLeft(one, now), t.language) })}`);
     draw(desk, ...link);
+  }
+
+  /** @param {string} id */
+  function wrappedUp(id) {
+    if (work.done(id)) return;
+    say(sentence(known(t, "error", "unavailable")), "loud");
   }
 
   function ring() {
@@ -351,7 +363,24 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     else if (effect.type === "block_asked") say(t("block.asked", { name }), "loud");
     else if (effect.type === "block_refused") say(t("block.refused"), "loud");
     else if (effect.type === "transfer_refused") say(t("transfer.refused"), "loud");
+    else if (effect.type === "wrap_began" && effect.wrap) wrapBegan(effect.wrap);
+    else if (effect.type === "wrap_ended") wrapEnded();
     else if (effect.type === "error") say(sentence(known(t, "error", effect.code)), "loud");
+  }
+
+  /** @param {WrapUp} one */
+  function wrapBegan(one) {
+    loadDepartments();
+    say(`${wrapUpWords(t, one, departments)} ${t("wrap.left", { time: span(wrapUpLeft(one, performance.now()), t.language) })}`);
+  }
+
+  /** When the button that was pressed has gone, after the drawing, the focus goes to the list of chats. */
+  function wrapEnded() {
+    say(t("wrap.over"));
+    const pressed = page.wraps.contains(document.activeElement);
+    queueMicrotask(
+      () => pressed && !page.wraps.contains(document.activeElement) && (page.list.querySelector("button") ?? page.chat).focus(),
+    );
   }
 
   /** @param {DeskChat} one @param {string} name */
@@ -445,7 +474,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       clearTimeout(bringing);
       clearTimeout(ticking);
       page.news.replaceChildren();
-      /** @type {HTMLElement} */ (page.news.parentElement).hidden = true;
+      page.wraps.replaceChildren();
+      for (const place of [page.news, page.wraps]) /** @type {HTMLElement} */ (place.parentElement).hidden = true;
       left.stop();
       canned.stop();
       front?.view.stop();

@@ -27,6 +27,7 @@ const page = {
   officer: at("officer"),
   problem: at("problem"),
   news: at("news-list"),
+  wraps: at("wrap-ups-list"),
   loading: at("loading"),
   skip: at("skip"),
   /** @param {string} words */

@@ -60,6 +60,8 @@ export function startWork({ agent, onChange, onEffect, look, reading }) {
     for (const chat of frame.type === "welcome" ? (frame.chats ?? []) : frame.type === "assigned" ? [frame.chat] : []) {
       if (typeof chat.accept_seconds === "number") chat.accept_at = performance.now() + chat.accept_seconds * 1000;
     }
+    const wraps = frame.type === "welcome" ? frame.agent?.wrap_ups : frame.type === "state" ? frame.wrap_ups : undefined;
+    for (const one of wraps ?? []) one.until = performance.now() + one.seconds * 1000;
     const { desk: next, effects } = rules.take(desk, frame);
     if (frame.type === "typing" && frame.chat_id) {
       const id = frame.chat_id;
@@ -172,6 +174,8 @@ export function startWork({ agent, onChange, onEffect, look, reading }) {
     },
     /** @param {string} state */
     setState: (state) => desk.welcomed && connection.send({ type: "state", state }),
+    /** @param {string} id */
+    done: (id) => desk.welcomed && desk.frames.includes("done") && connection.send({ type: "done", chat_id: id }),
     /** @param {string} id @param {object} to @param {string} words */
     transfer(id, to, words) {
       const frame = { type: "transfer", chat_id: id, to, ...(words ? { note: words } : {}) };

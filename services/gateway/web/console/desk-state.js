@@ -2,6 +2,7 @@
 import * as talk from "../shared/conversation.js";
 import * as notes from "./notes.js";
 import * as chats from "./chat-state.js";
+import { wrapUps } from "./wrap-ups.js";
 
 const OVER = ["chat_closed", "not_yours"]; // the end of a chat crossed a frame that nobody wrote: its own frame tells it
 const MOST_NAMED = 100; // chats that a hello may name
@@ -13,11 +14,12 @@ const MOST_NAMED = 100; // chats that a hello may name
  * @param {KeptDesk | null} kept
  * @returns {Desk}
  */
-export function desk(agent, kept) {
+export function desk({ wrap_ups: _, ...agent }, kept) {
   const list = (kept?.chats ?? []).map((one) => chats.entry(one, one));
   const selected = list.find((one) => one.id === kept?.selected)?.id ?? null;
   return {
     agent: { ...agent, state: null, why: kept?.why ?? null },
+    wrapUps: /** @type {WrapUp[]} */ ([]),
     frames: /** @type {string[]} */ ([]),
     welcomed: false,
     chats: list,
@@ -128,7 +130,7 @@ export const nextNew = (state) => state.chats.find((one) => chats.isNew(one) && 
 /**
  * What a frame of the server does: `{desk, effects}`; effects are `{type, …}` for whoever does I/O:
  * `hello` and `later` (say it again, at once or after a pause), `arrived` {id}, `returned` {id}, `message` {id, added}, `ended` {id},
- * `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id}, `block_refused` {id},
+ * `wrap_began` and `wrap_ended` {wrap}, `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id}, `block_refused` {id},
  * `error` {code, id}. Unknown frames change nothing.
  *
  * @param {Desk} state
@@ -147,7 +149,7 @@ export function take(state, frame) {
     case "citizen":
       return done(update(state, frame.chat_id, (one) => ({ ...one, online: frame.online === true, about: named(one.about, frame.name) })));
     case "state":
-      return agentState(state, frame.state, frame.reason ?? null);
+      return wrapping(agentState(state, frame.state, frame.reason ?? null), frame.wrap_ups);
     case "inactive":
       return silence(state, frame);
     case "note":
@@ -163,7 +165,7 @@ export function take(state, frame) {
 const done = (next, ...effects) => ({ desk: next, effects });
 
 /** @param {Desk} state @param {AgentWelcomeFrame} frame */
-function welcome(state, { agent, chats: list = [], frames = [] }) {
+function welcome(state, { agent: { wrap_ups: wraps = [], ...agent }, chats: list = [], frames = [] }) {
   const why = agent?.state === "paused" ? state.agent.why : null; // a welcome does not say it: what was told before still holds
   /** @type {Desk} */
   let next = { ...state, agent: { ...state.agent, ...agent, why }, frames, welcomed: true }; // what this server takes beyond version 1
@@ -179,7 +181,29 @@ function welcome(state, { agent, chats: list = [], frames = [] }) {
     effects.push({ type: "missing", id: one.id });
   }
   if (agent?.state && agent.state !== state.agent.state) effects.push({ type: "state", state: agent.state, why });
-  return done(next, ...effects);
+  return wrapping({ desk: next, effects }, wraps);
+}
+
+/**
+ * The same step with these wrap-ups; `wrap_began` {wrap} and `wrap_ended` {wrap} tell of news.
+ *
+ * @param {{desk: Desk, effects: Effect[]}} step
+ * @param {WrapUpTold[] | undefined} told undefined: this server does not tell them
+ * @returns {{desk: Desk, effects: Effect[]}}
+ */
+function wrapping({ desk: state, effects }, told) {
+  if (!told) return { desk: state, effects };
+  const list = wrapUps(state.wrapUps, told, (id) => find(state, id)?.about.name ?? null);
+  /** @param {WrapUp[]} some @param {WrapUp[]} others */
+  const without = (some, others) => some.filter(({ id }) => !others.some((one) => one.id === id));
+  return {
+    desk: { ...state, wrapUps: list },
+    effects: [
+      ...effects,
+      ...without(list, state.wrapUps).map((wrap) => ({ type: "wrap_began", wrap })),
+      ...without(state.wrapUps, list).map((wrap) => ({ type: "wrap_ended", wrap })),
+    ],
+  };
 }
 
 /** @param {Desk} state @param {AssignedChat} chat */

@@ -16,13 +16,22 @@ export const FIGURES = [
   "wait",
   "first_answer",
   "duration",
+  "wrap_up",
   "transferred",
   "left_questions",
   "helped",
   "score",
 ];
 /** What is told of an agent: nothing that a department decides. */
-export const FIGURES_OF_AGENTS = ["served", "first_answer", "duration", "transferred", "helped", "score"];
+export const FIGURES_OF_AGENTS = ["served", "first_answer", "duration", "wrap_up", "transferred", "helped", "score"];
+
+/**
+ * RULES: the figures of a report: without a time to wrap chats up where no department gives one.
+ *
+ * @param {string[]} figures
+ * @param {any} total of the report
+ */
+export const shownOf = (figures, total) => figures.filter((name) => name !== "wrap_up" || total.wrap_up_total > 0);
 
 /**
  * RULES: a figure in words. Times: half of the chats within the first, nine of ten within the second.
@@ -141,16 +150,21 @@ export function reportsView(t, { departments, names, acts }) {
 
   // The definition stands beside each figure.
   function total() {
-    const lines = FIGURES.map((name) => [t(`reports.${name}`), figure(t, name, report.total), t(`reports.${name}.is`)]);
+    const lines = shownOf(FIGURES, report.total).map((name) => [
+      t(`reports.${name}`),
+      figure(t, name, report.total),
+      t(`reports.${name}.is`),
+    ]);
     const made = table(t("reports.total"), "reports-total", [t("reports.figure"), t("reports.value"), t("reports.meaning")], lines);
     made.classList.add("defined");
     return made;
   }
 
   function tables() {
-    const head = (/** @type {string} */ first) => [t(first), ...FIGURES.map((name) => t(`reports.${name}`))];
+    const [all, ofAgents] = [FIGURES, FIGURES_OF_AGENTS].map((names) => shownOf(names, report.total));
+    const head = (/** @type {string} */ first) => [t(first), ...all.map((name) => t(`reports.${name}`))];
     /** @param {string} words @param {any} figures @param {string[]} of */
-    const line = (words, figures, of = FIGURES) => [words, ...of.map((name) => figure(t, name, figures))];
+    const line = (words, figures, of = all) => [words, ...of.map((name) => figure(t, name, figures))];
     const periods = report.periods.map((/** @type {any} */ one) => line(periodName(t, one, report), one));
     /** @type {HTMLElement[]} */
     const made = [wide(table(t(`reports.per_${report.by}`), "reports-periods", head(`reports.${report.by}`), periods))];
@@ -159,8 +173,8 @@ export function reportsView(t, { departments, names, acts }) {
       made.push(wide(table(t("reports.per_department"), "reports-departments", head("chat.department"), each)));
     }
     if (report.by_agent) {
-      const each = report.by_agent.map((/** @type {any} */ one) => line(one.name ?? one.agent_id, one, FIGURES_OF_AGENTS));
-      const columns = [t("assignments.agent"), ...FIGURES_OF_AGENTS.map((name) => t(`reports.${name}`))];
+      const each = report.by_agent.map((/** @type {any} */ one) => line(one.name ?? one.agent_id, one, ofAgents));
+      const columns = [t("assignments.agent"), ...ofAgents.map((name) => t(`reports.${name}`))];
       made.push(
         h("div", {}, table(t("reports.per_agent"), "reports-agents", columns, each), h("p", { class: "zone" }, t("reports.agent.is"))),
       );

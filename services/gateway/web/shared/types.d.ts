@@ -144,9 +144,34 @@ interface AssignedChat {
   accept_at?: number;
 }
 
+/** A chat that has ended and that the agent wraps up, as the server tells it. */
+interface WrapUpTold {
+  chat_id: string;
+  department: string;
+  seconds: number;
+  /** Added by the page: until when, in ms of `performance.now()`. */
+  until?: number;
+}
+
+/** The same on the desk. `until`: in ms of `performance.now()`. */
+interface WrapUp {
+  id: string;
+  department: string;
+  name: string | null;
+  until: number;
+}
+
 interface AgentWelcomeFrame {
   type: "welcome";
-  agent: { id: string; name: string; departments: string[]; capacity: number; state: string; supervisor?: boolean };
+  agent: {
+    id: string;
+    name: string;
+    departments: string[];
+    capacity: number;
+    state: string;
+    supervisor?: boolean;
+    wrap_ups?: WrapUpTold[];
+  };
   chats: AssignedChat[];
   /** The frames beyond version 1 that this server accepts. */
   frames?: string[];
@@ -174,6 +199,7 @@ interface StateFrame {
   type: "state";
   state: string;
   reason?: string;
+  wrap_ups?: WrapUpTold[];
 }
 
 interface NoteFrame {
@@ -690,7 +716,9 @@ interface KeptDesk {
 
 /** The desk of an agent (`desk-state.js`). */
 interface Desk {
-  agent: Omit<AgentWelcomeFrame["agent"], "state"> & { state: string | null; why: string | null };
+  agent: Omit<AgentWelcomeFrame["agent"], "state" | "wrap_ups"> & { state: string | null; why: string | null };
+  /** The chats that have ended and that the agent wraps up. */
+  wrapUps: WrapUp[];
   /** The frames beyond version 1 that the server accepts. */
   frames: string[];
   welcomed: boolean;
@@ -705,6 +733,7 @@ interface Effect {
   code?: string;
   state?: string;
   why?: string | null;
+  wrap?: WrapUp;
   added?: MessageFrame[];
 }
 
@@ -834,7 +863,7 @@ interface StageOptions {
   sound: ReturnType<typeof import("../console/notifications.js").chime>;
   say(words: string, how?: "announce" | "new" | "loud"): void;
   page: Record<
-    "tools" | "login" | "desk" | "list" | "empty" | "chat" | "overview" | "problem" | "news" | "loading" | "skip",
+    "tools" | "login" | "desk" | "list" | "empty" | "chat" | "overview" | "problem" | "news" | "wraps" | "loading" | "skip",
     HTMLElement
   > & {
     title(words: string): void;

@@ -186,6 +186,12 @@ class Refuse(ClientFrame, frozen=True, tag="refuse"):
     chat_id: ChatId
 
 
+class Done(ClientFrame, frozen=True, tag="done"):
+    """The agent has wrapped up a chat that has ended: their slot is free again."""
+
+    chat_id: ChatId
+
+
 class SetState(ClientFrame, frozen=True, tag="state"):
     """The agent becomes available or paused."""
 
@@ -229,7 +235,7 @@ class TransferChat(ClientFrame, frozen=True, tag="transfer"):
 
 
 CitizenFrame = Hello | Post | Typing | Read | End | Extend | Details
-AgentFrame = Hello | Post | Typing | Read | End | Accept | Active | Refuse | SetState | TransferChat | WriteNote
+AgentFrame = Hello | Post | Typing | Read | End | Accept | Active | Refuse | Done | SetState | TransferChat | WriteNote
 Frame = CitizenFrame | AgentFrame
 FrameParty = Literal["citizen", "agent"]
 FRAMES: dict[FrameParty, tuple[type[Frame], ...]] = {"citizen": get_args(CitizenFrame), "agent": get_args(AgentFrame)}

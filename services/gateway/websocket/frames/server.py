@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal, cast, get_args
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import Encoder
 
-from services.common.events import types
+from services.common.events import agents, types
 from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Entry, Party
 from services.common.internal_api.presence import AgentView
 from services.common.internal_api.routing import ChatView
@@ -50,7 +50,7 @@ ERRORS = {
     "rate_limited": "Too much at once; wait a few seconds, then send this message again.",
     "unavailable": "It could not be done just now; try again in a few seconds.",
 }
-ADDED = ("active",)
+ADDED = ("active", "done")
 """Frames of agents that this gateway accepts beyond version 1.
 
 A page sends them only to a gateway that names them: an earlier release closes the connection with 4400.
@@ -206,6 +206,14 @@ class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
     chat_id: Id | UnsetType = UNSET
 
 
+class WrapUp(Struct, frozen=True, kw_only=True):
+    """A chat that has ended and that the agent wraps up. Until it is `done`, or the time is over, it has its slot."""
+
+    chat_id: Id
+    department: str
+    seconds: Annotated[Seconds, Meta(description="seconds left")]
+
+
 class Agent(Struct, frozen=True, kw_only=True):
     """An agent as their own page sees them."""
 
@@ -214,6 +222,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     departments: Sequence[str]
     capacity: Count
     state: types.AgentState
+    wrap_ups: Sequence[WrapUp]
 
 
 class Form(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -287,10 +296,11 @@ class CitizenOnline(ServerFrame, frozen=True, kw_only=True, tag="citizen"):
 
 
 class State(ServerFrame, frozen=True, kw_only=True, tag="state"):
-    """The agent is available or paused. `reason`: why the state changed."""
+    """The agent is available or paused, and what they wrap up. `reason`: why the state changed."""
 
     state: types.AgentState
     reason: str
+    wrap_ups: Sequence[WrapUp] | UnsetType = UNSET
 
 
 CitizenFrame = Welcome | Status | Message | Typing | Read | Sync | Inactive | Closed | Error
@@ -433,6 +443,21 @@ def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -
     )
 
 
-def agent(view: AgentView) -> Agent:
-    """Return an agent as their own page sees them."""
-    return Agent(id=view.id, name=view.name, departments=view.departments, capacity=view.capacity, state=view.state)
+def agent(view: AgentView, now: datetime) -> Agent:
+    """Return an agent as their own page sees them. `now` is used for the seconds left to wrap up chats."""
+    return Agent(
+        id=view.id,
+        name=view.name,
+        departments=view.departments,
+        capacity=view.capacity,
+        state=view.state,
+        wrap_ups=wrap_ups(view.wrap_ups, now),
+    )
+
+
+def wrap_ups(known: Sequence[agents.WrapUp], now: datetime) -> list[WrapUp]:
+    """Return the chats that an agent wraps up, with the seconds left, without those whose time is over."""
+    left = [(one, round((one.until - now).total_seconds())) for one in known]
+    return [
+        WrapUp(chat_id=one.chat_id, department=one.department, seconds=seconds) for one, seconds in left if seconds > 0
+    ]

@@ -16,6 +16,7 @@ from services.gateway.websocket.frames.client import (
     Accept,
     BlockRequest,
     Details,
+    Done,
     End,
     Extend,
     Frame,
@@ -46,6 +47,7 @@ SAID: dict[str, dict[str, Any]] = {
     "close": {},
     "accept": {},
     "active": {},
+    "done": {},
     "refuse": {},
     "state": {"state": "paused"},
     "transfer": {"to": {"agent": AN}},
@@ -107,6 +109,7 @@ def test_a_citizens_frames(members: dict[str, Any], frame: Frame) -> None:
         ({"type": "close", "chat_id": CHAT, "block": None}, End(CHAT)),
         ({"type": "accept", "chat_id": CHAT}, Accept(CHAT)),
         ({"type": "refuse", "chat_id": CHAT}, Refuse(CHAT)),
+        ({"type": "done", "chat_id": CHAT}, Done(CHAT)),
         ({"type": "state", "state": "paused"}, SetState(AgentState.PAUSED)),
         (
             {"type": "transfer", "chat_id": CHAT, "to": {"department": "premies"}, "note": "dringend"},

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.common.events.agents import WrapUp
 from services.common.events.types import Attachment, ChatStatus, CloseReason, Detail, Form, Note, Party
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
@@ -105,8 +106,19 @@ def test_a_chat_and_an_agent_as_the_console_gets_them() -> None:
     assert named <= shown.keys()
     assert (shown["last_seq"], shown["opened_at"]) == (7, "2026-11-23T08:00:00.123Z")
     assert server.chat_for_agent(view(1, ChatStatus.WAITING), 0).form is None
-    me = msgspec.to_builtins(server.agent(agent_view()))
-    assert me == {"id": AN, "name": "An", "departments": ["algemeen"], "capacity": 1, "state": "available"}
+    me = msgspec.to_builtins(server.agent(agent_view(), NOW))
+    first = {"id": AN, "name": "An", "departments": ["algemeen"], "capacity": 1, "state": "available"}
+    assert me == {**first, "wrap_ups": []}
+
+
+def test_the_seconds_left_of_a_wrap_up_are_those_of_the_server() -> None:
+    known = [
+        WrapUp(chat_id=CHAT, department="algemeen", until=NOW + timedelta(seconds=89.6)),
+        WrapUp(chat_id=ID, department="premies", until=NOW + timedelta(seconds=0.2)),
+    ]
+    assert msgspec.to_builtins(server.wrap_ups(known, NOW)) == [
+        {"chat_id": CHAT, "department": "algemeen", "seconds": 90}
+    ]
 
 
 def test_a_note_names_its_chat_and_writer() -> None:
