@@ -319,6 +319,7 @@ FRAMES = (
     Frame("citizen", {"type": "refuse"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "transfer", "to": {"department": "premies"}}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "active"}, by_citizen(4400, 4400)),
+    Frame("citizen", {"type": "done"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "state", "state": "paused"}, by_citizen(4400, 4400)),
     Frame("agent", MESSAGE, by_agent("yes")),
     Frame("agent", {"type": "note", "text": "een nota"}, by_agent("yes")),
@@ -328,6 +329,7 @@ FRAMES = (
     Frame("agent", {"type": "transfer", "to": {"agent": "nobody"}}, by_agent("unavailable")),
     Frame("agent", {"type": "refuse"}, by_agent("yes")),
     Frame("agent", {"type": "active"}, by_agent("yes", "yes")),
+    Frame("agent", {"type": "done"}, by_agent("yes", "yes")),  # it ends a wrap-up of the agent's own, and no other
     Frame("agent", {"type": "state", "state": "available"}, by_agent("yes", "yes")),
     Frame("agent", {"type": "extend"}, by_agent(4400, 4400)),
     Frame("agent", {"type": "details", "name": "Naam"}, by_agent(4400, 4400)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Counts
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -61,8 +61,7 @@ async def run(context: Context) -> None:
         group.create_task(every(MARKS, lambda: close_sessions(context)))
         group.create_task(every(UNCONFIRMED, lambda: publish_unconfirmed(context)))
         group.create_task(every(UNCONFIRMED, lambda: publish_reserved(context)))
-        group.create_task(every(LAPSES, lambda: end_lapsed(context)))
-        group.create_task(every(LAPSES, lambda: end_wrap_ups(context)))
+        group.create_task(every(LAPSES, lambda: end_in_time(context)))
         group.create_task(every(REMINDER, lambda: remind_in_turn(context)))
 
 
@@ -98,21 +97,34 @@ async def publish_reserved(context: Context, age: float = RESERVED) -> None:
                 await publish_claimed(context, agent.id, agent.name, slot.chat_id, slot.turn, slot.choice)
 
 
-async def end_lapsed(context: Context) -> None:
-    """Free each slot that an open form has reserved for longer than its time. Routing never knew of it."""
+async def end_in_time(context: Context) -> None:
+    """Free the slots whose time is over: of open forms, and of wrap-ups. The agents are read once."""
+    agents = await context.stores.agents.unconfirmed()
+    await end_lapsed(context, agents)
+    await end_wrap_ups(context, agents)
+
+
+async def end_lapsed(context: Context, agents: Sequence[Agent] | None = None) -> None:
+    """Free each slot that an open form has reserved for longer than its time. Routing never knew of it.
+
+    `agents`: those with such slots, when they were read just now.
+    """
     now = context.clock()
-    for agent in await context.stores.agents.unconfirmed():
+    for agent in await context.stores.agents.unconfirmed() if agents is None else agents:
         for slot in agent.slots:
             if slot.lapsed(now):
                 context.wake(await context.stores.agents.release_form(slot.chat_id, context.clock(), now))
                 log.info("form_slot_lapsed", chat_id=slot.chat_id, agent_id=agent.id)
 
 
-async def end_wrap_ups(context: Context) -> None:
-    """End each wrap-up whose time is over, or whose agent has logged out. Count those that go on."""
+async def end_wrap_ups(context: Context, agents: Sequence[Agent] | None = None) -> None:
+    """End each wrap-up whose time is over, or whose agent has logged out. Count those that go on.
+
+    `agents`: as for `end_lapsed`.
+    """
     now = context.clock()
     going_on: Counts[str] = Counts()
-    for agent in await context.stores.agents.unconfirmed():
+    for agent in await context.stores.agents.unconfirmed() if agents is None else agents:
         for slot in agent.slots:
             if slot.wrapped_up(now):
                 await end_wrap_up(context, agent, slot, "logged_out" if slot.leaving else "over")

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from services.common.config.departments import parse_hours
-from services.common.events.agents import StateRequested
+from services.common.events.agents import StateRequested, WrapUpDone, WrapUpEnded
 from services.common.events.chats import AcceptOverdue, ChatState, QueueChanged
 from services.common.events.event import Event
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
@@ -56,6 +56,7 @@ ACCOUNTS = [
 ]
 IDS = [a.id for a in ACCOUNTS]
 LONGEST = 3
+WRAP_UP = 4.0  # seconds, in one of the departments
 START = datetime(2026, 11, 23, 16, 59, 30, tzinfo=BRUSSELS)
 
 agents = st.sampled_from(IDS)
@@ -71,6 +72,7 @@ class Slot:
     held: bool = False
     leaving: bool = False
     confirmed: bool = False
+    wraps_until: datetime | None = None
 
 
 @dataclass
@@ -156,7 +158,7 @@ class History(RuleBasedStateMachine):
         await self.stores.queues.create(SCHEDULES)
         self.replicas = [self._replica(), self._replica()]
         self.context, self.allocator = self.replicas[0]
-        self.handlers = Handlers(self.context, self.allocator)
+        self.handlers = Handlers(self.context, self.allocator, {"algemeen": WRAP_UP})
 
     def _replica(self) -> tuple[Context, Allocator]:
         context = Context(self.stores, self.published, lambda departments: None, lambda: self.now)
@@ -187,10 +189,11 @@ class History(RuleBasedStateMachine):
 
     def holders(self, chat: str, turn: int) -> list[str]:
         found = [(i, m.slots[chat]) for i, m in self.members.items() if chat in m.slots]
-        return sorted(i for i, s in found if s.turn == turn and not s.leaving)
+        return sorted(i for i, s in found if s.turn == turn and not s.leaving and not s.wraps_until)
 
     def is_overtaken(self, chat: str, turn: int) -> bool:
-        return any(m.slots[chat].turn > turn for m in self.members.values() if chat in m.slots)
+        slots = [m.slots[chat] for m in self.members.values() if chat in m.slots]
+        return any(slot.turn > turn and not slot.wraps_until for slot in slots)
 
     def best(self, chat: str, department: str, locale: str, named: str | None = None) -> str | None:
         able = [
@@ -226,6 +229,8 @@ class History(RuleBasedStateMachine):
             self.now += timedelta(seconds=0.001)
         for chat in {c for m in self.members.values() for c in m.slots}:
             self.handles_a_chat(chat, ChatStatus.CLOSED, 1, IDS[0])
+            for who in IDS:
+                self.has_wrapped_up(who, chat)
 
     @rule(who=agents, reason=st.sampled_from([ReleaseReason.AGENT_GONE, ReleaseReason.LOGGED_OUT]))
     def goes(self, who: str, reason: ReleaseReason) -> None:
@@ -235,10 +240,18 @@ class History(RuleBasedStateMachine):
         assert self.run(go_offline(self.context, agent, reason))
         member = self.members[who]
         member.online = False
-        for slot in member.slots.values():
-            slot.leaving = True
+        for chat, slot in [*member.slots.items()]:
+            if slot.wraps_until is None:
+                slot.leaving = True
+            elif reason is ReleaseReason.LOGGED_OUT or slot.wraps_until <= self.now:
+                self.is_free_of(member, chat)
         published = self.published.take(PlaceReleased)
-        assert {(f.chat_id, f.turn) for f in published} == {(c, s.turn) for c, s in member.slots.items()}
+        slots = {(c, s.turn) for c, s in member.slots.items() if not s.wraps_until}
+        assert {(f.chat_id, f.turn) for f in published} == slots
+
+    def is_free_of(self, member: Member, chat: str) -> None:
+        del member.slots[chat]
+        member.idle_since = self.now
 
     @rule(who=agents, available=st.booleans())
     def pauses_or_resumes(self, who: str, available: bool) -> None:
@@ -327,7 +340,7 @@ class History(RuleBasedStateMachine):
         right = False
         for i, member in self.members.items():
             slot = member.slots.get(chat)
-            if slot is None:
+            if slot is None or slot.wraps_until:
                 continue
             if status is ChatStatus.CLOSED or slot.turn < turn or (slot.turn == turn and assigned and i != who):
                 del member.slots[chat]
@@ -336,6 +349,55 @@ class History(RuleBasedStateMachine):
                 slot.confirmed = right = True
         published = {(f.agent_id, f.turn, f.reason) for f in self.published.take(PlaceReleased)}
         assert published == ({(who, turn, ReleaseReason.NO_SLOT)} if assigned and not right else set())
+
+    @rule(chat=chats, turn=turns, who=agents, accepted=st.booleans())
+    def handles_an_end(self, chat: str, turn: int, who: str, accepted: bool) -> None:
+        """Of a chat that this agent had: the slot is one of a wrap-up, unless it is another one than the event says."""
+        event = ChatState(
+            chat_id=chat,
+            v=1,
+            state=ChatStatus.CLOSED,
+            turn=turn,
+            department="algemeen",
+            cause=Cause.CLOSED,
+            agent_id=who,
+            accepted=accepted,
+            at=self.now,
+        )
+        for _ in range(2):
+            self.run(self.handlers.chat_state(event))
+        for i, member in self.members.items():
+            slot = member.slots.get(chat)
+            if slot is None or slot.wraps_until:
+                continue
+            if accepted and i == who and slot.turn == turn and not slot.leaving:
+                slot.held, slot.confirmed, slot.wraps_until = True, False, self.now + timedelta(seconds=WRAP_UP)
+            else:
+                self.is_free_of(member, chat)
+
+    @rule(who=agents, chat=chats)
+    def has_wrapped_up(self, who: str, chat: str) -> None:
+        self.published.events.clear()
+        for _ in range(2):
+            self.run(self.handlers.wrap_up_done(WrapUpDone(agent_id=who, chat_id=chat)))
+        slot = self.members[who].slots.get(chat)
+        wrapped = slot is not None and slot.wraps_until is not None
+        if wrapped:
+            self.is_free_of(self.members[who], chat)
+        assert [ended.chat_id for ended in self.published.take(WrapUpEnded)] == ([chat] if wrapped else [])
+
+    @rule()
+    def wrap_ups_are_over(self) -> None:
+        self.published.events.clear()
+        for context, _ in self.replicas:
+            self.run(repairs.end_in_time(context))
+        over = []
+        for member in self.members.values():
+            for chat, slot in [*member.slots.items()]:
+                if slot.wraps_until and slot.wraps_until <= self.now:
+                    self.is_free_of(member, chat)
+                    over.append(chat)
+        assert sorted(ended.chat_id for ended in self.published.take(WrapUpEnded)) == sorted(over)
 
     @rule(department=departments, order=st.lists(chats, unique=True, max_size=4), newer=st.integers(-2, 2))
     def handles_a_queue(self, department: str, order: list[str], newer: int) -> None:
@@ -354,7 +416,7 @@ class History(RuleBasedStateMachine):
             self.run(repair_job(self.context, age=0))
         claimed = {(f.agent_id, f.chat_id, f.turn) for f in self.published.events if isinstance(f, PlaceClaimed)}
         released = {(f.agent_id, f.chat_id, f.turn) for f in self.published.take(PlaceReleased)}
-        slots = [(i, c, s) for i, m in self.members.items() for c, s in m.slots.items()]
+        slots = [(i, c, s) for i, m in self.members.items() for c, s in m.slots.items() if not s.wraps_until]
         assert released == {(i, c, s.turn) for i, c, s in slots if s.leaving}
         assert claimed == {(i, c, s.turn) for i, c, s in slots if not s.confirmed and (s.held or not s.leaving)}
         self.run(repairs.remind(self.context))
@@ -417,9 +479,7 @@ class History(RuleBasedStateMachine):
             member = self.members[doc["_id"]]
             assert len(doc["seats"]) <= max(doc["capacity"], len(member.slots))
             member.online, member.idle_since = doc["online"], doc["idle_since"]
-            member.slots = {
-                s["chat_id"]: Slot(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in doc["seats"]
-            }
+            member.slots = {s["chat_id"]: slot_of(s) for s in doc["seats"]}
         for doc in await self.db["queues"].find({}).to_list(None):
             self.lines[doc["_id"]].raced = {r["chat_id"]: r["at"] for r in doc.get("raced", [])}
         self.published.events.clear()
@@ -437,10 +497,8 @@ class History(RuleBasedStateMachine):
             assert doc["free"] == doc["capacity"] - len(there) == member.free
             assert len({s["chat_id"] for s in there}) == len(there)
             assert (doc["online"], doc["state"] == "available") == (member.online, member.available)
-            assert member.online or all(s["leaving"] for s in there)
-            assert {
-                s["chat_id"]: Slot(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in there
-            } == member.slots
+            assert member.online or all(s["leaving"] or s.get("wrap_up") for s in there)
+            assert {s["chat_id"]: slot_of(s) for s in there} == member.slots
         await updater.evaluate(self.stores, SCHEDULES, lambda: self.now)
         for doc in await self.db["buttons"].find({}).to_list(None):
             department = doc["_id"]
@@ -449,6 +507,12 @@ class History(RuleBasedStateMachine):
             assert (doc["colour"] == "green") == (self.is_open(department) and self.free(department) - ahead > 0)
             assert doc["free"] == self.free(department)
             assert doc["places"] == sum(m.capacity for m in self.crew(department))
+
+
+def slot_of(seat: dict[str, Any]) -> Slot:
+    """Return what the model has of a slot in the database."""
+    until = seat["until"] if seat.get("wrap_up") else None
+    return Slot(seat["turn"], seat["held"], seat["leaving"] is not None, seat["confirmed"], until)
 
 
 @pytest.fixture(autouse=True)

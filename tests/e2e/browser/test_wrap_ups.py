@@ -75,6 +75,7 @@ async def test_it_fits_a_phone_in_each_language(scene: Scene, tmp_path: Path) ->
     ada = await scene.agent("ada", size=PHONE)
     await end_a_chat(ada, scene.base)
     for language, word in (("fr", "Terminé"), ("de", "Fertig"), ("en", "Done"), ("nl", "Klaar")):
+        await ada.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})  # the search for problems changes it
         await ada.page.goto(f"{scene.base}/agent?lang={language}")
         await expect(ada.hook("wrap-up-done")).to_have_text(word)
         assert await ada.page.evaluate(SIDEWAYS) == 0, language

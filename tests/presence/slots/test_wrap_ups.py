@@ -131,6 +131,8 @@ async def test_it_ends_by_a_press_or_by_its_time_and_is_counted_once(
         clock.later(1)
         await asyncio.gather(*(repair_jobs.end_wrap_ups(context) for _ in range(3)))
     else:
+        await handlers_of(context).wrap_up_done(WrapUpDone(agent_id=account("bert").id, chat_id=CHAT))
+        assert (await agent(context)).free == 0, "a colleague ends nothing"
         for chat in (CHAT, OTHER, CHAT):
             await handlers_of(context).wrap_up_done(WrapUpDone(agent_id=AN.id, chat_id=chat))
     await handlers_of(context).chat_state(closed(clock()))  # told again by routing: it does not begin again
