@@ -110,7 +110,7 @@ test("the checker finds what is wrong", () => {
 
 const [CHAT, OTHER, THIRD, FILE] = [1, 2, 3, 4].map((n) => `c0000000-0000-4000-8000-00000000000${n}`);
 const AT = "2026-11-23T08:00:00.000Z";
-const AGENT = { id: "an", name: "An", departments: ["algemeen"], capacity: 3, state: "available" };
+const AGENT = { id: "an", name: "An", departments: ["algemeen"], capacity: 3, state: "available", wrap_ups: [] };
 const attachment = { id: FILE, name: "a.pdf", size: 3, content_type: "application/pdf" };
 const chat = (chat_id, more = {}) => ({
   ...{ chat_id, department: "algemeen", locale: "nl", name: "Ann", question: null, form: { id: null, title: "Formulier", url: null } },
@@ -239,8 +239,9 @@ test("the console sends frames of the schema, and each of them", async (t) => {
   const work = startWork({ agent: AGENT, onChange: () => {}, onEffect: () => {}, look: () => ({ here: true, bottom: true }) });
   page.leave = () => work.stop();
   const chats = [chat(CHAT), chat(OTHER, { transferred: true }), chat(THIRD)];
-  sockets[0].accept({ type: "welcome", agent: AGENT, chats, frames: ["active"] }, message(1, { chat_id: CHAT }));
+  sockets[0].accept({ type: "welcome", agent: AGENT, chats, frames: ["active", "done"] }, message(1, { chat_id: CHAT }));
   work.active();
+  work.done(OTHER);
   work.select(CHAT);
   await settle();
   work.typing(CHAT, true);
@@ -318,6 +319,7 @@ const EXAMPLES = {
     { type: "closed", chat_id: CHAT, reason: "citizen" },
     { type: "citizen", chat_id: CHAT, online: false },
     { type: "state", state: "paused", reason: "accept_overdue" },
+    { type: "state", state: "available", reason: "back", wrap_ups: [{ chat_id: OTHER, department: "algemeen", seconds: 90 }] },
     error({ id: OTHER, chat_id: CHAT }),
   ],
 };
