@@ -39,6 +39,7 @@ NAMES = {
     "department": "algemeen",
     "name:path": "loket-chat/widget.js",
     "answer_id": "none",
+    "agent_id": "none",
 }
 """What the parameters of a route stand for, unless a row says otherwise: ids by their names, and values.
 
@@ -106,6 +107,9 @@ NOTES, ASSIGNMENTS = "/api/chats/{chat_id}/notes", "/api/assignments"
 CLAIM, ASKED = "/api/questions/{chat_id}/claim", "/api/questions/{question_id}/attachments"
 REPORTS, NOVEMBER = "/api/agent/reports", "from=2026-11-01&until=2026-11-30"
 ANSWERS, ACCESS_LOG = "/api/agent/canned-answers", "/api/access-log"
+INTAKES, ACT_ON_AGENT = "/api/agent/intakes/{department}", "/api/agent/agents/{agent_id}"
+ACT_ON_CHAT = "/api/agent/chats/{chat_id}"
+WHISPER = {"id": "7b2f8f4e-6f0a-4c55-9d0e-2f5b6a7c8d9e", "text": "een fluisternota"}
 ANSWER = {"code": "groet", "title": "Een groet", "departments": ["algemeen"], "texts": {"nl": "Goeiedag"}}
 NOWHERE = {"department": "nowhere"}
 ROUTES = (
@@ -223,6 +227,33 @@ ROUTES = (
     Route("GET", ACCESS_LOG + "/verification", agents_only(403, officers=(403, 200))),
     Route("GET", ACCESS_LOG + "/export", agents_only(403, officers=(403, 200)), query="format=jsonl"),
     Route("GET", ACCESS_LOG + "/export", agents_only(403, officers=(403, 200)), "as CSV", query="format=csv"),
+    # acts of supervisors
+    Route(
+        "PUT",
+        INTAKES,
+        agents_only(403, 403, 403, 422, 403),
+        "until a moment that is past",
+        body={"reason": "staff", "until": "2026-01-01T00:00:00Z"},
+    ),
+    Route("DELETE", INTAKES, agents_only(403, 403, 403, 204, 403), "that is open"),
+    Route("POST", ACT_ON_AGENT + "/pause", agents_only(403, 403, 403, 404, 404), "no agent"),
+    Route("POST", ACT_ON_AGENT + "/log-out", agents_only(403, 403, 403, 404, 404), "no agent"),
+    Route("POST", ACT_ON_CHAT + "/notes", agents_only(403, 403, 403, 204, 403), body=WHISPER),
+    Route(
+        "POST",
+        ACT_ON_CHAT + "/notes",
+        agents_only(403, 403, 403, 404, 404),
+        "of no chat",
+        {"chat_id": "none"},
+        body=WHISPER,
+    ),
+    Route(
+        "POST",
+        ACT_ON_CHAT + "/reassign",
+        agents_only(403, 403, 403, 409, 403),
+        "to nobody who is there",
+        body={"agent": "nobody"},
+    ),
     # questions that were left without a chat
     Route("POST", ASKED, (401, 401, 401, 201, 401, 401, 401, 401, 401, 401, 401, 401), body=FILE_BODY),
     Route(
@@ -321,6 +352,7 @@ FRAMES = (
     Frame("citizen", {"type": "active"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "done"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "state", "state": "paused"}, by_citizen(4400, 4400)),
+    Frame("citizen", {"type": "watch"}, by_citizen(4400, 4400)),
     Frame("agent", MESSAGE, by_agent("yes")),
     Frame("agent", {"type": "note", "text": "een nota"}, by_agent("yes")),
     Frame("agent", {"type": "typing", "active": True}, by_agent("yes")),
@@ -331,6 +363,7 @@ FRAMES = (
     Frame("agent", {"type": "active"}, by_agent("yes", "yes")),
     Frame("agent", {"type": "done"}, by_agent("yes", "yes")),  # it ends a wrap-up of the agent's own, and no other
     Frame("agent", {"type": "state", "state": "available"}, by_agent("yes", "yes")),
+    Frame("agent", {"type": "watch"}, (*(4401,) * 4, *("forbidden",) * 3, "yes", "yes", 4401)),
     Frame("agent", {"type": "extend"}, by_agent(4400, 4400)),
     Frame("agent", {"type": "details", "name": "Naam"}, by_agent(4400, 4400)),
     Frame("agent", {"type": "close"}, by_agent("yes")),

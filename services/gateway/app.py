@@ -39,6 +39,7 @@ from services.gateway.http import (
     reports,
     reservations,
     security_txt,
+    supervision,
     verification,
 )
 from services.gateway.http import agents as agent_routes
@@ -61,6 +62,7 @@ from services.gateway.participants.transfers import Transfers
 from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
+from services.gateway.supervision.live import Live
 from services.gateway.websocket import endpoints
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
@@ -98,9 +100,10 @@ def create_app(settings: Settings) -> FastAPI:
     written = WrittenNumbers(chats, numbers)
     citizens = CitizenHandler(following, message_sender, publisher, service.keys, tasks, written, allowances)
     transfers = Transfers(publisher, presence, routing, departments)
-    agents = AgentHandler(following, message_sender, publisher, transfers, tasks, written, presence, routing)
+    live = Live(bindings, buttons, presence, routing, transcripts, departments, tasks)
+    agents = AgentHandler(following, message_sender, publisher, transfers, tasks, written, presence, routing, live)
     resync = Resync(following, agents, buttons, presence, routing)
-    router = EventRouter(following, citizens, agents, buttons, resync)
+    router = EventRouter(following, citizens, agents, buttons, resync, live)
     event_queue = EventQueue(settings.rabbitmq_url, bindings, router, given=settings.topology == "given")
     heartbeat = Heartbeat(incarnation, registry, publisher)
     starting = Starting(publisher, presence, routing, bindings, tasks, buttons, departments, service.keys, numbers)
@@ -125,6 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("tails", TailCheck(following, transcripts).run)
     service.background("attendance", PresenceCheck(chats, publisher).run)
     service.background("resync", resync.run)
+    service.background("supervision", live.run)
     service.depend("broker", broker_up, lambda: publisher.link.absent)
     service.check("button", lambda: buttons.settled)
     service.on_drain(drain)
@@ -150,6 +154,7 @@ def create_app(settings: Settings) -> FastAPI:
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     asked_questions.install(app, presence, transcripts, service.keys, departments, numbers, settings)
     assignments.install(app, presence, routing, transcripts, departments, settings)
+    supervision.install(app, publisher, presence, routing, transcripts, departments, settings)
     reports.install(app, presence, transcripts, departments, settings)
     files.install(app, presence, transcripts, service.keys, departments, numbers, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)

@@ -25,6 +25,7 @@ from services.common.events.types import ButtonColour, ButtonReason
 from services.common.messaging import topology
 from services.gateway.http.contacts import contact_ways
 from services.gateway.http.event_stream import Listeners
+from services.gateway.supervision.intake_notice import notice_of_intake
 from services.gateway.websocket.frames.server import stamp
 
 SILENCE = 3 * topology.BUTTON_INTERVAL
@@ -149,7 +150,8 @@ class Button:
             revision = 0
         else:
             opens_at = stamp(state.opens_at) if state.opens_at else None
-            content = (state.colour, state.reason, opens_at, self._present_notice())
+            notice = notice_of_intake(state.intake) if state.intake else self._present_notice()
+            content = (state.colour, state.reason, opens_at, notice)
             revision = state.revision
         place = self._next_place(content)
         if content == self._content:
@@ -166,6 +168,11 @@ class Button:
         self.revision = revision if revision > self.revision else own
         self.shown = self._build(content, self.revision)
         self.listeners.changed()
+
+    @property
+    def notice(self) -> Notice | None:
+        """The message that is shown now: why a supervisor has closed the intake, else one of the departments file."""
+        return self._content[3] if self._content else self._present_notice()
 
     def was_green(self, revision: int, now: float) -> bool:
         """Return whether this revision was the last green one, and was shown until at most `LATE_PRESS` seconds ago."""

@@ -57,7 +57,7 @@ def create_routes(context: Context, logins: Logins, allocator: Allocator, known:
     @routes.post(presence_api.AGENTS)
     async def agents(request: Request, query: AgentsQuery) -> Agents:
         caller(request)
-        found = await context.stores.agents.colleagues(query.department, query.ids)
+        found = await context.stores.agents.colleagues(query.department, query.ids, query.departments)
         return Agents(agents=[_view(agent) for agent in found])
 
     @routes.post(presence_api.NAMES)
@@ -173,4 +173,5 @@ def _view(agent: Agent) -> AgentView:
         locales=list(agent.locales),
         v=agent.v,
         wrap_ups=agent.wrap_ups,
+        since=agent.since,
     )

@@ -43,6 +43,7 @@ from services.presence.opening_hours import load_schedules
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
 from services.presence.stores import Stores
+from services.presence.supervision_api import create_supervision_routes
 
 if TYPE_CHECKING:
     from services.presence.oidc.logins import OidcLogins
@@ -127,6 +128,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         only={one.username for one in named if one.break_glass} if settings.oidc_local == "off" else None,
     )
     service.app.include_router(create_routes(context, logins, allocator, list(schedules)))
+    service.app.include_router(create_supervision_routes(context, schedules))
     service.app.include_router(create_oidc_routes(oidc, only_break_glass=settings.oidc_local == "off"))
     answer_outages(service.app)
     return service.app

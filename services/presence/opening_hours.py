@@ -125,6 +125,15 @@ def next_opening(schedule: Schedule, at: datetime) -> datetime | None:
     return None if is_open(schedule, at) else next_change(schedule, at)
 
 
+def hours_of_day(schedule: Schedule, at: datetime) -> list[str]:
+    """Return the hours of the local day of this instant, as `09:00-12:30`; empty when the department is closed.
+
+    The department must not be one that is always open.
+    """
+    spans = spans_of(schedule, at.astimezone(schedule.zone).date())
+    return [f"{s.opens:%H:%M}-{'24:00' if s.closes == MIDNIGHT else f'{s.closes:%H:%M}'}" for s in spans]
+
+
 def spans_of(schedule: Schedule, day: date) -> tuple[Span, ...]:
     """Return the hours of this local day, in order; empty when the department is closed.
 

@@ -52,6 +52,7 @@ async def publish_agent(context: Context, agent_id: str) -> None:
             state=agent.state,
             cause=agent.cause,
             wrap_ups=agent.wrap_ups,
+            departments=list(agent.departments),
         )
     )
     for ended in agent.unpublished:

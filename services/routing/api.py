@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -28,6 +29,7 @@ from services.common.internal_api.routing import (
     Chats,
     Transfer,
 )
+from services.common.internal_api.supervision import MOST_RUNNING, OPEN_CHATS, OpenChats, OpenChatsQuery
 from services.common.messaging.publisher import Unconfirmed
 from services.common.runtime.service import caller
 from services.routing.chats import rules, transfer_rules
@@ -85,6 +87,14 @@ def create_routes(context: Context, departments: Departments) -> APIRouter:
         found["origins"] = await context.admission.erase(wanted.chat_id)
         log.info("chat_erased")
         return ChatErased(erased={category: number for category, number in found.items() if number})
+
+    @routes.post(OPEN_CHATS)
+    async def open_chats(query: OpenChatsQuery, request: Request) -> OpenChats:
+        caller(request)
+        listed, numbers = await asyncio.gather(
+            context.store.open_of(query.departments, MOST_RUNNING), context.store.numbers_of(query.agents)
+        )
+        return OpenChats(departments=listed, of_agents=numbers)
 
     @routes.post(ASSIGNMENTS)
     async def assignments(query: AssignmentsQuery, request: Request) -> Assignments:

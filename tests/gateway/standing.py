@@ -57,6 +57,7 @@ from services.gateway.participants.transfers import Transfers
 from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
+from services.gateway.supervision.live import Live
 from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.transport import ReceivingProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
@@ -430,6 +431,9 @@ class Parts:
             self.following, self.message_sender, self.publisher, KEYS, self.tasks, self.numbers
         )
         self.transfers = Transfers(self.publisher, self.presence, self.routing, departments)
+        self.live = Live(
+            self.bindings, self.buttons, self.presence, self.routing, self.transcripts, departments, self.tasks
+        )
         self.agents = AgentHandler(
             self.following,
             self.message_sender,
@@ -439,9 +443,10 @@ class Parts:
             self.numbers,
             self.presence,
             self.routing,
+            self.live,
         )
         self.resync = CountingResync(self.following, self.agents, self.buttons, self.presence, self.routing)
-        self.router = StoppableRouter(self.following, self.citizens, self.agents, self.buttons, self.resync)
+        self.router = StoppableRouter(self.following, self.citizens, self.agents, self.buttons, self.resync, self.live)
         self.event_queue = EventQueue(url, self.bindings, self.router)
         self.tail_check = TailCheck(self.following, self.transcripts)
         self.presence_check = PresenceCheck(self.chats, self.publisher)

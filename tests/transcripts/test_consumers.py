@@ -101,12 +101,12 @@ async def test_another_event_than_that_of_the_queue_is_refused(
 
 
 async def test_a_wrap_up_that_is_delivered_twice_counts_once(
-    observer: EventObserver, vhost_url: str, store: Store, database: Database
+    observer: EventObserver, vhost_url: str, store: Store, database: Database, announcer: Announcer
 ) -> None:
     chat = new_id()
     ended = WrapUpEnded(chat_id=chat, department="algemeen", seconds=74)
     handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
-    consumers = Consumers(vhost_url, create_router(handlers), lambda: asyncio.sleep(0))
+    consumers = Consumers(vhost_url, create_router(handlers, announcer), lambda: asyncio.sleep(0))
     task = asyncio.create_task(consumers.run())
     await until(lambda: consumers.running, "the consumer")
     await observer.put(ended, ended)

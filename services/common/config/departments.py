@@ -405,6 +405,8 @@ class Department(BaseModel):
         ask_reason: Who gives a reason before they read one of its conversations: nobody; supervisors who had no part in
             it (`others`); or also agents who had it before (`former`).
         wrap_up: Seconds after the end of a chat for which its agent still has its slot, to wrap it up; 0: none.
+        remind_after: Seconds after which an agent is reminded of a citizen who waits for their answer; 0: never.
+        alarm_after: Seconds after which supervisors see that a citizen waits for an answer; 0: never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -427,6 +429,8 @@ class Department(BaseModel):
     notices: tuple[Notice, ...] = Field((), max_length=100)
     numbers: NumberPolicy = NumberPolicy()
     ask_reason: Literal["nobody", "others", "former"] = "nobody"
+    remind_after: int = Field(120, ge=0, le=86_400)
+    alarm_after: int = Field(300, ge=0, le=86_400)
 
     @model_validator(mode="after")
     def _kept_promises(self) -> Department:

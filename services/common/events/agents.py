@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.common.events.event import Event
-from services.common.events.types import AgentState, ButtonColour, ButtonReason, Record, Whole
+from services.common.events.types import AgentState, ButtonColour, ButtonReason, Intake, Record, Whole
 
 
 class WrapUp(Record):
@@ -48,8 +48,10 @@ class StateRequested(Event):
 class AgentChanged(Event):
     """The state of an agent, published by presence. A message with an older `v` is dropped.
 
-    `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`. It stays as it was when only the wrap-ups changed.
-    `wrap_ups`: the chats that the agent wraps up; None: published by a release that does not know them.
+    `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`; since version 2.0 also `supervisor`, who has paused
+    the agent. It stays as it was when only the wrap-ups changed. `wrap_ups`: the chats that the agent wraps up; None:
+    published by a release that does not know them. `departments`: those that the agent serves, for their supervisors.
+    None: by a release before 2.0.
     """
 
     type: Literal["agent.changed"] = "agent.changed"
@@ -59,24 +61,30 @@ class AgentChanged(Event):
     state: AgentState
     cause: str
     wrap_ups: list[WrapUp] | None = None
+    departments: list[str] | None = None
 
 
 class SessionEnded(Event):
-    """A session of an agent has ended (logged out, disabled, expired). Gateways close its websockets."""
+    """A session of an agent has ended (logged out, disabled, expired). Gateways close its websockets.
+
+    `cause`: `supervisor`, who has logged the agent out; None: another one. A consumer before version 2.0 ignores it.
+    """
 
     type: Literal["session.ended"] = "session.ended"
     agent_id: str
     session_id: str
+    cause: str | None = None
 
 
 class DepartmentButton(Record):
-    """The state of a department's button."""
+    """The state of a department's button. `intake`: as in `ButtonChanged`."""
 
     department: str
     colour: ButtonColour
     reason: ButtonReason
     opens_at: datetime | None = None
     revision: Whole
+    intake: Intake | None = None
 
 
 class ButtonChanged(Event):
@@ -85,7 +93,8 @@ class ButtonChanged(Event):
     Every `topology.BUTTON_INTERVAL` seconds the states of all departments are published again, in digests.
 
     `others`: in a digest, the buttons of further departments (at most `topology.MOST_DEPARTMENTS` in one message). None
-    in an event of one department. A consumer before version 2.0 ignores them.
+    in an event of one department. A consumer before version 2.0 ignores them. `intake`: a supervisor has closed the
+    intake; colour and reason are those of a department outside its opening hours.
     """
 
     type: Literal["button.changed"] = "button.changed"
@@ -94,4 +103,5 @@ class ButtonChanged(Event):
     reason: ButtonReason
     opens_at: datetime | None = None
     revision: Whole
+    intake: Intake | None = None
     others: list[DepartmentButton] | None = None

@@ -73,6 +73,9 @@ class ChatState(Event):
 
     `accepted`: whether the agent has accepted an assigned chat, or had accepted one that was closed. None: published by
     a release that does not say it; an assigned chat then counts as accepted.
+
+    `former_departments`: departments that the chat came from or was to go to; their supervisors see it leave. None:
+    none, or a release before 2.0.
     """
 
     type: Literal["chat.state"] = "chat.state"
@@ -89,6 +92,7 @@ class ChatState(Event):
     former_agent_name: str | None = None
     detail: Detail | None = None
     accepted: bool | None = None
+    former_departments: list[str] | None = None
     at: datetime
 
 

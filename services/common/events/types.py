@@ -169,6 +169,16 @@ class ButtonReason(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Intake(Record):
+    """A closed intake: a supervisor has closed the department to new chats until then.
+
+    `reason`: one of `REASONS` of `internal_api/supervision.py`; a consumer shows one that it does not know as `other`.
+    """
+
+    reason: str
+    until: datetime
+
+
 class AgentConnection(Record):
     """An agent with a connection to a gateway."""
 

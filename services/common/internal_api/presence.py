@@ -101,6 +101,7 @@ class AgentView(Record):
     locales: list[str] = Field(default_factory=list)
     v: int = 0
     wrap_ups: list[WrapUp] = Field(default_factory=list)
+    since: datetime | None = None  # when they came online, went offline, paused or resumed last; None: not known
 
 
 class OpenSession(Record):
@@ -118,10 +119,14 @@ class OpenSession(Record):
 
 
 class AgentsQuery(Record):
-    """Request for agents: of a department, or with these ids, or all."""
+    """Request for agents: of a department or several, or with these ids, or all.
+
+    A release before 2.0 does not know `departments` and answers with all agents.
+    """
 
     department: str | None = None
     ids: list[str] | None = None
+    departments: list[str] | None = None
 
 
 class Agents(Record):

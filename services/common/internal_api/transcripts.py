@@ -163,11 +163,15 @@ class Reader(Record):
 
 
 class AccessNoted(Record):
-    """Note for the access log that an agent reads what another service answers."""
+    """Note for the access log that an agent reads what another service answers, or does something as supervisor.
 
-    act: Literal["assignments_read"]
+    `item`: the agent to whom a chat is reassigned.
+    """
+
+    act: Literal["assignments_read", "chat_reassigned", "supervisor_note_added"]
     reader: Reader
     chat_id: str | None = None
+    item: str | None = None
     departments: list[str] = Field(default_factory=list)
 
 

@@ -173,15 +173,19 @@ def copies(event: Event) -> list[str]:
     """Return further keys of the same message (RabbitMQ manual, "Sender-Selected Distribution").
 
     A batch of entries reaches every gateway that follows one of their chats. An agent who gets or loses a chat is
-    informed before their gateway follows that chat. A queue gets only one copy.
+    informed before their gateway follows that chat. A gateway whose supervisors see a department follows its id: it
+    gets the states of the department's chats and agents. A queue gets only one copy.
     """
     if isinstance(event, MessagesStored):
         return [f"{event.type}.{c}" for c in dict.fromkeys(e.chat_id for e in event.entries) if c != event.chat_id]
     if isinstance(event, ChatState):
-        return [f"{event.type}.{a}" for a in (event.agent_id, event.former_agent_id) if a]
+        concerned = (event.agent_id, event.former_agent_id, event.department, *(event.former_departments or ()))
+        return [f"{event.type}.{one}" for one in dict.fromkeys(concerned) if one]
+    if isinstance(event, AgentChanged):
+        return [f"{event.type}.{department}" for department in event.departments or ()]
     return []
 
 
 def binding_of(id_: str) -> str:
-    """Return the key with which a gateway binds everything about one chat or one agent."""
+    """Return the key with which a gateway binds everything about one chat, one agent or one department."""
     return f"*.*.{id_}"

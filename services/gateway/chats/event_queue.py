@@ -31,7 +31,7 @@ from services.common.events.messages import (
     ReadShown,
     TypingShown,
 )
-from services.common.events.types import ChatStatus, Entry, Party
+from services.common.events.types import AgentState, ChatStatus, Entry, Party
 from services.common.messaging import topology
 from services.common.messaging.connection import BrokerConnection, underlay
 from services.common.messaging.declarations import prepare_topology
@@ -43,6 +43,7 @@ from services.gateway.jobs.resync import Resync
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.sending.send_queue import Receipt, Refusal
+from services.gateway.supervision.live import Live
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
 
@@ -115,8 +116,15 @@ class EventRouter:
     """
 
     def __init__(
-        self, following: Subscriptions, citizens: CitizenHandler, agents: AgentHandler, buttons: Buttons, resync: Resync
+        self,
+        following: Subscriptions,
+        citizens: CitizenHandler,
+        agents: AgentHandler,
+        buttons: Buttons,
+        resync: Resync,
+        live: Live,
     ) -> None:
+        self._live = live
         self._chats, self._registry, self._following = following.chats, following.chats.registry, following
         self._citizens, self._agents, self._buttons, self._resync = citizens, agents, buttons, resync
 
@@ -124,6 +132,7 @@ class EventRouter:
         """Request what may have been missed. Called after each new start of the gateway's queue."""
         self._chats.begin_listening()
         self._resync.request()
+        self._live.begin_listening()
 
     def queue_lost(self) -> None:
         """Show the buttons as unknown. Called when the connection of the gateway's queue is lost."""
@@ -157,6 +166,7 @@ class EventRouter:
             self._agents.note_state(event)
         elif isinstance(event, SessionEnded):
             self._session_ended(event)
+        self._live.note(event)
 
     def _stored(self, entry: Entry) -> None:
         chat = self._chats.by_id.get(entry.chat_id)
@@ -223,5 +233,7 @@ class EventRouter:
     def _session_ended(self, event: SessionEnded) -> None:
         for session in self._registry.agents.of(event.agent_id):
             if session.session_id == event.session_id:
+                if event.cause:  # the page says who has logged the agent out
+                    session.connection.send(server.State(state=AgentState.PAUSED, reason="logged_out").encode())
                 session.connection.close(Close.UNAUTHENTICATED, "logged out")
         self._registry.agents_changed.set()

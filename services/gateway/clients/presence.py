@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.common.events.agents import ButtonChanged
 from services.common.events.types import Record
 from services.common.internal_api import presence as api
+from services.common.internal_api import supervision as supervision_api
 from services.gateway.clients.http_client import Declined, HttpClient, Unavailable
 
 
@@ -125,3 +126,43 @@ class PresenceClient:
             Declined: Presence refused.
         """
         await self._http.ask("presence", api.RELEASE, query, Record)
+
+    # ── for supervisors ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def intakes(self, departments: list[str]) -> supervision_api.Intakes:
+        """Return the closed intakes of these departments, and their opening hours of today."""
+        query = supervision_api.IntakesQuery(departments=departments)
+        return await self._http.read("presence", supervision_api.INTAKES, query, supervision_api.Intakes)
+
+    async def close_intake(self, wish: supervision_api.IntakeClose) -> supervision_api.ClosedIntake:
+        """Close the intake of a department.
+
+        Raises:
+            Declined: The end is past or too far away.
+        """
+        path = supervision_api.INTAKE_CLOSE
+        return await self._http.ask("presence", path, wish, supervision_api.ClosedIntake)
+
+    async def open_intake(self, wish: supervision_api.IntakeOpen) -> None:
+        """Open the intake of a department again.
+
+        Raises:
+            Declined: Presence refused.
+        """
+        await self._http.ask("presence", supervision_api.INTAKE_OPEN, wish, Record)
+
+    async def pause_agent(self, act: supervision_api.AgentAct) -> None:
+        """Pause an agent.
+
+        Raises:
+            Declined: There is no such agent in these departments, or they are not logged in.
+        """
+        await self._http.ask("presence", supervision_api.AGENT_PAUSE, act, Record)
+
+    async def log_agent_out(self, act: supervision_api.AgentAct) -> None:
+        """End all sessions of an agent.
+
+        Raises:
+            Declined: There is no such agent in these departments, or they are not logged in.
+        """
+        await self._http.ask("presence", supervision_api.AGENT_LOGOUT, act, Record)

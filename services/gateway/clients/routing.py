@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from services.common.events.types import Record
 from services.common.internal_api import queries
 from services.common.internal_api import routing as api
+from services.common.internal_api.supervision import OPEN_CHATS, OpenChats, OpenChatsQuery
 from services.gateway.clients.http_client import Gathering, HttpClient
 
 
@@ -81,3 +82,7 @@ class RoutingClient:
             Declined: The departments are not the supervisor's.
         """
         return (await self._http.ask("routing", api.ASSIGNMENTS, query, api.Assignments, hedged=True)).assignments
+
+    async def open_chats(self, query: OpenChatsQuery) -> OpenChats:
+        """Return the open chats of departments, and how many chats agents have."""
+        return await self._http.read("routing", OPEN_CHATS, query, OpenChats)

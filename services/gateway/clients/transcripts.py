@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 
 import aiohttp
@@ -12,6 +13,7 @@ from services.common.http.tokens import Actor
 from services.common.internal_api import queries
 from services.common.internal_api import transcripts as api
 from services.common.internal_api.reports import REPORT, FiguresQuery, FiguresReport
+from services.common.internal_api.supervision import UNANSWERED, Unanswered
 from services.gateway.clients.http_client import Gathering, HttpClient
 
 MOST_PAGES = 25  # pages of logs in one shared answer, which is held in memory as a whole
@@ -47,6 +49,14 @@ class TranscriptsClient:
         if wanted.at_least > wanted.after:
             return (await self.history([wanted], notes)).get(wanted.chat_id)
         return (await self._pages[notes].ask(wanted)).get(wanted)
+
+    async def unanswered(self, chat_ids: Iterable[str]) -> dict[str, datetime]:
+        """Return since when the citizens of these chats have been waiting for an answer; others are left out."""
+        found: dict[str, datetime] = {}
+        for part in queries.parts(list(chat_ids)):
+            query = queries.ChatsQuery(chat_ids=part)
+            found |= (await self._http.read("transcripts", UNANSWERED, query, Unanswered)).since
+        return found
 
     async def _some_pages(
         self, notes: bool, wanted: list[api.HistoryWanted]

@@ -198,7 +198,7 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
         locale = lang if lang in LOCALES else preferred_language(request.headers.get("accept-language", ""))
         state = orjson.loads(buttons.of[found.id].shown.body)
         now = utcnow()
-        notice = departments.notice_of(found, now)
+        notice = buttons.of[found.id].notice
         page = info_sheet_page.render(
             found,
             state,

@@ -31,6 +31,7 @@ from services.gateway.participants.sessions import AgentSession
 from services.gateway.participants.transfers import Transfers
 from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.sender import MessageSender, event_of, refuse
+from services.gateway.supervision.live import Live
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import (
     Accept,
@@ -47,6 +48,7 @@ from services.gateway.websocket.frames.client import (
     SetState,
     TransferChat,
     Typing,
+    Watch,
     WriteNote,
 )
 from services.gateway.websocket.frames.server import Close
@@ -68,11 +70,12 @@ class AgentHandler:
         numbers: WrittenNumbers,
         presence: PresenceClient,
         routing: RoutingClient,
+        live: Live,
     ) -> None:
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
         self._transfers, self._tasks, self._numbers = transfers, tasks, numbers
         self._chats, self._registry = following.chats, following.chats.registry
-        self._presence, self._routing = presence, routing
+        self._presence, self._routing, self._live = presence, routing, live
         self._states: dict[str, AgentChanged] = {}  # the newest event about each agent
         self.coming: set[tuple[str, str]] = set()  # (agent, chat) pairs that are being shown to their agents
 
@@ -267,6 +270,9 @@ class AgentHandler:
         if isinstance(frame, Done):
             self._begin(session, None, self._publish(session, WrapUpDone(agent_id=agent.id, chat_id=frame.chat_id)))
             return
+        if isinstance(frame, Watch):
+            self._live.watch(session)
+            return
         if isinstance(frame, Active):
             session.note_activity(asyncio.get_running_loop().time())
             return
@@ -341,6 +347,7 @@ class AgentHandler:
     def leave(self, session: AgentSession) -> None:
         """Handle the end of the websocket."""
         session.connection.end()
+        self._live.leave(session)
         agent = session.agent
         if not session.joined:
             return

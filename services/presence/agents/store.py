@@ -1,14 +1,15 @@
 """Store of agents and their slots. Each change is one compare-and-set on one document, and idempotent.
 
 agents: {_id, username, name, password_hash, departments, capacity, supervisor, locales, enabled, online, state, free,
-idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice, until, wrap_up}], v, cause, untold_since,
-heard, missed, wrapped_up [{chat_id, department, seconds}]}. `until` is only in a slot that an open form reserves, or in
-which the agent wraps up a chat of the department `wrap_up`. Such a slot looks as if a form reserved it, so that an
-earlier release frees it too. `wrapped_up` has ended wrap-ups that are still to be published. `v` grows with every
-change except those of slots that are no wrap-up.
-`untold_since` marks a change that is still to be published. `heard` has the last events that were handled. `missed`:
-when the agent, while active, last did not accept a chat in time. `idle_since`: when they last gave up a slot, came
-online, or ended a pause. `oidc` {issuer, subject, organisation}: the account is of the issuer's person; it has no
+idle_since, state_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice, until, wrap_up}], v, cause,
+untold_since, heard, missed, wrapped_up [{chat_id, department, seconds}]}. `until` is only in a slot that an open form
+reserves, or in which the agent wraps up a chat of the department `wrap_up`. Such a slot looks as if a form reserved it,
+so that an earlier release frees it too. `wrapped_up` has ended wrap-ups that are still to be published. `v` grows with
+every change except those of slots that are no wrap-up. `untold_since` marks a change that is still to be published.
+`heard` has the last events that were handled. `missed`: when the agent, while active, last did not accept a chat in
+time. `idle_since`: when they last gave up a slot, came online, or ended a pause. `state_since`: when they last came
+online, went offline, paused or resumed. `oidc` {issuer, subject, organisation}: the account is of the issuer's person;
+it has no
 password. The secrets of one-time passwords are never stored.
 """
 
@@ -118,9 +119,13 @@ class AgentStore:
         found = await self._find({"_id": agent_id})
         return found[0] if found else None
 
-    async def colleagues(self, department: str | None, ids: Sequence[str] | None) -> list[Agent]:
-        """Return agents who may log in, by name: of a department, or with these ids, or all."""
+    async def colleagues(
+        self, department: str | None, ids: Sequence[str] | None, departments: Sequence[str] | None = None
+    ) -> list[Agent]:
+        """Return agents who may log in, by name: of a department or several, or with these ids, or all."""
         wanted: dict[str, Any] = {"enabled": True}
+        if departments is not None:
+            wanted["departments"] = {"$in": list(departments)}
         if department is not None:
             wanted["departments"] = department
         if ids is not None:
@@ -455,7 +460,8 @@ class AgentStore:
         filters: list[Mapping[str, Any]] | None = None,
         event: str | None = None,
     ) -> bool:
-        update: dict[str, Any] = {"$set": {**fields, "cause": cause, "untold_since": now}, "$inc": {"v": 1}}
+        noted = {"cause": cause, "untold_since": now, "state_since": now}
+        update: dict[str, Any] = {"$set": {**fields, **noted}, "$inc": {"v": 1}}
         if event:
             update["$push"] = {"heard": {"$each": [event], "$slice": -REMEMBERED}}
         result = await self._documents.update_one(expected, update, array_filters=filters)
@@ -509,6 +515,7 @@ def _read(doc: Mapping[str, Any]) -> Agent:
         v=doc["v"],
         cause=doc["cause"],
         unpublished=tuple(EndedWrapUp(**one) for one in doc.get("wrapped_up", ())),
+        since=doc.get("state_since"),
     )
 
 

@@ -54,16 +54,17 @@ async def go_offline(context: Context, agent: Agent, reason: ReleaseReason) -> b
     return True
 
 
-async def close_session(context: Context, session: Session) -> None:
+async def close_session(context: Context, session: Session, cause: str | None = None) -> None:
     """Do everything that follows from the end of a session: close its websockets and set its agent offline.
 
     The agent stays online while another live session of theirs has an open websocket; a session without one does not
     count. While that is not known (a gateway's list may be older than the end of the session), the session is kept, and
-    `close_undecided` and a repair job call this again. It may be called any number of times.
+    `close_undecided` and a repair job call this again. It may be called any number of times. `cause`: as in
+    `SessionEnded`.
     """
     decided = await _log_out(context, session)
     if not session.published:
-        await context.publisher.publish(SessionEnded(agent_id=session.agent_id, session_id=session.id))
+        await context.publisher.publish(SessionEnded(agent_id=session.agent_id, session_id=session.id, cause=cause))
     if decided:
         context.undecided.pop(session.id, None)
         await context.stores.sessions.forget(session.id)
@@ -91,12 +92,12 @@ async def close_undecided(context: Context) -> None:
         await close_session(context, session)
 
 
-async def close_session_soon(context: Context, session: Session) -> None:
+async def close_session_soon(context: Context, session: Session, cause: str | None = None) -> None:
     """Do as `close_session`.
 
     While the broker is away a repair job does the rest, because the session has ended already.
     """
     try:
-        await close_session(context, session)
+        await close_session(context, session, cause)
     except Unconfirmed:
         log.warning("session_end_not_published", agent_id=session.agent_id)

@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.common.batches import batched
 from services.common.mongo.client import Database
-from services.presence.button.rules import QueueState
+from services.presence.button.rules import QueueState, intake_closed
 from services.presence.opening_hours import Schedule, is_open
 
 RACED = 5.0
@@ -67,12 +67,13 @@ class QueueStore:
     ) -> dict[str, QueueState]:
         """Return the queues of these departments, as far as they are known, and whether each one is open at `now`.
 
-        A department whose button was evaluated with a clock ahead of ours is open or closed by that clock.
+        One whose intake a supervisor has closed is not open. A department whose button was evaluated with a clock ahead
+        of ours is open or closed by that clock.
         """
         ids = [d for d in set(wanted) if d in schedules]
         known = {"_id": {"$in": ids}}
         found, evaluated = await asyncio.gather(
-            self._queues.find(known).to_list(None), self._buttons.find(known, {"as_of": 1}).to_list(None)
+            self._queues.find(known).to_list(None), self._buttons.find(known, {"as_of": 1, "intake": 1}).to_list(None)
         )
         queues, seen = {doc["_id"]: doc for doc in found}, {doc["_id"]: doc for doc in evaluated}
         fresh = now - timedelta(seconds=RACED)
@@ -84,8 +85,10 @@ class QueueStore:
             if len(raced) < len(doc.get("raced", ())):
                 await self._queues.update_one({"_id": department}, {"$pull": {"raced": {"at": {"$lte": fresh}}}})
             schedule = schedules[department]
-            opened = is_open(schedule, at)
-            lately = not opened and is_open(schedule, at - timedelta(seconds=CLOSED_LATELY))
+            before = at - timedelta(seconds=CLOSED_LATELY)
+            intake = intake_closed(seen.get(department, {}), at)
+            opened = is_open(schedule, at) and intake is None
+            lately = not opened and is_open(schedule, before) and (intake is None or intake["at"] > before)
             states[department] = QueueState(opened, doc["waiting"], raced, doc["revision"], lately)
         return states
 

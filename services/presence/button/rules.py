@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from services.common.events.types import AgentState, ButtonColour, ButtonReason
+from services.presence.opening_hours import Schedule, hours_at, is_open, next_opening
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,26 @@ def count(agents: Iterable[tuple[AgentState, Sequence[str], int, int]]) -> dict[
                 ours[2] += max(free, 0)
                 ours[3] += capacity
     return {department: Crew(*ours) for department, ours in numbers.items()}
+
+
+def intake_closed(doc: Mapping[str, Any], now: datetime) -> Mapping[str, Any] | None:
+    """Return the closed intake in a button's document (`reason`, `until`, …), or None when the intake is open."""
+    intake: Mapping[str, Any] | None = doc.get("intake")
+    return intake if intake and now < intake["until"] else None
+
+
+def hours_with(schedule: Schedule, now: datetime, intake: Mapping[str, Any] | None) -> tuple[bool, datetime | None]:
+    """Return whether chats are taken at this instant and, if not, from when on they are.
+
+    Args:
+        schedule: The opening hours.
+        now: The instant.
+        intake: The closed intake, if any. It counts as being outside the opening hours until its end.
+    """
+    if intake is None:
+        return hours_at(schedule, now)
+    until: datetime = intake["until"]
+    return False, until if is_open(schedule, until) else next_opening(schedule, until)
 
 
 def light(opened: bool, opens_at: datetime | None, crew: Crew, waiting: int) -> Light:

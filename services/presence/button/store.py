@@ -1,11 +1,15 @@
 """Store of buttons and free slots of departments.
 
-buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places, places_revision}
+buttons: {_id: department, generation, as_of, colour, reason, opens_at, stopped, revision, free, places,
+places_revision, intake {reason, until, agent_id, name, at}}. `intake`: a supervisor has closed the intake; it stays
+after `until`, until it is removed or replaced. `stopped` {reason, until}: the closed intake that the evaluated button
+shows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from pymongo import UpdateOne
@@ -42,6 +46,21 @@ class ButtonStore:
     async def evaluated(self, departments: Iterable[str]) -> list[dict[str, Any]]:
         """Return the documents of these departments that were evaluated."""
         return await self._buttons.find({"_id": {"$in": list(departments)}, "revision": {"$gt": 0}}).to_list(None)
+
+    async def close_intake(self, department: str, intake: Mapping[str, Any]) -> bool:
+        """Store that the intake is closed. Return False for a department that has no button."""
+        result = await self._buttons.update_one({"_id": department}, {"$set": {"intake": dict(intake)}})
+        return result.matched_count == 1
+
+    async def open_intake(self, department: str) -> bool:
+        """Remove the closed intake. Return whether there was one."""
+        wanted = {"_id": department, "intake": {"$exists": True}}
+        return bool((await self._buttons.update_one(wanted, {"$unset": {"intake": ""}})).modified_count)
+
+    async def closed_intakes(self, departments: Iterable[str], now: datetime) -> list[dict[str, Any]]:
+        """Return `department`, `reason`, `until`, `agent_id`, `name`, `at` of each of these intakes that is closed."""
+        wanted = {"_id": {"$in": list(departments)}, "intake.until": {"$gt": now}}
+        return [{"department": doc["_id"], **doc["intake"]} async for doc in self._buttons.find(wanted, {"intake": 1})]
 
     async def write(self, department: str, generation: str, changes: Mapping[str, Any]) -> bool:
         """Write what an evaluation changed. Return False when a later one has begun."""

@@ -33,7 +33,7 @@ from services.common.events.types import ButtonColour
 from services.common.messaging import topology
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.messaging.retry import DEPENDENCY_ERRORS
-from services.presence.button.rules import Crew, Light, count, light, next_revision
+from services.presence.button.rules import Crew, Light, count, hours_with, intake_closed, light, next_revision
 from services.presence.opening_hours import Schedule, hours_at
 from services.presence.stores import Stores
 
@@ -71,7 +71,7 @@ def digests(docs: Sequence[Mapping[str, Any]]) -> list[Event]:
 
 def _button(doc: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: doc[name] for name in ("colour", "reason", "opens_at", "revision")}
-    return {"department": doc["_id"], **shown}
+    return {"department": doc["_id"], "intake": doc.get("stopped"), **shown}
 
 
 def _places(doc: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,18 +132,16 @@ async def _assess(
         department = doc["_id"]
         now = max(clock(), doc.get("as_of", clock()))
         crew = crews.get(department, Crew())
-        shown = _light(schedules[department], now, crew, waiting.get(department, 0))
+        intake = intake_closed(doc, now)
+        shown = light(*hours_with(schedules[department], now, intake), crew, waiting.get(department, 0))
         _measure(department, crew, shown)
-        found.append(_Assessed(doc, *_compare(doc, shown, crew, now)))
+        stopped = {name: intake[name] for name in ("reason", "until")} if intake else None
+        found.append(_Assessed(doc, *_compare(doc, shown, crew, now, stopped)))
     return found
 
 
-def _light(schedule: Schedule, now: datetime, crew: Crew, waiting: int) -> Light:
-    return light(*hours_at(schedule, now), crew, waiting)
-
-
 def _compare(
-    doc: Mapping[str, Any], shown: Light, crew: Crew, now: datetime
+    doc: Mapping[str, Any], shown: Light, crew: Crew, now: datetime, stopped: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], list[Callable[[Mapping[str, Any]], Event]]]:
     """Return the fields to write, and the functions that make the events of them.
 
@@ -151,8 +149,13 @@ def _compare(
     """
     changes: dict[str, Any] = {}
     news: list[Callable[[Mapping[str, Any]], Event]] = []
-    fields = {"colour": shown.colour.value, "reason": shown.reason.value, "opens_at": shown.opens_at}
-    if doc["revision"] == 0 or any(doc[name] != value for name, value in fields.items()):
+    fields: dict[str, Any] = {
+        "colour": shown.colour.value,
+        "reason": shown.reason.value,
+        "opens_at": shown.opens_at,
+    }
+    fields |= {"stopped": stopped} if stopped or doc.get("stopped") else {}
+    if doc["revision"] == 0 or any(doc.get(name) != value for name, value in fields.items()):
         changes |= {**fields, "revision": next_revision(doc["revision"], now)}
         news.append(button_event)
     if (doc.get("free"), doc.get("places")) != (crew.free, crew.slots):

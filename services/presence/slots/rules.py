@@ -78,7 +78,8 @@ class Agent:
     """An agent as presence stores them.
 
     `free` is the capacity less the slots in use. `v` grows with every change except those of slots that are no wrap-up.
-    `unpublished`: ended wrap-ups that are not published yet.
+    `unpublished`: ended wrap-ups that are not published yet. `since`: when they last came online, went offline, paused
+    or resumed; None: before it was recorded.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Agent:
     v: int
     cause: str
     unpublished: tuple[EndedWrapUp, ...] = ()
+    since: datetime | None = None
 
     @property
     def wrap_ups(self) -> list[WrapUp]:

@@ -156,8 +156,16 @@ def state_of(chat: Chat) -> ChatState | None:
         former_agent_name=chat.former_agent_name,
         detail=chat.detail,
         accepted=chat.accepted if chat.agent_id else None,
+        former_departments=_former_departments(chat),
         at=chat.changed_at,
     )
+
+
+def _former_departments(chat: Chat) -> list[str] | None:
+    """Return the other departments of the last transfer; None when there are none."""
+    origin = chat.origin
+    named = dict.fromkeys((origin.department, origin.to_department)) if origin else {}
+    return [one for one in named if one and one != chat.department] or None
 
 
 def view_of(

@@ -7,6 +7,7 @@ index.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -17,11 +18,13 @@ from pymongo.errors import DuplicateKeyError
 
 from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form
 from services.common.internal_api.routing import Assignment
+from services.common.internal_api.supervision import DepartmentChats, RunningChat, WaitingChat
 from services.common.mongo.client import Database
 from services.routing.chats.chat import Chat, Origin
 
 Document = dict[str, Any]
 Rule = Callable[[Chat], Chat]
+Counts = dict[tuple[str, str], tuple[int, datetime | None]]
 
 OPEN = (ChatStatus.WAITING.value, ChatStatus.ASSIGNED.value)
 RECENT = 5_000  # chats
@@ -30,6 +33,7 @@ _FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
 _OF_REQUEST = ("turn", "department", "locale", "wanted_agent", "untold_since")
 _OF_OVERFLOW = ("head", "opened_at", "waiting_since", "overflowed", "origin")
+_OF_OPEN = dict.fromkeys(("waiting_since", "assigned_at", "agent_id", "agent_name", "locale", "accepted"), 1)
 _OF_QUEUE = dict.fromkeys((*_OF_REQUEST, *_OF_OVERFLOW), 1)
 _ORIGIN = tuple(f.name for f in dataclasses.fields(Origin))
 _KINDS: dict[str, Callable[[Any], Any]] = {
@@ -160,6 +164,51 @@ class Store:
         """Return the open chats that are assigned to this agent."""
         return [_chat(d) async for d in self._chats.find({"agent_id": agent_id, "state": "assigned"})]
 
+    async def open_of(self, departments: Sequence[str], limit: int) -> list[DepartmentChats]:
+        """Return the open chats of each of these departments: their numbers, and the first `limit` of each state."""
+        counts = await self._counts({"state": {"$in": OPEN}, "department": {"$in": list(departments)}})
+        return list(await asyncio.gather(*(self._open_of(d, counts, limit) for d in departments)))
+
+    async def _open_of(self, department: str, counts: Counts, limit: int) -> DepartmentChats:
+        (waiting, since), (running, _) = (counts.get((department, state), (0, None)) for state in OPEN)
+        return DepartmentChats(
+            department=department,
+            waiting=waiting,
+            waiting_since=since,
+            running=running,
+            first_waiting=[
+                WaitingChat(chat_id=c.id, since=c.waiting_since, locale=c.locale)
+                for c in (await self._first(department, OPEN[0], "waiting_since", limit) if waiting else ())
+                if c.waiting_since
+            ],
+            first_running=[
+                RunningChat(
+                    chat_id=c.id,
+                    since=c.assigned_at,
+                    agent_id=c.agent_id,
+                    agent_name=c.agent_name or "",
+                    locale=c.locale,
+                    accepted=c.accepted,
+                )
+                for c in (await self._first(department, OPEN[1], "assigned_at", limit) if running else ())
+                if c.assigned_at and c.agent_id
+            ],
+        )
+
+    async def _first(self, department: str, state: str, since: str, limit: int) -> list[Chat]:
+        found = self._chats.find({"state": state, "department": department}, _OF_OPEN)
+        return [_chat(d) async for d in found.sort([(since, ASCENDING), ("_id", ASCENDING)]).limit(limit)]
+
+    async def numbers_of(self, agent_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of chats of each of these agents who has any."""
+        if not agent_ids:
+            return {}
+        group: list[Document] = [
+            {"$match": {"agent_id": {"$in": list(agent_ids)}, "state": OPEN[1]}},
+            {"$group": {"_id": "$agent_id", "n": {"$sum": 1}}},
+        ]
+        return {d["_id"]: d["n"] async for d in self._chats.aggregate(group)}
+
     async def latest_assignments(self, departments: Sequence[str], limit: int, now: datetime) -> list[Assignment]:
         """Return the latest assignments in these departments, the latest first.
 
@@ -178,10 +227,13 @@ class Store:
         chats = [_chat(d) async for d in self._chats.find(such, {"assignments": 1})]
         return [a for c in chats for a in c.assignments if a.department == department and a.at >= since]
 
-    async def open_counts(self) -> dict[tuple[str, str], tuple[int, datetime | None]]:
+    async def open_counts(self) -> Counts:
         """Return the number of chats by department and open state, and since when the first of them has waited."""
+        return await self._counts({"state": {"$in": OPEN}})
+
+    async def _counts(self, such: Document) -> Counts:
         group: list[Document] = [
-            {"$match": {"state": {"$in": OPEN}}},
+            {"$match": such},
             {
                 "$group": {
                     "_id": {"department": "$department", "state": "$state"},

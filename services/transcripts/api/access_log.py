@@ -23,7 +23,7 @@ def create_routes(context: Context) -> APIRouter:
     async def note(request: Request, noted: transcripts_api.AccessNoted) -> Response:
         caller(request)
         departments = ",".join(noted.departments) or None
-        await context.access_log.record(access_of(noted.act, noted.reader, noted.chat_id, departments))
+        await context.access_log.record(access_of(noted.act, noted.reader, noted.chat_id, departments, noted.item))
         return Response(status_code=204)
 
     @routes.post(transcripts_api.ACCESS_LOG, response_model=transcripts_api.AccessEntries)
@@ -95,7 +95,9 @@ def _reading(act: str, by: Reader, about: str | None = None) -> Access:
     return Access(act, by.agent_id, "auditor", item=about or None, source=by.source)
 
 
-def access_of(act: str, reader: Reader, chat_id: str | None = None, department: str | None = None) -> Access:
+def access_of(
+    act: str, reader: Reader, chat_id: str | None = None, department: str | None = None, item: str | None = None
+) -> Access:
     """Return the entry for what an agent or an officer does."""
     role = reader.role or role_of("agent", reader.supervisor)
-    return Access(act, reader.agent_id, role, chat_id, department=department, source=reader.source)
+    return Access(act, reader.agent_id, role, chat_id, item, department, reader.source)

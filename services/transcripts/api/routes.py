@@ -15,6 +15,7 @@ from services.transcripts.api import (
     left_questions,
     outbox,
     reports,
+    supervision,
     verification,
 )
 from services.transcripts.api.context import Context
@@ -35,6 +36,7 @@ def create_routes(context: Context) -> APIRouter:
         reports,
         verification,
         outbox,
+        supervision,
     )
     for subject in subjects:
         routes.include_router(subject.create_routes(context))

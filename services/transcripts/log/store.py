@@ -329,6 +329,12 @@ class Store:
             found = await self._entries.find({"chat_id": chat_id, "seq": span}, batch_size=_BATCH).to_list(None)
         return sorted(map(entry_of, found), key=_seq)
 
+    async def latest(self, chat_ids: Sequence[str], limit: int) -> dict[str, list[Entry]]:
+        """Return the last entries of each of these chats that has a log, at most `limit`, the last one first."""
+        tails = {chat_id: tail.seq for chat_id, tail in (await self.tails(chat_ids)).items() if tail.seq}
+        found = await asyncio.gather(*(self.entries(chat_id, max(0, seq - limit)) for chat_id, seq in tails.items()))
+        return {chat_id: entries[::-1] for chat_id, entries in zip(tails, found, strict=True)}
+
     async def page(self, chat_id: str, after: int, limit: int, most: int) -> tuple[list[Entry], bool]:
         """Return entries after seq `after`, and whether nothing follows them.
 

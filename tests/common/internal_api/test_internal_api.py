@@ -8,14 +8,23 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from services.common.events.types import Cause, ChatStatus, Record
-from services.common.internal_api import erasures, outbox, presence, queries, reports, routing, transcripts
+from services.common.internal_api import (
+    erasures,
+    outbox,
+    presence,
+    queries,
+    reports,
+    routing,
+    supervision,
+    transcripts,
+)
 from services.common.internal_api.presence import Credentials
 from services.common.internal_api.queries import ChatsQuery
 from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory, HistoryQuery, HistoryWanted
 from tests.support.event_samples import CHAT
 
-MODULES = (presence, routing, transcripts, queries, reports, erasures, outbox)
+MODULES = (presence, routing, transcripts, queries, reports, erasures, outbox, supervision)
 PATHS = {name: text for one in MODULES for name, text in vars(one).items() if name.isupper() and isinstance(text, str)}
 SHAPES = [
     shape

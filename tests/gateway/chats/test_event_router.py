@@ -43,6 +43,7 @@ from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.send_queue import Outcome, Receipt
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
+from services.gateway.supervision.live import Live
 from services.gateway.websocket.message_limits import MessageLimits
 from tests.gateway.making import AN, BERT, CHAT, NOW, OTHER, agent, citizen, entry, id_of, seal, sent, state, stored
 from tests.gateway.standing import KEYS, SECRET
@@ -108,11 +109,12 @@ class Stage:
         numbers = WrittenNumbers(self.chats, NumberRules(departments))
         citizens = RecordedCitizenHandler(following, sender, publisher, KEYS, tasks, numbers)
         transfers = Transfers(publisher, presence, routing, departments)
-        agents = RecordedAgentHandler(following, sender, publisher, transfers, tasks, numbers, presence, routing)
         buttons = RecordedButtons(departments, lambda: True)
+        live = Live(self.chats.bindings, buttons, presence, routing, TranscriptsClient(http), departments, tasks)
+        agents = RecordedAgentHandler(following, sender, publisher, transfers, tasks, numbers, presence, routing, live)
         self.chats.asked = following.asked = citizens.asked = agents.asked = buttons.asked = self.asked
         resync = Resync(following, agents, buttons, presence, routing)
-        self.router = EventRouter(following, citizens, agents, buttons, resync)
+        self.router = EventRouter(following, citizens, agents, buttons, resync, live)
         self.chat = self.chats.by_id[CHAT] = LiveChat(CHAT)
         self.chat.cursor.begin(0)
 

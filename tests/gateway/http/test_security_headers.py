@@ -19,6 +19,7 @@ from tests.support.servers import PATIENCE
 
 CHAT, FILE = "0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23", "c0ffee00-1111-4222-8333-444455556666"
 VALUES = {
+    "{agent_id}": "nobody",
     "{answer_id}": FILE,
     "{attachment_id}": FILE,
     "{chat_id}": CHAT,

@@ -234,8 +234,26 @@ class TransferChat(ClientFrame, frozen=True, tag="transfer"):
             force_setattr(self, "note", None)
 
 
+class Watch(ClientFrame, frozen=True, tag="watch"):
+    """A supervisor asks for the live state of their departments, and for each change of it from then on."""
+
+
 CitizenFrame = Hello | Post | Typing | Read | End | Extend | Details
-AgentFrame = Hello | Post | Typing | Read | End | Accept | Active | Refuse | Done | SetState | TransferChat | WriteNote
+AgentFrame = (
+    Hello
+    | Post
+    | Typing
+    | Read
+    | End
+    | Accept
+    | Active
+    | Refuse
+    | Done
+    | SetState
+    | TransferChat
+    | WriteNote
+    | Watch
+)
 Frame = CitizenFrame | AgentFrame
 FrameParty = Literal["citizen", "agent"]
 FRAMES: dict[FrameParty, tuple[type[Frame], ...]] = {"citizen": get_args(CitizenFrame), "agent": get_args(AgentFrame)}

@@ -49,8 +49,9 @@ ERRORS = {
     "not_yours": "This chat is not, or no longer, yours.",
     "rate_limited": "Too much at once; wait a few seconds, then send this message again.",
     "unavailable": "It could not be done just now; try again in a few seconds.",
+    "forbidden": "Only a supervisor may do this.",
 }
-ADDED = ("active", "done")
+ADDED = ("active", "done", "watch")
 """Frames of agents that this gateway accepts beyond version 1.
 
 A page sends them only to a gateway that names them: an earlier release closes the connection with 4400.
@@ -303,6 +304,87 @@ class State(ServerFrame, frozen=True, kw_only=True, tag="state"):
     wrap_ups: Sequence[WrapUp] | UnsetType = UNSET
 
 
+class LiveButton(Struct, frozen=True, kw_only=True):
+    """The button of a department."""
+
+    colour: types.ButtonColour
+    reason: types.ButtonReason
+    opens_at: Time | None
+
+
+class LiveIntake(Struct, frozen=True, kw_only=True):
+    """A closed intake: why, since when, until when, and who has closed it."""
+
+    reason: str
+    until: Time
+    name: str
+    at: Time
+
+
+class LiveWaitingChat(Struct, frozen=True, kw_only=True):
+    """A chat that waits for an agent."""
+
+    chat_id: Id
+    since: Time
+    locale: str
+
+
+class LiveWaiting(Struct, frozen=True, kw_only=True):
+    """The chats that wait for an agent: how many, since when the first one, and the first 100."""
+
+    count: Count
+    since: Time | None
+    first: Sequence[LiveWaitingChat]
+
+
+class LiveAgent(Struct, frozen=True, kw_only=True):
+    """An agent of the department: their state and since when, and how many chats of how many they have."""
+
+    id: str
+    name: str
+    state: Annotated[str, _words("available", "paused", "offline")]
+    since: Time | None
+    chats: Count
+    capacity: Count
+
+
+class LiveChat(Struct, frozen=True, kw_only=True):
+    """A running chat."""
+
+    chat_id: Id
+    agent_id: str
+    agent: str
+    since: Time
+    accepted: bool
+    locale: str
+    unanswered_since: Annotated[
+        Time | None, Meta(description="since when the citizen has been waiting for an answer; null: they do not")
+    ]
+
+
+class Live(ServerFrame, frozen=True, kw_only=True, tag="live"):
+    """The live state of a department, for its supervisors. A `whole` one has every member; another one what changed."""
+
+    department: str
+    at: Annotated[Time, Meta(description="the server's time")]
+    whole: bool
+    current: Annotated[bool, Meta(description="false: a service does not answer, and this may be old")]
+    remind_after: Annotated[Seconds, Meta(description="of `unanswered_since`, from which the agent is reminded")]
+    alarm_after: Annotated[Seconds, Meta(description="of `unanswered_since`, from which supervisors are; 0: never")]
+    button: LiveButton | UnsetType = UNSET
+    intake: Annotated[LiveIntake | None, Meta(description="null: not closed by a supervisor")] | UnsetType = UNSET
+    hours: (
+        Annotated[Sequence[str] | None, Meta(description="of today, as 09:00-12:30; null: always open")] | UnsetType
+    ) = UNSET
+    waiting: LiveWaiting | UnsetType = UNSET
+    running: Annotated[Count, Meta(description="the number of all running chats")] | UnsetType = UNSET
+    staff: Annotated[Count, Meta(description="the number of all agents")] | UnsetType = UNSET
+    agents: Annotated[Sequence[LiveAgent], Meta(description="new or changed ones, at most 100")] | UnsetType = UNSET
+    agents_gone: Annotated[Sequence[str], Meta(description="not listed any more")] | UnsetType = UNSET
+    chats: Annotated[Sequence[LiveChat], Meta(description="new or changed ones, at most 100")] | UnsetType = UNSET
+    chats_gone: Annotated[Sequence[Id], Meta(description="not listed any more")] | UnsetType = UNSET
+
+
 CitizenFrame = Welcome | Status | Message | Typing | Read | Sync | Inactive | Closed | Error
 AgentFrame = (
     AgentWelcome
@@ -317,6 +399,7 @@ AgentFrame = (
     | Note
     | CitizenOnline
     | State
+    | Live
     | Error
 )
 FRAMES: dict[FrameParty, tuple[type[ServerFrame], ...]] = {

@@ -48,6 +48,7 @@ SAID: dict[str, dict[str, Any]] = {
     "accept": {},
     "active": {},
     "done": {},
+    "watch": {},
     "refuse": {},
     "state": {"state": "paused"},
     "transfer": {"to": {"agent": AN}},

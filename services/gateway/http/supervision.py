@@ -1,0 +1,249 @@
+"""Routes of what supervisors do in their departments: the intake, agents, and running chats.
+
+Each act is refused with a stable code and logged; what concerns a conversation is in the access log of transcripts
+before it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Annotated, Literal, TypeVar
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.common.config.departments import Departments
+from services.common.events.messages import NotePosted
+from services.common.events.types import ChatStatus, is_id
+from services.common.http.problems import Problem
+from services.common.internal_api import supervision as supervision_api
+from services.common.internal_api.presence import AgentsQuery, AgentView
+from services.common.internal_api.routing import ChatView, Transfer
+from services.common.internal_api.transcripts import AccessNoted, Reader
+from services.common.messaging.publisher import Publisher, Unconfirmed
+from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
+from services.gateway.clients.transcripts import TranscriptsClient
+from services.gateway.http.dependencies import (
+    address_of,
+    body_of,
+    passed_on,
+    problems_of,
+    read_json,
+    require_department_of,
+    supervisor_of,
+    unavailable,
+)
+from services.gateway.http.left_questions import words
+from services.gateway.participants.transfers import can_take
+from services.gateway.settings import Settings
+from services.gateway.websocket.frames.client import MAX_TEXT
+from services.gateway.websocket.frames.server import stamp
+
+log = structlog.get_logger()
+A = TypeVar("A")
+BODY = {"_408": "timeout", "_413": "too_large", "_415": "unsupported_media_type"}
+WHO = {"_401": "unauthenticated", "_503": "unavailable"}
+
+
+class CloseIntake(BaseModel):
+    """Body of `PUT /api/agent/intakes/{department}`: why the intake is closed, and until when."""
+
+    model_config = ConfigDict(extra="ignore")
+    reason: Literal["crowded", "staff", "meeting", "technical", "other"]
+    until: AwareDatetime
+
+
+class Reassign(BaseModel):
+    """Body of `POST /api/agent/chats/{chat_id}/reassign`: the agent; null: back to the department's queue."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    agent: Annotated[str, Field(min_length=1, max_length=200)] | None
+
+
+class SupervisorNote(BaseModel):
+    """Body of `POST /api/agent/chats/{chat_id}/notes`: an internal note; one with the same id is stored once."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", max_length=36)]
+    text: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(words)]
+
+
+def install(
+    app: FastAPI,
+    publisher: Publisher,
+    presence: PresenceClient,
+    routing: RoutingClient,
+    transcripts: TranscriptsClient,
+    departments: Departments,
+    settings: Settings,
+) -> None:
+    """Add these routes."""
+    _install_intakes(app, presence, departments)
+    _install_agents(app, presence)
+
+    @app.post(
+        "/api/agent/chats/{chat_id}/reassign",
+        status_code=204,
+        openapi_extra=body_of(Reassign),
+        responses=problems_of(
+            **WHO, **BODY, _403="forbidden", _404="no_such_chat", _409="agent_unavailable, not_running", _422="invalid"
+        ),
+    )
+    async def reassign(request: Request, chat_id: str) -> Response:
+        """Give a running chat of the supervisor's departments to an agent, or back to the queue.
+
+        409 `not_running`: no agent has it (any more). 409 `agent_unavailable`: the agent is not available, or has no
+        free slot. An agent who does not accept it in time loses it again, as with any transfer.
+        """
+        supervisor = await supervisor_of(request, presence)
+        wish = await read_json(request, Reassign)
+        chat = await _running(chat_id, supervisor, routing)
+        holder = chat.agent_id or ""
+        if wish.agent is not None:
+            found = await _answered(presence.agents(AgentsQuery(ids=[wish.agent])))
+            if not any(can_take(agent, holder) for agent in found):
+                raise Problem(
+                    409, "agent_unavailable", "This agent cannot take a chat now. Choose another one, or the queue."
+                )
+        await note(request, supervisor, "chat_reassigned", chat, wish.agent)
+        to_department = chat.department if wish.agent is None else None
+        transfer = Transfer(chat_id=chat_id, agent_id=holder, to_department=to_department, to_agent=wish.agent)
+        try:
+            await routing.transfer(transfer)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise _not_running() from declined
+        log.info("chat_reassigned", chat_id=chat_id, by=supervisor.id, from_agent=holder, to_agent=wish.agent)
+        return Response(status_code=204)
+
+    @app.post(
+        "/api/agent/chats/{chat_id}/notes",
+        status_code=204,
+        openapi_extra=body_of(SupervisorNote),
+        responses=problems_of(**WHO, **BODY, _403="forbidden", _404="no_such_chat", _409="not_running", _422="invalid"),
+    )
+    async def whisper(request: Request, chat_id: str) -> Response:
+        """Add an internal note to a running chat of the supervisor's departments: the citizen never sees it."""
+        supervisor = await supervisor_of(request, presence)
+        given = await read_json(request, SupervisorNote)
+        chat = await _running(chat_id, supervisor, routing)
+        await note(request, supervisor, "supervisor_note_added", chat)
+        posted = NotePosted(
+            chat_id=chat_id, id=given.id, agent_id=supervisor.id, agent_name=supervisor.name, text=given.text
+        )
+        try:
+            await publisher.publish(posted)
+        except Unconfirmed as error:
+            raise unavailable() from error
+        log.info("supervisor_note_added", chat_id=chat_id, by=supervisor.id)
+        return Response(status_code=204)
+
+    async def note(
+        request: Request,
+        supervisor: AgentView,
+        act: Literal["chat_reassigned", "supervisor_note_added"],
+        chat: ChatView,
+        item: str | None = None,
+    ) -> None:
+        reader = Reader(agent_id=supervisor.id, supervisor=True, source=address_of(request, settings))
+        noted = AccessNoted(act=act, reader=reader, chat_id=chat.chat_id, departments=[chat.department], item=item)
+        await _answered(transcripts.note_access(noted))
+
+
+def _install_intakes(app: FastAPI, presence: PresenceClient, departments: Departments) -> None:
+    path = "/api/agent/intakes/{department}"
+
+    @app.put(
+        path,
+        openapi_extra=body_of(CloseIntake),
+        responses=problems_of(
+            **WHO, **BODY, _403="forbidden", _404="unknown_department", _422="invalid, invalid_until"
+        ),
+    )
+    async def close(request: Request, department: str) -> Response:
+        """Close the intake of a department of the supervisor until a moment at most 31 days away.
+
+        The button turns blue as outside the opening hours, with the reason as its notice. Chats that run or wait go
+        on. A closed intake gets the new reason and end.
+        """
+        supervisor = await supervisor_of(request, presence)
+        require_department_of(supervisor, department, departments)
+        given = await read_json(request, CloseIntake)
+        wish = supervision_api.IntakeClose(
+            department=department,
+            reason=given.reason,
+            until=given.until,
+            agent_id=supervisor.id,
+            name=supervisor.name,
+        )
+        closed = await _answered(presence.close_intake(wish))
+        shown = {"department": department, "reason": closed.reason, "until": stamp(closed.until)}
+        return JSONResponse(shown)
+
+    @app.delete(path, status_code=204, responses=problems_of(**WHO, _403="forbidden", _404="unknown_department"))
+    async def reopen(request: Request, department: str) -> Response:
+        """Open the intake of a department of the supervisor again. A repetition changes nothing."""
+        supervisor = await supervisor_of(request, presence)
+        require_department_of(supervisor, department, departments)
+        wish = supervision_api.IntakeOpen(department=department, agent_id=supervisor.id)
+        await _answered(presence.open_intake(wish))
+        return Response(status_code=204)
+
+
+def _install_agents(app: FastAPI, presence: PresenceClient) -> None:
+    problems = problems_of(**WHO, _403="forbidden", _404="no_such_agent", _409="not_online")
+
+    @app.post("/api/agent/agents/{agent_id}/pause", status_code=204, responses=problems)
+    async def pause(request: Request, agent_id: str) -> Response:
+        """Pause an agent of the supervisor's departments. The agent reads that a supervisor did it, and may resume."""
+        await _answered(presence.pause_agent(_act(await supervisor_of(request, presence), agent_id)))
+        return Response(status_code=204)
+
+    @app.post("/api/agent/agents/{agent_id}/log-out", status_code=204, responses=problems)
+    async def log_out(request: Request, agent_id: str) -> Response:
+        """Log an agent of the supervisor's departments out everywhere. Their chats go to the head of the queue."""
+        await _answered(presence.log_agent_out(_act(await supervisor_of(request, presence), agent_id)))
+        return Response(status_code=204)
+
+
+def _act(supervisor: AgentView, agent_id: str) -> supervision_api.AgentAct:
+    return supervision_api.AgentAct(agent_id=agent_id, by=supervisor.id, departments=supervisor.departments)
+
+
+async def _running(chat_id: str, supervisor: AgentView, routing: RoutingClient) -> ChatView:
+    """Return a chat of the supervisor's departments that an agent has.
+
+    Raises:
+        Problem: 404 `no_such_chat`, 403 `forbidden`, 409 `not_running`, 503 `unavailable`.
+    """
+    found = (await _answered(routing.chats([chat_id]))).get(chat_id) if is_id(chat_id) else None
+    if found is None:
+        raise Problem(404, "no_such_chat", "There is no such chat.")
+    if found.department not in supervisor.departments:
+        raise Problem(403, "forbidden", "Only a supervisor of the department of this chat may do this.")
+    if found.state is not ChatStatus.ASSIGNED or not found.agent_id:
+        raise _not_running()
+    return found
+
+
+def _not_running() -> Problem:
+    return Problem(409, "not_running", "No agent has this chat any more.")
+
+
+async def _answered(asked: Awaitable[A]) -> A:
+    """Return the answer of another service.
+
+    Raises:
+        Problem: The service did not answer, or refused.
+    """
+    try:
+        return await asked
+    except Unavailable as error:
+        raise unavailable() from error
+    except Declined as declined:
+        raise passed_on(declined) from declined

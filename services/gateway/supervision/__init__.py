@@ -1,0 +1,1 @@
+"""What supervisors see of their departments as it happens, and the texts of a closed intake."""
