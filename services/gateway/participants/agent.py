@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -137,7 +138,7 @@ class AgentHandler:
             pages[view.chat_id] = await self._following.first_page(chat, after.get(view.chat_id, 0), notes=True)
         held = [v for v in held if v.chat_id in session.followed]
         now = utcnow()
-        chats = [server.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
+        chats = [self._shown(v, pages[v.chat_id].last_seq, now) for v in held]
         welcome = server.AgentWelcome(agent=server.agent(agent, now), chats=chats, frames=server.ADDED)
         session.connection.answer(welcome.encode())
         if newer := self._newer_state(agent.id, agent.v):
@@ -244,6 +245,9 @@ class AgentHandler:
         finally:
             self.coming.discard((agent_id, chat_id))
 
+    def _shown(self, view: ChatView, last_seq: int, now: datetime) -> server.AgentChat:
+        return server.chat_for_agent(view, last_seq, now, self._live.remind_after(view.department))
+
     async def _show_assigned(self, session: AgentSession, chat_id: str) -> None:
         async with session.answering:  # never before the welcome
             if session.connection.ended or chat_id in session.followed:
@@ -254,7 +258,7 @@ class AgentHandler:
                 return
             page = await self._following.first_page(chat, 0, notes=True)
             if chat_id in session.followed:
-                shown = server.chat_for_agent(view, page.last_seq, utcnow())
+                shown = self._shown(view, page.last_seq, utcnow())
                 session.connection.send(server.Assigned(chat=shown).encode())
                 await self._show_log(session, chat, page, 0, session.connection.send)
 

@@ -131,6 +131,11 @@ class Live:
             for chat_id in list(watched.chats):
                 self._unfollow(department, watched, chat_id)
 
+    def remind_after(self, department: str) -> int | None:
+        """Return after how many seconds an agent is reminded of a citizen who waits for an answer; None: never."""
+        known = self._departments.get(department)
+        return known.remind_after if known and known.remind_after else None
+
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def begin_listening(self) -> None:

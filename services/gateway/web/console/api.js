@@ -109,6 +109,21 @@ export const verifyAccessLog = () => ask("GET", "/api/access-log/verification");
 /** @param {string} format @param {Record<string, string>} wish */
 export const accessExportUrl = (format, wish) => `/api/access-log/export?${new URLSearchParams([["format", format], ...filled(wish)])}`;
 
+/** @param {string} department */
+const intakeUrl = (department) => `/api/agent/intakes/${encodeURIComponent(department)}`;
+/** @param {string} department @param {{reason: string, until: string}} wish */
+export const closeIntake = (department, wish) => ask("PUT", intakeUrl(department), wish);
+/** @param {string} department */
+export const openIntake = (department) => ask("DELETE", intakeUrl(department));
+/** @param {string} agent */
+export const pauseAgent = (agent) => ask("POST", `/api/agent/agents/${encodeURIComponent(agent)}/pause`);
+/** @param {string} agent */
+export const logAgentOut = (agent) => ask("POST", `/api/agent/agents/${encodeURIComponent(agent)}/log-out`);
+/** @param {string} chat @param {string | null} agent null: back to the queue */
+export const reassign = (chat, agent) => ask("POST", `/api/agent/chats/${encodeURIComponent(chat)}/reassign`, { agent });
+/** @param {string} chat @param {string} id @param {string} text */
+export const whisper = (chat, id, text) => ask("POST", `/api/agent/chats/${encodeURIComponent(chat)}/notes`, { id, text });
+
 /**
  * Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`, in the agent's language; the cookie lets it through.
  *

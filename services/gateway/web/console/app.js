@@ -1,6 +1,9 @@
 /** The page while an agent is logged in: draws the desk and turns presses into acts. */
 import { colleagues } from "./api.js";
 import { assignmentsView } from "./assignments.js";
+import { liveDepartments } from "./live.js";
+import { liveView } from "./live-view.js";
+import { watchAnswers } from "./reminders.js";
 import { reportsView } from "./reports.js";
 import { showBar } from "./toolbar.js";
 import { chooseBlock } from "./block-dialog.js";
@@ -66,7 +69,9 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     onDone: (id, file) => work.attach(id, file),
     announce: say,
   });
-  const work = startWork({ agent, onChange: draw, onEffect, look, reading: (chat, read) => reading(t, chat, read) });
+  const live = liveDepartments({ onChange: () => draw(work.desk(), ...link), onLate });
+  const work = startWork({ agent, onChange: draw, onEffect, onLive: live.take, look, reading: (chat, read) => reading(t, chat, read) });
+  const endReminders = watchAnswers({ desk: work.desk, onChange: () => draw(work.desk(), ...link), onOverdue });
   const left = leftQuestions({ onChange: () => draw(work.desk(), ...link), onNews: () => say(t("questions.new")) });
   const canned = cannedAnswers({ onChange: () => draw(work.desk(), ...link) });
   const acts = {
@@ -144,6 +149,16 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     /** @param {{back(): void}} more */
     answers: (more) => answersView(t, { canned, own: agent.departments, names: () => departments, say, acts: more }),
     /** @param {{back(): void}} more */
+    live: (more) =>
+      liveView(t, {
+        live,
+        agent: { id: agent.id, name: agent.name, departments: agent.departments },
+        names: () => departments,
+        link: () => (!work.desk().welcomed ? "lost" : work.desk().frames.includes("watch") ? "ready" : "missing"),
+        say,
+        acts: more,
+      }),
+    /** @param {{back(): void}} more */
     reports: (more) => reportsView(t, { departments: agent.departments, names: () => departments, acts: more }),
   };
 
@@ -216,8 +231,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   /** @param {Desk} desk @param {ConnectionState} line @param {number} [code] */
   function draw(desk, line, code) {
     link = [line, code];
-    if (line === "ended" && code === 4401) return onEnd();
-    bar ??= showBar(page.tools, t, { agent, sound, left, acts });
+    if (line === "ended" && code === 4401) return onEnd(desk.agent.why === "logged_out");
+    bar ??= showBar(page.tools, t, { agent, sound, left, late: live.late, acts });
     bar(desk, line, front?.name ?? null);
     page.desk.toggleAttribute("data-overview", Boolean(front));
     page.skip.hidden = Boolean(front);
@@ -383,6 +398,16 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     );
   }
 
+  /** @param {DeskChat} one @param {number} seconds */
+  function onOverdue(one, seconds) {
+    say(t("item.waits_long_of", { name: nameOf(one, t), time: span(seconds - (seconds % 60), t.language) }), "new");
+  }
+
+  /** @param {LiveChat[]} chats */
+  function onLate(chats) {
+    say(t("live.late_of", { name: chats[0].agent, n: chats.length }), "new");
+  }
+
   /** @param {DeskChat} one @param {string} name */
   function arrived(one, name) {
     loadDepartments();
@@ -477,6 +502,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       page.wraps.replaceChildren();
       for (const place of [page.news, page.wraps]) /** @type {HTMLElement} */ (place.parentElement).hidden = true;
       left.stop();
+      live.stop();
+      endReminders();
       canned.stop();
       front?.view.stop();
       page.overview.hidden = true;

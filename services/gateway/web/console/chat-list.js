@@ -3,7 +3,8 @@ import { h, setText } from "../shared/dom.js";
 import { button, icon, keyed } from "./dom.js";
 import { ordered } from "./desk-state.js";
 import { hasFailed, isNew, isOffer, lastSaid, unread, waitsSince } from "./chat-state.js";
-import { clock } from "./format.js";
+import { clock, span } from "./format.js";
+import { overdue } from "./reminders.js";
 
 const PREVIEW = 120; // characters
 
@@ -145,7 +146,9 @@ function facts(one, t, departments, now) {
   const department = departments.get(one.about.department) ?? one.about.department;
   lines.push(["", [department, one.about.form?.title].filter(Boolean).join(" · ")]);
   const since = waitsSince(one);
-  if (since) lines.push(["", t("item.waits_since", { time: clock(since, t.language, now) })]);
+  const late = overdue(one, now.getTime());
+  if (late !== null) lines.push(["bad", t("item.waits_long", { time: span(late - (late % 60), t.language) }), "waiting"]);
+  else if (since) lines.push(["", t("item.waits_since", { time: clock(since, t.language, now) })]);
   else if (last) lines.push(["", t("item.last", { time: clock(last.at, t.language, now) })]);
   else lines.push(["", t("item.since", { time: clock(one.about.opened_at, t.language, now) })]);
   return lines;

@@ -39,13 +39,14 @@ export function entry(chat, kept = {}) {
 }
 
 /** @param {AssignedChat} chat */
-const aboutOf = ({ department, locale, name, question, form, opened_at }) => ({
+const aboutOf = ({ department, locale, name, question, form, opened_at, remind_after }) => ({
   department,
   locale,
   name: name || null,
   question: question || null,
   form: form ?? null,
   opened_at,
+  remind_after: remind_after ?? 0, // seconds of waiting for an answer after which the agent is reminded; 0: never
 });
 
 /**

@@ -186,7 +186,7 @@ async function start() {
     page,
     onLogout,
     onLanguage: setLanguage,
-    onEnd: () => leaving || leave("login.ended"),
+    onEnd: (bySupervisor) => leaving || leave(bySupervisor ? "login.by_supervisor" : "login.ended"),
   });
 }
 

@@ -23,7 +23,7 @@ const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
  *
  * @param {WorkOptions} options
  */
-export function startWork({ agent, onChange, onEffect, look, reading }) {
+export function startWork({ agent, onChange, onEffect, onLive, look, reading }) {
   let desk = rules.desk(agent, keptDesk(agent.id));
   /** @type {[ConnectionState, number?]} */
   let link = ["connecting"];
@@ -57,6 +57,7 @@ export function startWork({ agent, onChange, onEffect, look, reading }) {
 
   /** @param {AgentFrame} frame */
   function onFrame(frame) {
+    if (frame.type === "live") return onLive(frame);
     for (const chat of frame.type === "welcome" ? (frame.chats ?? []) : frame.type === "assigned" ? [frame.chat] : []) {
       if (typeof chat.accept_seconds === "number") chat.accept_at = performance.now() + chat.accept_seconds * 1000;
     }
@@ -69,6 +70,7 @@ export function startWork({ agent, onChange, onEffect, look, reading }) {
     }
     change(next);
     for (const effect of effects) react(effect);
+    if (frame.type === "welcome" && agent.supervisor && desk.frames.includes("watch")) connection.send({ type: "watch" });
   }
 
   /** @param {Effect} effect */

@@ -107,6 +107,19 @@ export function size(bytes, language) {
 export const today = (now) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone }).format(now);
 
 /**
+ * Milliseconds until the day ends in the service's time zone.
+ *
+ * @param {Date} now
+ */
+export function untilMidnight(now) {
+  const [hours, minutes, seconds] = format("nl", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" })
+    .format(now)
+    .split(":")
+    .map(Number);
+  return (86_400 - hours * 3600 - minutes * 60 - seconds) * 1000;
+}
+
+/**
  * The day `2026-11-30` as these options say, such as `{ day: "numeric", month: "short" }`.
  *
  * @param {string} iso

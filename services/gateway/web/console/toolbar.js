@@ -28,13 +28,13 @@ export function languageChoice(t, id, onLanguage) {
 
 /**
  * Fills `root`; returns `render(desk, link, shown)`, `shown` the overview in front or null. `acts`: `setState(word)`, `overview(name)`, `logout()`,
- * `language(one)`; `sound` as `chime()` makes it, `left` as `leftQuestions()`.
+ * `language(one)`; `sound` as `chime()` makes it, `left` as `leftQuestions()`, `late()` how many citizens wait too long for an answer, for supervisors.
  *
  * @param {HTMLElement} root
  * @param {Translator} t
- * @param {{agent: AgentWelcomeFrame["agent"], sound: ReturnType<typeof import("./notifications.js").chime>, left: ReturnType<typeof import("./left-questions.js").leftQuestions>, acts: Acts}} options
+ * @param {{agent: AgentWelcomeFrame["agent"], sound: ReturnType<typeof import("./notifications.js").chime>, left: ReturnType<typeof import("./left-questions.js").leftQuestions>, late(): number, acts: Acts}} options
  */
-export function showBar(root, t, { agent, sound, left, acts }) {
+export function showBar(root, t, { agent, sound, left, late, acts }) {
   const linkWords = h("span");
   const link = h("span", { class: "link", role: "status" }, linkWords);
   const now = h("strong");
@@ -55,8 +55,10 @@ export function showBar(root, t, { agent, sound, left, acts }) {
       },
       ...words,
     );
-  /** @type {{questions: HTMLElement, assignments?: HTMLElement, answers?: HTMLElement, reports?: HTMLElement}} */
+  /** @type {{questions: HTMLElement, live?: HTMLElement, assignments?: HTMLElement, answers?: HTMLElement, reports?: HTMLElement}} */
   const openers = { questions: opener("questions") };
+  const lateMark = h("span", { class: "count late", hook: "live-late", hidden: true });
+  if (agent.supervisor) openers.live = opener("live", icon("live"), h("span", { class: "words" }, t("live")), lateMark);
   if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), h("span", { class: "words" }, t("assignments")));
   if (agent.supervisor) openers.answers = opener("answers", icon("canned"), h("span", { class: "words" }, t("answers")));
   if (agent.supervisor) openers.reports = opener("reports", icon("chart"), h("span", { class: "words" }, t("reports")));
@@ -76,6 +78,14 @@ export function showBar(root, t, { agent, sound, left, acts }) {
     const count = String(left.list()?.length ?? "");
     if (openers.questions.dataset.count !== count) openers.questions.replaceChildren(...questionsLabel(t, left));
     openers.questions.dataset.count = count;
+    const waiting = late();
+    lateMark.hidden = !waiting;
+    if (lateMark.dataset.count !== String(waiting))
+      lateMark.replaceChildren(
+        h("span", { "aria-hidden": "true" }, String(waiting)),
+        h("span", { class: "hidden-words" }, `, ${t("live.late_count", { n: waiting })}`),
+      );
+    lateMark.dataset.count = String(waiting);
     if (link.dataset.link !== line) {
       link.dataset.link = line;
       link.firstChild?.replaceWith(icon(LINK_ICONS[line]));

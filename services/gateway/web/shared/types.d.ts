@@ -140,6 +140,8 @@ interface AssignedChat {
   accept_seconds?: number | null;
   transferred?: boolean;
   returned?: string;
+  /** Seconds of waiting for an answer after which the agent is reminded. */
+  remind_after?: number;
   /** Added by the page: until when the chat can be accepted, in ms of `performance.now()`. */
   accept_at?: number;
 }
@@ -175,6 +177,66 @@ interface AgentWelcomeFrame {
   chats: AssignedChat[];
   /** The frames beyond version 1 that this server accepts. */
   frames?: string[];
+}
+
+/** A running chat of a department, for its supervisors. */
+interface LiveChat {
+  chat_id: string;
+  agent_id: string;
+  agent: string;
+  since: string;
+  accepted: boolean;
+  locale: string;
+  unanswered_since: string | null;
+}
+
+/** An agent of a department, for its supervisors. */
+interface LiveAgent {
+  id: string;
+  name: string;
+  state: string;
+  since: string | null;
+  chats: number;
+  capacity: number;
+}
+
+/** The live state of a department: the whole, or what has changed. */
+interface LiveFrame {
+  type: "live";
+  department: string;
+  at: string;
+  whole: boolean;
+  current: boolean;
+  remind_after: number;
+  alarm_after: number;
+  button?: { colour: string; reason: string; opens_at: string | null };
+  intake?: { reason: string; until: string; name: string; at: string } | null;
+  hours?: string[] | null;
+  waiting?: { count: number; since: string | null; first: { chat_id: string; since: string; locale: string }[] };
+  running?: number;
+  staff?: number;
+  agents?: LiveAgent[];
+  agents_gone?: string[];
+  chats?: LiveChat[];
+  chats_gone?: string[];
+}
+
+/** A department as the live page knows it (`live-state.js`). */
+interface LiveDepartment {
+  department: string;
+  current: boolean;
+  remind_after: number;
+  alarm_after: number;
+  button: { colour: string; reason: string; opens_at: string | null } | null;
+  intake: { reason: string; until: string; name: string; at: string } | null;
+  hours: string[] | null;
+  waiting: { count: number; since: string | null; first: { chat_id: string; since: string; locale: string }[] };
+  running: number;
+  staff: number;
+  agents: Map<string, LiveAgent>;
+  chats: Map<string, LiveChat>;
+  /** How far the server's clock is ahead of the page's, in ms. */
+  ahead: number;
 }
 
 interface AssignedFrame {
@@ -225,6 +287,7 @@ type AgentFrame =
   | SyncFrame
   | ClosedFrame
   | InactiveFrame
+  | LiveFrame
   | ErrorFrame;
 
 /** A message of this participant that has no receipt yet. */
@@ -663,6 +726,7 @@ interface DeskChat {
     question: string | null;
     form: AssignedChat["form"];
     opened_at: string;
+    remind_after?: number;
   };
   talk: Conversation;
   book: Notebook;
@@ -841,6 +905,7 @@ interface WorkOptions {
   agent: AgentWelcomeFrame["agent"];
   onChange(desk: Desk, link: ConnectionState, code?: number): void;
   onEffect(effect: Effect, desk: Desk): void;
+  onLive(frame: LiveFrame): void;
   look(): { here: boolean; bottom: boolean };
   reading(chat: string, read: (reason: string | undefined) => Promise<Answer>): Promise<Answer>;
 }
@@ -870,7 +935,8 @@ interface StageOptions {
   };
   onLogout(open: number, everywhere?: boolean): void;
   onLanguage(language: string): void;
-  onEnd(): void;
+  /** `bySupervisor`: a supervisor has logged the agent out. */
+  onEnd(bySupervisor: boolean): void;
 }
 
 /** A canned answer (`GET /api/agent/canned-answers`). */

@@ -254,6 +254,9 @@ class AgentChat(Struct, frozen=True, kw_only=True):
     ]
     transferred: Annotated[bool, Meta(description="a colleague gave it to this agent, who may still refuse it")]
     returned: Annotated[Returned | None, Meta(description="why it came back to this agent, who had transferred it")]
+    remind_after: (
+        Annotated[Seconds, Meta(description="of waiting for an answer, from which the agent is reminded")] | UnsetType
+    ) = UNSET
 
 
 class AgentWelcome(ServerFrame, frozen=True, kw_only=True, tag="welcome"):
@@ -507,7 +510,9 @@ def error(code: str, id_: str | None = None, chat_id: str | None = None) -> byte
     ).encode()
 
 
-def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -> AgentChat:
+def chat_for_agent(
+    chat: ChatView, last_seq: int, now: datetime | None = None, remind_after: int | None = None
+) -> AgentChat:
     """Return a chat as `assigned` and `welcome` describe it. `now` is used for the seconds left to accept it."""
     left = (chat.accept_by - now).total_seconds() if chat.accept_by and now else None
     return AgentChat(
@@ -523,6 +528,7 @@ def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -
         accept_seconds=None if left is None else max(0, round(left)),
         transferred=chat.transferred,
         returned=chat.returned.value if chat.returned else None,
+        remind_after=remind_after or UNSET,
     )
 
 

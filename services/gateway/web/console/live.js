@@ -1,0 +1,38 @@
+/** The live state of a supervisor's departments while the console is open: fed by the connection of the desk, told when a citizen waits too long. */
+import { lateChats, takeLive } from "./live-state.js";
+
+const LOOK = 5000; // ms between looks at who waits too long by now
+
+/**
+ * `{take(frame), known(), late(), lost(), stop()}`; `onChange()` after each change and while somebody waits, `onLate(chats)` hears of chats that
+ * were not late before.
+ *
+ * @param {{onChange(): void, onLate(chats: LiveChat[]): void, now?: () => number}} options
+ */
+export function liveDepartments({ onChange, onLate, now = () => Date.now() }) {
+  /** @type {Map<string, LiveDepartment>} */
+  let known = new Map();
+  /** @type {Set<string>} */
+  let told = new Set();
+  const timer = setInterval(() => known.size && look(), LOOK);
+
+  function look() {
+    const late = lateChats(known, now());
+    const news = late.filter((one) => !told.has(one.chat_id));
+    told = new Set(late.map((one) => one.chat_id));
+    if (news.length) onLate(news);
+    onChange();
+  }
+
+  return {
+    /** @param {LiveFrame} frame */
+    take(frame) {
+      known = takeLive(known, frame, now());
+      look();
+    },
+    known: () => known,
+    late: () => lateChats(known, now()).length,
+    now,
+    stop: () => clearInterval(timer),
+  };
+}
