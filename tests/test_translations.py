@@ -13,6 +13,7 @@ import pytest
 from services.common.config.departments import LOCALES, Contact
 from services.common.events.types import Cause, CloseReason, Detail, Party
 from services.common.evidence.verification import Verdict, Why
+from services.common.internal_api.supervision import REASONS as REASONS_OF_INTAKES
 from services.gateway.http import pages
 from services.gateway.http.accessibility_page.page import CRITERIA
 from services.gateway.http.download_page.page import FORMATS
@@ -102,7 +103,17 @@ MADE = {
             )
         ),
     },
+    "gateway/supervision/translations": {f"intake.{reason}" for reason in REASONS_OF_INTAKES},
     "gateway/web/console/translations": {
+        *under("live", "available", "look", "logout", "pause", "paused", "reassign", "running", "waiting"),
+        *under("live", "for_15", "for_30", "for_60", "for_120", "for_day"),
+        *under("live.button", "available", "busy", "closed", "no_agents", "other"),
+        *under("live.problem", "agent_unavailable", "forbidden", "invalid_until", "no_such_agent", "no_such_chat"),
+        *under("live.problem", "not_online", "not_running", "other"),
+        *under("live.reason", *REASONS_OF_INTAKES),
+        *under("live.said", "closed", "logged_out", "noted", "opened", "paused", "reassigned"),
+        *under("live.state", "available", "busy", "offline", "paused"),
+        *("live", "login.by_supervisor", "state.why_logged_out", "state.why_supervisor"),
         *under("login", "oidc_acr", "oidc_cancelled", "oidc_expired", "oidc_failed", "oidc_no_role"),
         *under("answers", "code", "departments", "texts", "title"),
         *under("answers", "code_wrong", "department_missing", "forbidden", "gone", "invalid", "text_long"),

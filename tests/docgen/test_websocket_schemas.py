@@ -9,11 +9,24 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec import UNSET
 
+from services.common.config.departments import Department, Text
 from services.common.events.messages import MessageStored, NoteStored
-from services.common.events.types import AgentState, Cause, ChatStatus, Detail, Entry, Form, Party
+from services.common.events.types import (
+    AgentState,
+    ButtonColour,
+    ButtonReason,
+    Cause,
+    ChatStatus,
+    Detail,
+    Entry,
+    Form,
+    Party,
+)
+from services.common.internal_api.supervision import ClosedIntake, DepartmentChats, RunningChat, WaitingChat
 from services.docgen.openapi import documents
 from services.docgen.websocket_schemas import FROM_AGENT, FROM_CITIZEN, SOCKETS, TO_AGENT, TO_CITIZEN, Schema
 from services.gateway.chats import live_chats
+from services.gateway.supervision.picture import change, picture
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import FrameParty, Refused, parse
 from tests.gateway.making import AN, agent_view, id_of, view
@@ -114,7 +127,7 @@ def test_a_value_is_of_the_schema_exactly_if_it_is_accepted(party: FrameParty, k
 def test_the_frames_are_those_of_the_protocol() -> None:
     both = {"hello", "message", "typing", "read", "close"}
     assert FROM_CITIZEN.keys() == both | {"extend", "details"}
-    assert FROM_AGENT.keys() == both | {"accept", "active", "done", "refuse", "state", "transfer", "note"}
+    assert FROM_AGENT.keys() == both | {"accept", "active", "done", "refuse", "state", "transfer", "note", "watch"}
     for frames in (TO_CITIZEN, TO_AGENT):
         assert set(frames["error"]["properties"]["code"]["enum"]) == server.ERRORS.keys()
 
@@ -123,10 +136,10 @@ def test_a_citizens_frames_do_not_name_the_chat_and_an_agents_do() -> None:
     assert not [k for k, frame in FROM_CITIZEN.items() if "chat_id" in frame["properties"]]
     assert [k for k, frame in TO_CITIZEN.items() if "chat_id" in frame["properties"]] == ["welcome"]
     assert FROM_AGENT.keys() - {k for k, f in FROM_AGENT.items() if "chat_id" in f["required"]} == {
-        *("hello", "active", "state"),
+        *("hello", "active", "state", "watch"),
     }
     assert TO_AGENT.keys() - {k for k, f in TO_AGENT.items() if "chat_id" in f["required"]} == {
-        *("welcome", "assigned", "state", "error"),
+        *("welcome", "assigned", "state", "live", "error"),
     }
 
 
@@ -136,6 +149,22 @@ def test_only_the_other_partys_members_are_left_out() -> None:
     assert "block" not in FROM_CITIZEN["close"]["properties"]
     assert "about" not in TO_CITIZEN["message"]["properties"]
     assert TO_AGENT["message"]["properties"].keys() - TO_CITIZEN["message"]["properties"].keys() == {"chat_id", "about"}
+
+
+def live_frames(now: datetime) -> list[bytes]:
+    """The whole state of a department, and a change of it."""
+    closed = ClosedIntake(department="algemeen", reason="staff", until=now, agent_id=AN, name="An", at=now)
+    chat = RunningChat(chat_id=CHAT, since=now, agent_id=AN, agent_name="An")
+    waiting = [WaitingChat(chat_id=CHAT, since=now)]
+    chats = DepartmentChats(
+        department="algemeen", waiting=1, waiting_since=now, running=1, first_waiting=waiting, first_running=[chat]
+    )
+    button = server.LiveButton(colour=ButtonColour.BLUE, reason=ButtonReason.CLOSED, opens_at=server.stamp(now))
+    department = Department(id="algemeen", names=Text(nl="a", fr="a", de="a", en="a"))
+    full = picture(button, closed, ["09:00-17:00"], [agent_view()], chats, {AN: 1}, {CHAT: now})
+    empty = picture(button, None, None, [], DepartmentChats(department="algemeen"), {}, {})
+    frames = (change(department, None, full, now), change(department, full, empty, now))
+    return [frame.encode() for frame in frames if frame]
 
 
 def made() -> list[tuple[Schema, bytes]]:
@@ -180,6 +209,7 @@ def made() -> list[tuple[Schema, bytes]]:
                 wrap_ups=[server.WrapUp(chat_id=CHAT, department="algemeen", seconds=90)],
             ).encode(),
         ),
+        *((TO_AGENT["live"], frame) for frame in live_frames(now)),
         (TO_AGENT["sync"], server.Sync(chat_id=None, last_seq=0).encode()),
         *(
             (frames[kind], frame.encode())

@@ -11,12 +11,14 @@ const PLACES = {
   session: "widget/chat-session.js",
   desk: "console/desk-state.js",
   work: "console/controller.js",
+  live: "console/live-state.js",
 };
 const DOCUMENT = new URL("../../docs/api/asyncapi.json", import.meta.url);
 
 const talk = await import(new URL(PLACES.conversation, WEB));
 const desk = await import(new URL(PLACES.desk, WEB));
 const { createStore, joinChat } = await import(new URL(PLACES.session, WEB));
+const { takeLive } = await import(new URL(PLACES.live, WEB));
 const { startWork } = await import(new URL(PLACES.work, WEB));
 
 const { channels } = JSON.parse(readFileSync(DOCUMENT, "utf8"));
@@ -127,6 +129,26 @@ const message = (seq, more = {}) => ({
   ...more,
 });
 
+const LIVE = {
+  type: "live",
+  department: "algemeen",
+  at: AT,
+  whole: true,
+  current: true,
+  remind_after: 120,
+  alarm_after: 300,
+  button: { colour: "blue", reason: "closed", opens_at: AT },
+  intake: { reason: "staff", until: AT, name: "Sara", at: AT },
+  hours: ["09:00-12:00"],
+  waiting: { count: 1, since: AT, first: [{ chat_id: CHAT, since: AT, locale: "nl" }] },
+  running: 1,
+  staff: 1,
+  agents: [{ id: "an", name: "An", state: "paused", since: null, chats: 1, capacity: 2 }],
+  agents_gone: ["bert"],
+  chats: [{ chat_id: OTHER, agent_id: "an", agent: "An", since: AT, accepted: true, locale: "nl", unanswered_since: AT }],
+  chats_gone: [THIRD],
+};
+
 /** The globals of a page with websockets that keep what is sent; `leave` is called before they are gone. */
 function browser(t) {
   const sockets = [];
@@ -236,10 +258,18 @@ test("a citizen's page sends frames of the schema, and each of them", async (t) 
 test("the console sends frames of the schema, and each of them", async (t) => {
   const page = browser(t);
   const { sockets } = page;
-  const work = startWork({ agent: AGENT, onChange: () => {}, onEffect: () => {}, look: () => ({ here: true, bottom: true }) });
+  const live = [];
+  const work = startWork({
+    agent: { ...AGENT, supervisor: true },
+    onChange: () => {},
+    onEffect: () => {},
+    onLive: (frame) => live.push(frame),
+    look: () => ({ here: true, bottom: true }),
+  });
   page.leave = () => work.stop();
   const chats = [chat(CHAT), chat(OTHER, { transferred: true }), chat(THIRD)];
-  sockets[0].accept({ type: "welcome", agent: AGENT, chats, frames: ["active", "done"] }, message(1, { chat_id: CHAT }));
+  sockets[0].accept({ type: "welcome", agent: AGENT, chats, frames: ["active", "done", "watch"] }, message(1, { chat_id: CHAT }), LIVE);
+  assert.deepEqual(live, [JSON.parse(JSON.stringify(LIVE))]);
   work.active();
   work.done(OTHER);
   work.select(CHAT);
@@ -320,6 +350,7 @@ const EXAMPLES = {
     { type: "citizen", chat_id: CHAT, online: false },
     { type: "state", state: "paused", reason: "accept_overdue" },
     { type: "state", state: "available", reason: "back", wrap_ups: [{ chat_id: OTHER, department: "algemeen", seconds: 90 }] },
+    LIVE,
     error({ id: OTHER, chat_id: CHAT }),
   ],
 };
@@ -335,7 +366,8 @@ const PAGES = {
       online: true,
       talk: talk.post(talk.welcome(one.talk, 0).chat, OTHER, { text: "Dag" }),
     }));
-    return { take: (frame) => desk.take(open, frame), same: { desk: open, effects: [] } };
+    const live = (frame) => takeLive(new Map(), frame, 0);
+    return { take: (frame) => (frame.type === "live" ? live(frame) : desk.take(open, frame)), same: { desk: open, effects: [] } };
   },
 };
 

@@ -118,7 +118,7 @@ class DepartmentChats(Record):
 
 
 class OpenChats(Record):
-    """The open chats of the departments that were asked for, and the number of chats of each agent who has any."""
+    """The open chats of the departments, and the number of chats of each agent, of those that were asked for."""
 
     departments: list[DepartmentChats]
     of_agents: dict[str, int] = Field(default_factory=dict)

@@ -216,7 +216,7 @@ class Live:
         )
         ours = [a for a in agents if not set(a.departments).isdisjoint(departments)]
         chats = await self._routing.open_chats(
-            OpenChatsQuery(departments=list(departments), agents=[a.id for a in ours])
+            OpenChatsQuery(departments=list(departments), agents=[a.id for a in ours if a.online])
         )
         by_department = {one.department: one for one in chats.departments}
         for department in departments:

@@ -11,11 +11,13 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
+from services.common.batches import gather_limited
 from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form
 from services.common.internal_api.routing import Assignment
 from services.common.internal_api.supervision import DepartmentChats, RunningChat, WaitingChat
@@ -24,10 +26,10 @@ from services.routing.chats.chat import Chat, Origin
 
 Document = dict[str, Any]
 Rule = Callable[[Chat], Chat]
-Counts = dict[tuple[str, str], tuple[int, datetime | None]]
 
 OPEN = (ChatStatus.WAITING.value, ChatStatus.ASSIGNED.value)
 RECENT = 5_000  # chats
+AT_ONCE = 20  # agents whose chats are counted at a time
 _QUEUE_ORDER = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
 _FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
@@ -166,20 +168,18 @@ class Store:
 
     async def open_of(self, departments: Sequence[str], limit: int) -> list[DepartmentChats]:
         """Return the open chats of each of these departments: their numbers, and the first `limit` of each state."""
-        counts = await self._counts({"state": {"$in": OPEN}, "department": {"$in": list(departments)}})
-        return list(await asyncio.gather(*(self._open_of(d, counts, limit) for d in departments)))
+        return list(await asyncio.gather(*(self._open_of(d, limit) for d in departments)))
 
-    async def _open_of(self, department: str, counts: Counts, limit: int) -> DepartmentChats:
-        (waiting, since), (running, _) = (counts.get((department, state), (0, None)) for state in OPEN)
+    async def _open_of(self, department: str, limit: int) -> DepartmentChats:
+        waiting = await self._first(department, OPEN[0], "waiting_since", limit)
+        running = await self._first(department, OPEN[1], "assigned_at", limit)
         return DepartmentChats(
             department=department,
-            waiting=waiting,
-            waiting_since=since,
-            running=running,
+            waiting=await self._number(department, OPEN[0], len(waiting), limit),
+            waiting_since=waiting[0].waiting_since if waiting else None,
+            running=await self._number(department, OPEN[1], len(running), limit),
             first_waiting=[
-                WaitingChat(chat_id=c.id, since=c.waiting_since, locale=c.locale)
-                for c in (await self._first(department, OPEN[0], "waiting_since", limit) if waiting else ())
-                if c.waiting_since
+                WaitingChat(chat_id=c.id, since=c.waiting_since, locale=c.locale) for c in waiting if c.waiting_since
             ],
             first_running=[
                 RunningChat(
@@ -190,24 +190,25 @@ class Store:
                     locale=c.locale,
                     accepted=c.accepted,
                 )
-                for c in (await self._first(department, OPEN[1], "assigned_at", limit) if running else ())
+                for c in running
                 if c.assigned_at and c.agent_id
             ],
         )
+
+    async def _number(self, department: str, state: str, found: int, limit: int) -> int:
+        """Return the number of chats of a department in this state, of which `found` were read with this limit."""
+        if found < limit:
+            return found
+        return int(await self._chats.count_documents({"state": state, "department": department}))
 
     async def _first(self, department: str, state: str, since: str, limit: int) -> list[Chat]:
         found = self._chats.find({"state": state, "department": department}, _OF_OPEN)
         return [_chat(d) async for d in found.sort([(since, ASCENDING), ("_id", ASCENDING)]).limit(limit)]
 
     async def numbers_of(self, agent_ids: Sequence[str]) -> dict[str, int]:
-        """Return the number of chats of each of these agents who has any."""
-        if not agent_ids:
-            return {}
-        group: list[Document] = [
-            {"$match": {"agent_id": {"$in": list(agent_ids)}, "state": OPEN[1]}},
-            {"$group": {"_id": "$agent_id", "n": {"$sum": 1}}},
-        ]
-        return {d["_id"]: d["n"] async for d in self._chats.aggregate(group)}
+        """Return the number of chats of each of these agents. Each is counted by the index of agents."""
+        calls = [partial(self._chats.count_documents, {"agent_id": a, "state": OPEN[1]}) for a in agent_ids]
+        return dict(zip(agent_ids, await gather_limited(AT_ONCE, calls), strict=True))
 
     async def latest_assignments(self, departments: Sequence[str], limit: int, now: datetime) -> list[Assignment]:
         """Return the latest assignments in these departments, the latest first.
@@ -227,13 +228,10 @@ class Store:
         chats = [_chat(d) async for d in self._chats.find(such, {"assignments": 1})]
         return [a for c in chats for a in c.assignments if a.department == department and a.at >= since]
 
-    async def open_counts(self) -> Counts:
+    async def open_counts(self) -> dict[tuple[str, str], tuple[int, datetime | None]]:
         """Return the number of chats by department and open state, and since when the first of them has waited."""
-        return await self._counts({"state": {"$in": OPEN}})
-
-    async def _counts(self, such: Document) -> Counts:
         group: list[Document] = [
-            {"$match": such},
+            {"$match": {"state": {"$in": OPEN}}},
             {
                 "$group": {
                     "_id": {"department": "$department", "state": "$state"},

@@ -102,6 +102,7 @@ async def test_searches_are_by_an_index_and_do_not_read_closed_chats(scene: Scen
     await chats.insert_many([{"_id": f"old{n}", "state": "closed", "department": "algemeen"} for n in range(200)])
     for query in (
         {"state": "waiting", "department": "algemeen"},
+        {"state": "assigned", "department": "algemeen"},
         {"due_at": {"$lte": scene.now()}},
         {"agent_id": "an", "state": "assigned"},
         {"assignments.department": "algemeen", "assignments.at": {"$gte": scene.now()}},
@@ -120,6 +121,26 @@ async def test_open_chats_are_counted_by_department_and_state(scene: Scene) -> N
     assert found["premies", "waiting"][1] == min(
         c.waiting_since for c in await scene.store.first_waiting("premies", 5) if c.waiting_since
     )
+
+
+async def test_the_open_chats_of_departments_are_counted_and_the_first_are_listed(scene: Scene) -> None:
+    first, second = await scene.press(), await scene.press()
+    await scene.assign(first)
+    scene.later(minutes=1)
+    third = await scene.press()
+    await scene.press("premies")
+    algemeen, premies, nowhere = await scene.store.open_of(["algemeen", "premies", "elders"], 1)
+    assert (algemeen.department, algemeen.waiting, algemeen.running) == ("algemeen", 2, 1)
+    assert [c.chat_id for c in algemeen.first_waiting] == [second]
+    assert algemeen.waiting_since == (await scene.chat(second)).waiting_since
+    agent_id = (await scene.chat(first)).agent_id
+    assert [(c.chat_id, c.agent_id, c.accepted) for c in algemeen.first_running] == [(first, agent_id, False)]
+    assert (premies.waiting, premies.running, nowhere.waiting, nowhere.waiting_since) == (1, 0, 0, None)
+    (both,) = await scene.store.open_of(["algemeen"], 5)
+    assert [c.chat_id for c in both.first_waiting] == [second, third]
+    assert agent_id is not None
+    assert await scene.store.numbers_of([agent_id, "nobody"]) == {agent_id: 1, "nobody": 0}
+    assert await scene.store.numbers_of([]) == {}
 
 
 async def test_everything_that_a_chat_can_be_comes_back_as_it_was_written(scene: Scene) -> None:

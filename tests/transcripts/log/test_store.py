@@ -91,6 +91,14 @@ async def test_entries_come_in_order_after_a_seq_and_as_they_were_stored(store: 
     assert await store.find(chat_id, ["id-1", "nobody"]) == {"id-1": written[0]}
 
 
+async def test_the_last_entries_of_several_logs_come_the_last_one_first(store: Store) -> None:
+    long, short, none = new_id(), new_id(), new_id()
+    await store.insert([entry(long, seq) for seq in range(1, 8)], in_order=True)
+    await store.insert([entry(short, 1)])
+    found = await store.latest([long, short, none], 3)
+    assert {chat_id: [e.seq for e in log] for chat_id, log in found.items()} == {long: [7, 6, 5], short: [1]}
+
+
 async def test_a_chat_is_opened_once_and_remembers_who_took_part(store: Store) -> None:
     chat_id = new_id()
     await store.open_chats([opened_event(chat_id)])

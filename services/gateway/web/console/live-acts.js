@@ -166,7 +166,7 @@ export const load = (t, { chats, capacity }) => t("live.load_of", { n: chats, al
  * @param {{chat: LiveChat, department: string, agent: {id: string, name: string}, names(): Map<string, string>}} options
  */
 async function lookInto(t, { chat, department, agent, names }) {
-  const place = h("div", { class: "look", hook: "live-look" }, h("p", { role: "status" }, t("overview.loading")));
+  const place = h("div", { class: "look", hook: "live-conversation" }, h("p", { role: "status" }, t("overview.loading")));
   const alert = h("p", { class: "alert", role: "alert" });
   const done = h("p", { role: "status" });
   const note = h("textarea", { rows: "2", maxlength: "4000", dir: "auto", "aria-describedby": "live-note-hint", hook: "live-note" });

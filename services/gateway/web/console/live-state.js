@@ -83,8 +83,9 @@ export function standing(department, chat, now) {
 export const chatsOf = ({ chats }) =>
   [...chats.values()].sort((a, b) => order(a.unanswered_since, b.unanswered_since) || order(a.since, b.since));
 
+// Times of one form are in the order of their letters; no time comes last.
 /** @param {string | null} a @param {string | null} b */
-const order = (a, b) => (a ?? "~").localeCompare(b ?? "~");
+const order = (a, b) => ((a ?? "~") < (b ?? "~") ? -1 : Number((a ?? "~") > (b ?? "~")));
 
 const STATES = ["available", "paused", "offline"];
 

@@ -88,6 +88,7 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
       h("p", { class: "live-button", hook: "live-button" }, h("span", { class: "dot", "aria-hidden": "true" }), h("span", {})),
       h("p", { class: "live-hours" }),
       h("dl", { class: "live-counts", hook: "live-counts" }),
+      h("p", { class: "live-none" }, t("live.no_chats")),
       grid("chats", [t("live.agent"), t("live.answer"), t("live.started"), t("live.acts")]),
       grid("agents", [t("live.agent"), t("live.state"), t("live.load"), t("live.acts")]),
       grid("figures", [t("reports.figure"), t("live.today"), ""]),
@@ -103,7 +104,7 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
   /** @param {HTMLElement} section @param {LiveDepartment} one */
   function fill(section, one) {
     const now = live.now();
-    const [head, light, hours, counts, chats, agents, table] = /** @type {HTMLElement[]} */ ([...section.children]);
+    const [head, light, hours, counts, none, chats, agents, table] = /** @type {HTMLElement[]} */ ([...section.children]);
     const name = names().get(one.department) ?? one.department;
     setText(head.children[0], name);
     setText(/** @type {Node} */ (head.children[1].lastChild), t(one.intake ? "live.open" : "live.close"));
@@ -112,6 +113,7 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
     setText(light.children[1], buttonWords(t, one, now));
     setText(hours, hoursWords(t, one));
     drawCounts(counts, one, now);
+    none.hidden = one.chats.size > 0;
     drawChats(/** @type {HTMLTableElement} */ (chats), one, now);
     drawAgents(/** @type {HTMLTableElement} */ (agents), one, now);
     drawFigures(/** @type {HTMLTableElement} */ (table), one.department);
@@ -158,21 +160,21 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
               ? h("td", { role: "cell" }, h("span", { class: "label", "aria-hidden": "true" }, heads[n]), h("span", {}))
               : h("th", { role: "rowheader", scope: "row" }, h("bdi", {})),
           ),
-          row.acts && h("td", { role: "cell", class: "acts" }),
+          row.acts && h("td", { role: "cell" }, h("div", { class: "acts" })),
         );
       for (const [n, words] of row.cells.entries()) {
         setText(/** @type {Node} */ (line.children[n].lastChild), words);
         setAttribute(line.children[n], "class", row.kinds?.[n] || null);
       }
-      if (row.acts) drawActs(line.lastElementChild, row.acts);
+      if (row.acts) drawActs(line.lastElementChild.firstElementChild, row.acts);
       return line;
     });
   }
 
-  /** @param {HTMLElement} cell @param {{name: string, label: string, press(): void}[]} wanted */
-  function drawActs(cell, wanted) {
+  /** @param {HTMLElement} place @param {{name: string, label: string, press(): void}[]} wanted */
+  function drawActs(place, wanted) {
     keyed(
-      cell,
+      place,
       wanted.map((one) => ({ key: one.name, one })),
       ({ key, one }, before) => {
         const made = before ?? button(t(`live.${key}`), { class: "small", hook: `live-${key}`, onclick: () => made.press() });
@@ -186,10 +188,7 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
   /** @param {HTMLTableElement} table @param {LiveDepartment} one @param {number} now */
   function drawChats(table, one, now) {
     const listed = chatsOf(one);
-    const caption =
-      one.running > listed.length
-        ? t("live.chats_first", { n: listed.length, all: one.running })
-        : t(listed.length ? "live.chats" : "live.no_chats");
+    const caption = one.running > listed.length ? t("live.chats_first", { n: listed.length, all: one.running }) : t("live.chats");
     const rows = listed.map((chat) => {
       const waits = secondsSince(one, chat.unanswered_since, now);
       const how = standing(one, chat, now);
@@ -206,13 +205,14 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
       };
     });
     rowsOf(table, caption, rows);
-    setAttribute(table.tHead ?? table, "hidden", !rows.length);
+    table.hidden = !rows.length;
   }
 
   /** @param {HTMLTableElement} table @param {LiveDepartment} one @param {number} now */
   function drawAgents(table, one, now) {
     const listed = agentsOf(one);
     const caption = one.staff > listed.length ? t("live.agents_first", { n: listed.length, all: one.staff }) : t("live.agents");
+    table.hidden = !listed.length;
     rowsOf(
       table,
       caption,
