@@ -113,6 +113,7 @@ class Live:
         self._tasks.start(self._show_all(session, [d for d in own if self._of[d].shown is not None]))
 
     async def _show_all(self, session: AgentSession, departments: Sequence[str]) -> None:
+        """Send the session the whole of these departments, as fast as it reads."""
         for department in departments:
             await session.connection.room()
             watched = self._of.get(department)
@@ -224,6 +225,13 @@ class Live:
         await self._ask_unanswered(departments)
         for department in departments:
             self._show(department, ours, intakes, chats, by_department.get(department))
+        for session in self._new_watchers(departments):
+            self._tasks.start(self._show_all(session, departments))
+
+    def _new_watchers(self, departments: Iterable[str]) -> set[AgentSession]:
+        """Return the sessions that watch one of these departments and were not sent the whole of it yet."""
+        watched = [self._of[d] for d in departments if d in self._of]
+        return {session for one in watched for session, begun in one.watchers.items() if not begun}
 
     async def _follow_department(self, department: str) -> None:
         watched = self._of.get(department)
@@ -310,10 +318,8 @@ class Live:
 
     def _replace(self, department: str, watched: _Watched, after: Picture) -> None:
         before, watched.shown = watched.shown, after
-        new = [session for session, begun in watched.watchers.items() if not begun]
         known = [session for session, begun in watched.watchers.items() if begun]
         self._send(department, watched, known, before, after)
-        self._send(department, watched, new, None, after)
 
     def _send(
         self,
