@@ -107,6 +107,7 @@ NOTES, ASSIGNMENTS = "/api/chats/{chat_id}/notes", "/api/assignments"
 CLAIM, ASKED = "/api/questions/{chat_id}/claim", "/api/questions/{question_id}/attachments"
 REPORTS, NOVEMBER = "/api/agent/reports", "from=2026-11-01&until=2026-11-30"
 ANSWERS, ACCESS_LOG = "/api/agent/canned-answers", "/api/access-log"
+PAST_CHATS = "/api/agent/chats/search"
 INTAKES, ACT_ON_AGENT = "/api/agent/intakes/{department}", "/api/agent/agents/{agent_id}"
 ACT_ON_CHAT = "/api/agent/chats/{chat_id}"
 WHISPER = {"id": "7b2f8f4e-6f0a-4c55-9d0e-2f5b6a7c8d9e", "text": "een fluisternota"}
@@ -198,6 +199,15 @@ ROUTES = (
         agents_only(403, 403, 403, 403, 200),
         "of the other department, as CSV",
         query=f"{NOVEMBER}&department=premies&format=csv",
+    ),
+    Route("POST", PAST_CHATS, agents_only(200), "their own", body={"own": True}),
+    Route("POST", PAST_CHATS, agents_only(403, 403, 403, 200, 200), "of others", body={"own": False}),
+    Route(
+        "POST",
+        PAST_CHATS,
+        agents_only(403, 403, 403, 403, 200),
+        "of the other department",
+        body={"own": False, "department": "premies", "text": "goedendag"},
     ),
     Route("GET", ANSWERS, agents_only(200, officers=(200, 403)), "those of the agent's departments"),
     Route(

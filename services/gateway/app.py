@@ -36,6 +36,7 @@ from services.gateway.http import (
     left_questions,
     oidc,
     pages,
+    past_chats,
     reports,
     reservations,
     security_txt,
@@ -156,6 +157,7 @@ def create_app(settings: Settings) -> FastAPI:
     assignments.install(app, presence, routing, transcripts, departments, settings)
     supervision.install(app, publisher, presence, routing, transcripts, departments, settings)
     reports.install(app, presence, transcripts, departments, settings)
+    past_chats.install(app, presence, transcripts, departments, settings)
     files.install(app, presence, transcripts, service.keys, departments, numbers, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)
     verification.install(app, transcripts, departments, settings)

@@ -44,6 +44,8 @@ from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.outbox.courier import Courier
 from services.transcripts.outbox.store import Outbox
 from services.transcripts.outbox.webhooks import WebhookSender, tls_context
+from services.transcripts.past_chats.job import PastChatsJob
+from services.transcripts.past_chats.store import PastChats
 from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.retention.job import RetentionJob
@@ -75,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     codes = DownloadCodes(database, timedelta(seconds=settings.download_code_life))
     writer = Writer(store, settings.max_messages, max_text=settings.max_text)
     statistics = Statistics(database, settings.agent_figures == "on")
-    erasures = Erasures(database, statistics)
+    erasures, past_chats = Erasures(database, statistics), PastChats(database, departments)
     access_log = AccessLog(database, now_ms, settings.unusual_reading)
     retention = RetentionJob(erasures, Leases(database), departments, now_ms, access_log)
     answers = FirstResponses(store, [d.id for d in departments.departments])
@@ -131,6 +133,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("clock", lambda: follow_time(database))
     service.background("retention", lambda: retention.run(upgraded.wait))
     service.background("statistics", lambda: StatisticsJob(statistics, Leases(database), now_ms).run(upgraded.wait))
+    service.background("past chats", lambda: PastChatsJob(past_chats, Leases(database), now_ms).run(upgraded.wait))
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
     service.background("announcer", lambda: announcer.run(upgraded.wait))
     if couriers:
@@ -158,7 +161,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.background("signing", lambda: SigningJob(chains, Leases(database), now_ms).run(upgraded.wait))
     else:
         log.warning("transcripts_not_signed")
-    ratings = Ratings(database, statistics)
+    ratings = Ratings(database, statistics, past_chats)
     canned_answers = CannedAnswers(database, [d.id for d in departments.departments])
     context = Context(
         store,
@@ -178,6 +181,7 @@ def create_app(settings: Settings) -> FastAPI:
         published(signer, settings.former_keys),
         outbox,
         announcer,
+        past_chats,
     )
     service.on_close(context.checker.close)
     service.on_close(context.verifier.close)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pymongo import ASCENDING, IndexModel
 
 from services.common.clock import utcnow
@@ -113,12 +115,36 @@ async def _statistics(db: Database) -> None:
             ],
         },
     )
-    for name, such in (("chats", {"closed_at": {"$ne": None}}), ("questions", {})):
-        new = {**such, "counted": {"$exists": False}, "erasing": None}
-        last = ""
-        while some := await db[name].find({"_id": {"$gt": last}}, {"_id": True}).sort("_id", 1).to_list(_AT_A_TIME):
-            ids, last = [one["_id"] for one in some], some[-1]["_id"]
-            await db[name].update_many({"_id": {"$in": ids}, **new}, {"$set": {"counted": False}})
+    await _mark(db, "chats", {"closed_at": {"$ne": None}}, "counted")
+    await _mark(db, "questions", {}, "counted")
+
+
+async def _mark(db: Database, name: str, such: dict[str, Any], mark: str) -> None:
+    """Set this member of such documents to false, in parts, where it is absent."""
+    new = {**such, mark: {"$exists": False}, "erasing": None}
+    last = ""
+    while some := await db[name].find({"_id": {"$gt": last}}, {"_id": True}).sort("_id", 1).to_list(_AT_A_TIME):
+        ids, last = [one["_id"] for one in some], some[-1]["_id"]
+        await db[name].update_many({"_id": {"$in": ids}, **new}, {"$set": {mark: False}})
+
+
+async def _past_chats(db: Database) -> None:
+    """Create the indexes of past chats, and let the job list what has ended already."""
+    order = ("order", ASCENDING)
+    await make_indexes(
+        db,
+        {
+            "chats": [IndexModel([("listed", ASCENDING)], name="listed", sparse=True)],
+            "past_chats": [
+                IndexModel([("departments", ASCENDING), order], name="departments"),
+                IndexModel([("agents", ASCENDING), order], name="agents"),
+                IndexModel([("words", ASCENDING), order], name="words"),
+                IndexModel([("chat_id", ASCENDING)], name="chat"),
+                IndexModel([("department", ASCENDING), ("policy", ASCENDING)], name="policy"),
+            ],
+        },
+    )
+    await _mark(db, "chats", {"closed_at": {"$ne": None}}, "listed")
 
 
 async def _chains(db: Database) -> None:
@@ -167,4 +193,5 @@ STEPS = (
     Step("chains of transcripts", _chains),
     Step("indexes of the outbox", _indexes_of_outbox),
     Step("index of chats in the access log", _search_of_access_log),
+    Step("past chats", _past_chats),
 )

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.common.internal_api.transcripts import Rating
 from services.common.mongo.client import Database
+from services.transcripts.past_chats.store import PastChats
 from services.transcripts.statistics.store import Statistics
 
 
@@ -17,8 +18,8 @@ class Ratings:
     `rate` may be repeated. It raises `PyMongoError` when the database does not answer.
     """
 
-    def __init__(self, database: Database, statistics: Statistics) -> None:
-        self._ratings, self._statistics = database["ratings"], statistics
+    def __init__(self, database: Database, statistics: Statistics, past_chats: PastChats | None = None) -> None:
+        self._ratings, self._statistics, self._past_chats = database["ratings"], statistics, past_chats
 
     async def rate(self, rating: Rating, department: str, now: datetime) -> bool:
         """Store the rating of a chat. It replaces one that was given before.
@@ -35,4 +36,6 @@ class Ratings:
         stored = {**given, "announced": False}
         done = await self._ratings.replace_one({"_id": rating.chat_id}, stored, upsert=True)
         await self._statistics.rated(rating.chat_id, given)
+        if self._past_chats:
+            await self._past_chats.rated(rating.chat_id, given)
         return done.upserted_id is not None

@@ -378,6 +378,9 @@ class NumberPolicy(BaseModel):
         return self.national == self.iban == self.card == "allow"
 
 
+Search = Literal["names", "messages", "off"]
+
+
 class Department(BaseModel):
     """A department.
 
@@ -407,6 +410,7 @@ class Department(BaseModel):
         wrap_up: Seconds after the end of a chat for which its agent still has its slot, to wrap it up; 0: none.
         remind_after: Seconds after which an agent is reminded of a citizen who waits for their answer; 0: never.
         alarm_after: Seconds after which supervisors see that a citizen waits for an answer; 0: never.
+        search: The words by which its ended chats are found: those of messages and names, those of messages, or none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -421,6 +425,7 @@ class Department(BaseModel):
     accept: Literal["by_agent", "automatic"] = "by_agent"
     retention: DepartmentRetention = DepartmentRetention()
     wrap_up: float = Field(0, ge=0, le=600)
+    search: Search = "names"
     start: Literal["press", "form"] = "press"
     busy: Literal["info_sheet", "queue"] = "info_sheet"
     questions: bool = False

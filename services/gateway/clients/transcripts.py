@@ -12,6 +12,7 @@ from services.common.events.types import Record
 from services.common.http.tokens import Actor
 from services.common.internal_api import queries
 from services.common.internal_api import transcripts as api
+from services.common.internal_api.past_chats import PAST_CHATS, PastChatsPage, PastChatsQuery
 from services.common.internal_api.reports import REPORT, FiguresQuery, FiguresReport
 from services.common.internal_api.supervision import UNANSWERED, Unanswered
 from services.gateway.clients.http_client import Gathering, HttpClient
@@ -242,6 +243,16 @@ class TranscriptsClient:
             Declined: It takes too long, or too many reports are being made.
         """
         return await self._http.ask("transcripts", REPORT, query, FiguresReport)
+
+    # ── past chats ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def past_chats(self, query: PastChatsQuery) -> PastChatsPage:
+        """Return a page of chats that have ended.
+
+        Raises:
+            Declined: The words cannot be searched, or too many searches are under way.
+        """
+        return await self._http.ask("transcripts", PAST_CHATS, query, PastChatsPage)
 
     # ── attachments and transcripts ──────────────────────────────────────────────────────────────────────────────────
 

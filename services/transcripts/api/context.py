@@ -30,6 +30,7 @@ from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
 from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.outbox.store import Outbox
+from services.transcripts.past_chats.store import PastChats
 from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.retention.store import Erasures
@@ -41,6 +42,7 @@ REPORT_PATIENCE = 0.5  # with the time of a report, less than a gateway waits fo
 VERIFY_MEMORY = 128 * MIB  # of the process that verifies files; the longest conversation needs a third of it
 VERIFY_SECONDS = 5.0  # for one file; the longest conversation needs less than one
 VERIFY_WAITING = 2  # files that are held in memory beside the one in progress
+SEARCH_PATIENCE = 1.5  # with the time of a search, less than a gateway waits for an answer
 HISTORY_PATIENCE = 4.0  # less than a gateway waits for an answer
 
 
@@ -88,7 +90,9 @@ class Context:
         public_keys: Sequence[bytes],
         outbox: Outbox,
         announcer: Announcer,
+        past_chats: PastChats,
     ) -> None:
+        self.past_chats = past_chats
         self.outbox, self.announcer = outbox, announcer
         self.chains, self.public_keys = chains, list(public_keys)
         self.verifier = Workers(
@@ -114,6 +118,7 @@ class Context:
         self.access_verifications = ConcurrencyLimit(each=1, total=1, waiting=1, patience=REPORT_PATIENCE)
         self.reports = ConcurrencyLimit(each=1, total=2, waiting=1, patience=REPORT_PATIENCE)
         self.verifications = ConcurrencyLimit(each=3, total=3, waiting=6, patience=DOWNLOAD_PATIENCE)
+        self.searches = ConcurrencyLimit(each=1, total=4, waiting=2, patience=SEARCH_PATIENCE)
         # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.
         self.histories = ConcurrencyLimit(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
 

@@ -14,6 +14,7 @@ from services.transcripts.api import (
     history,
     left_questions,
     outbox,
+    past_chats,
     reports,
     supervision,
     verification,
@@ -37,6 +38,7 @@ def create_routes(context: Context) -> APIRouter:
         verification,
         outbox,
         supervision,
+        past_chats,
     )
     for subject in subjects:
         routes.include_router(subject.create_routes(context))

@@ -3,8 +3,9 @@
 Writes use majority and journal, reads use the primary with majority (`services/common/mongo/client.py`). Collections:
 
 - chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
-  silence_at, silence, stayed_at, unanswered, departments, holder, left, counted, signed}; `participation.py` explains
-  `holder` and `left`, `statistics/store.py` explains `counted`, `evidence/store.py` explains `signed`.
+  silence_at, silence, stayed_at, unanswered, departments, holder, left, counted, signed, listed, form};
+  `participation.py` explains `holder` and `left`, `statistics/store.py` explains `counted`, `evidence/store.py` explains
+  `signed`, `past_chats/store.py` explains `listed`.
 - entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and the optional members of an entry, with
   (chat_id, seq) unique.
 - notes
@@ -112,6 +113,7 @@ def last_after(last: Last | None, entry: dict[str, Any]) -> Last:
 
 def chat_document(opened: ChatOpened) -> dict[str, Any]:
     """Return the first version of a chat's document, without `_id`."""
+    form = opened.form.model_dump(include={"id", "title", "url"}, exclude_none=True) if opened.form else {}
     return {
         "department": opened.department,
         "locale": opened.locale,
@@ -124,6 +126,7 @@ def chat_document(opened: ChatOpened) -> dict[str, Any]:
         "bytes": 0,
         "closed_at": None,
         "unanswered": True,
+        **({"form": form} if form else {}),
     }
 
 
@@ -210,9 +213,9 @@ class Store:
         await self._bulk([UpdateOne({"_id": s.chat_id}, participation_update(s)) for s in states])
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
-        """Record when each chat was sealed, end its checks for inactivity, and let it be counted and signed.
+        """Record when each chat was sealed, end its checks for inactivity, and let it be counted, signed and listed.
 
-        `statistics/` counts it, `evidence/` signs it.
+        `statistics/` counts it, `evidence/` signs it, `past_chats/` lists it.
         """
         ended = list(seals)
         await self._bulk(
@@ -220,7 +223,7 @@ class Store:
             + [
                 UpdateOne({"_id": s.chat_id, member: None}, {"$set": {member: False}})
                 for s in ended
-                for member in ("counted", "signed")
+                for member in ("counted", "signed", "listed")
             ]
         )
 

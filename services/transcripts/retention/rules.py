@@ -13,7 +13,7 @@ SETTLED = timedelta(minutes=10)
 AGAIN_AFTER = timedelta(days=1)
 """After this time an erased chat is erased once more: a write of a process that was stopped may land late."""
 
-OF_CHAT = {"outbox": "outbox", "notes": "notes", "conversation": "entries"}
+OF_CHAT = {"outbox": "outbox", "notes": "notes", "past_chats": "past_chats", "conversation": "entries"}
 """Collections whose documents have the member `chat_id`, by category, in the order of deletion."""
 BY_ID = {"ratings": "ratings", "codes": "codes", "chains": "chains"}
 """Collections with at most one document for each chat, whose `_id` is the chat, by category."""

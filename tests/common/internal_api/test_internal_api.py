@@ -11,6 +11,7 @@ from services.common.events.types import Cause, ChatStatus, Record
 from services.common.internal_api import (
     erasures,
     outbox,
+    past_chats,
     presence,
     queries,
     reports,
@@ -24,7 +25,7 @@ from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory, HistoryQuery, HistoryWanted
 from tests.support.event_samples import CHAT
 
-MODULES = (presence, routing, transcripts, queries, reports, erasures, outbox, supervision)
+MODULES = (presence, routing, transcripts, queries, reports, erasures, outbox, past_chats, supervision)
 PATHS = {name: text for one in MODULES for name, text in vars(one).items() if name.isupper() and isinstance(text, str)}
 SHAPES = [
     shape

@@ -1,12 +1,14 @@
 """A chat with everything that transcripts stores of one, and all documents in which its words or its number are."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from services.common.config.departments import load_departments
 from services.common.events.messages import NotePosted
 from services.common.events.types import Attachment, Cause, Party
 from services.common.internal_api.transcripts import LeftQuestion
@@ -14,7 +16,9 @@ from services.common.mongo.client import Database
 from services.transcripts.attachments.store import UPLOADING, File, Files
 from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
+from services.transcripts.past_chats.store import PastChats
 from services.transcripts.retention.store import Erasures
+from services.transcripts.settings import Settings
 from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_event, seal_entry
 
 NOW = OPENED_AT + timedelta(days=1_000)
@@ -29,6 +33,7 @@ class Archive:
     files: Files
     questions: Questions
     erasures: Erasures
+    past_chats: PastChats
 
     async def chat(
         self,
@@ -50,6 +55,7 @@ class Archive:
             seal = seal_entry(id_, 3).model_copy(update={"at": closed_at})
             await self.store.insert([seal])
             await self.store.close_chats([seal])
+            await self.past_chats.add(id_)
         return id_
 
     async def parts(self, id_: str, department: str, word: str) -> None:
@@ -92,6 +98,7 @@ class Archive:
             "questions": await d["questions"].count_documents({"_id": chat_id}),
             "ratings": await d["ratings"].count_documents({"_id": chat_id}),
             "codes": await d["codes"].count_documents({"_id": chat_id}),
+            "past_chats": await d["past_chats"].count_documents({"chat_id": chat_id}),
         }
         return {name: number for name, number in counts.items() if number}
 
@@ -106,5 +113,6 @@ class Archive:
 
 
 @pytest.fixture
-async def archive(database: Database, store: Store, files: Files) -> Archive:
-    return Archive(database, store, files, Questions(database), Erasures(database))
+async def archive(database: Database, store: Store, files: Files, make_settings: Callable[..., Settings]) -> Archive:
+    past_chats = PastChats(database, load_departments(make_settings().departments_file))
+    return Archive(database, store, files, Questions(database), Erasures(database), past_chats)

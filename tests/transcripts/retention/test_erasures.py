@@ -23,8 +23,9 @@ async def test_an_erasure_by_number_takes_everything_of_the_chat_and_nothing_of_
     chat, other = await archive.chat(word="kwetterbes"), await archive.chat(word="zilverling")
     everything = await archive.places(other)
     assert set(everything) == {
-        *("chats", "entries", "notes", "attachments", "bytes", "questions", "ratings", "codes"),
+        *("chats", "entries", "notes", "attachments", "bytes", "questions", "ratings", "codes", "past_chats"),
     }
+    assert "past_chats" in await archive.words("kwetterbes")
     assert await archive.erasures.erase(chat, "operator", NOW) is None
     assert await archive.words("kwetterbes") == []
     assert await archive.places(chat) == {}
@@ -32,9 +33,8 @@ async def test_an_erasure_by_number_takes_everything_of_the_chat_and_nothing_of_
     assert await archive.erasures.erased([chat, other]) == {chat}
     receipt = await archive.erasures.receipt_of_erasure(EraseWanted(chat_id=chat, **WORDS), NOW)
     assert receipt.department == "algemeen"
-    assert receipt.erased == {
-        "transcripts": {"files": 2, "notes": 1, "conversation": 3, "ratings": 1, "codes": 1, "questions": 1}
-    }
+    once = dict.fromkeys(("notes", "past_chats", "ratings", "codes", "questions"), 1)
+    assert receipt.erased == {"transcripts": {"files": 2, "conversation": 3, **once}}
     assert await archive.erasures.receipts(None) == [receipt]
     assert await archive.erasures.receipts(receipt.id) == []
 
@@ -47,6 +47,7 @@ async def test_a_repetition_counts_nothing_twice(archive: Archive) -> None:
     assert {(r.category, r.chats, r.items) for r in rows} == {
         ("files", 1, 2),
         ("notes", 1, 1),
+        ("past_chats", 1, 1),
         ("conversation", 1, 3),
         ("ratings", 1, 1),
         ("codes", 1, 1),

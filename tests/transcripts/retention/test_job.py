@@ -40,15 +40,15 @@ async def test_each_category_goes_when_its_period_has_ended(archive: Archive) ->
         await job(archive).round()
     places = {days: set(await archive.places(chat)) - {"bytes"} for days, chat in ages.items()}
     assert places == {
-        49: {"chats", "entries", "notes", "attachments"},
-        51: {"chats", "entries", "notes"},
-        71: {"chats", "entries"},
+        49: {"chats", "entries", "past_chats", "notes", "attachments"},
+        51: {"chats", "entries", "past_chats", "notes"},
+        71: {"chats", "entries", "past_chats"},
         101: {"questions"},  # it has a period of its own
     }
     assert await archive.database["files.chunks"].count_documents({}) == 1
     rows = await archive.erasures.report(OPENED_AT, NOW + timedelta(seconds=1))
     assert {(r.category, r.chats, r.by) for r in rows} == {
-        *(("files", 3, "period"), ("notes", 2, "period"), ("conversation", 1, "period")),
+        *(("files", 3, "period"), ("notes", 2, "period"), ("conversation", 1, "period"), ("past_chats", 1, "period")),
     }
     assert await archive.erasures.last_run() == NOW
 

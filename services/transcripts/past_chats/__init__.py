@@ -1,0 +1,1 @@
+"""Past chats: the list and the search of chats that have ended."""
