@@ -4,8 +4,8 @@ Writes use majority and journal, reads use the primary with majority (`services/
 
 - chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
   silence_at, silence, stayed_at, unanswered, departments, holder, left, counted, signed, listed, form};
-  `participation.py` explains `holder` and `left`, `statistics/store.py` explains `counted`, `evidence/store.py` explains
-  `signed`, `past_chats/store.py` explains `listed`.
+  `participation.py` explains `holder` and `left`, `statistics/store.py` explains `counted`, `evidence/store.py`
+  explains `signed`, `past_chats/store.py` explains `listed`.
 - entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and the optional members of an entry, with
   (chat_id, seq) unique.
 - notes

@@ -124,6 +124,9 @@ export const reassign = (chat, agent) => ask("POST", `/api/agent/chats/${encodeU
 /** @param {string} chat @param {string} id @param {string} text */
 export const whisper = (chat, id, text) => ask("POST", `/api/agent/chats/${encodeURIComponent(chat)}/notes`, { id, text });
 
+/** @param {object} wanted */
+export const pastChats = (wanted) => ask("POST", "/api/agent/chats/search", wanted);
+
 /**
  * Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`, in the agent's language; the cookie lets it through.
  *

@@ -5,6 +5,8 @@ import { liveDepartments } from "./live.js";
 import { liveView } from "./live-view.js";
 import { watchAnswers } from "./reminders.js";
 import { reportsView } from "./reports.js";
+import { pastChatsView } from "./past-chats.js";
+import { isPast } from "./past-filters.js";
 import { showBar } from "./toolbar.js";
 import { chooseBlock } from "./block-dialog.js";
 import { drawList, nameOf } from "./chat-list.js";
@@ -160,6 +162,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       }),
     /** @param {{back(): void}} more */
     reports: (more) => reportsView(t, { departments: agent.departments, names: () => departments, acts: more }),
+    /** @param {{back(): void}} more */
+    past: (more) => pastChatsView(t, { agent, names: () => departments, download: acts.download, acts: more }),
   };
 
   // A link into a chat that this agent does not have: its department may ask why it is read.
@@ -181,6 +185,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   /** @param {string} name */
   function openOverview(name) {
     front?.view.stop();
+    if (name !== "past") forgetPast();
     front = { name, view: OVERVIEWS[name]({ back: () => (shutOverview(), view ? view.focus() : page.chat.focus()) }) };
     page.overview.replaceChildren(front.view.element);
     page.overview.hidden = false;
@@ -189,8 +194,14 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     work.look();
   }
 
+  /** Takes the filters of past chats out of the address: they may name a citizen. */
+  function forgetPast() {
+    if (isPast(location.hash)) history.replaceState(null, "", location.pathname + location.search);
+  }
+
   function shutOverview() {
     front?.view.stop();
+    forgetPast();
     front = null;
     page.overview.hidden = true;
     page.overview.replaceChildren();
@@ -479,9 +490,11 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     addEventListener(type, () => work.look(), { capture: true, passive: true, signal: gone.signal });
   for (const type of ["focus", "resize"]) addEventListener(type, () => work.look(), { signal: gone.signal });
   document.addEventListener("visibilitychange", () => work.look(), { signal: gone.signal });
+  addEventListener("hashchange", () => isPast(location.hash) && openOverview("past"), { signal: gone.signal });
   addEventListener("beforeunload", (event) => uploads.busy() && event.preventDefault(), { signal: gone.signal });
   show(work.desk().selected ? "chat" : "list");
   loadDepartments();
+  if (isPast(location.hash)) openOverview("past");
 
   return {
     /** @param {Translator} next */
@@ -506,6 +519,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       endReminders();
       canned.stop();
       front?.view.stop();
+      forgetPast();
       page.overview.hidden = true;
       page.overview.replaceChildren();
       page.desk.removeAttribute("data-overview");

@@ -8,6 +8,7 @@ import { messageLog } from "./message-list.js";
 import { timeLeft } from "./new-chats.js";
 import { known } from "./i18n.js";
 import { clock } from "./format.js";
+import { earlierChats } from "./earlier-chats.js";
 
 const WIDE = "(width >= 76rem)";
 
@@ -210,6 +211,7 @@ function about(t, one, department) {
       row("chat.locale", language ?? ""),
       row("chat.started", clock(opened_at, t.language, new Date())),
     ),
+    earlierChats(t, { chat_id: one.id, form }) ?? "",
   );
   wide.addEventListener("change", () => (block.open = wide.matches));
   return block;

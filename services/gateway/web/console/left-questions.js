@@ -6,6 +6,7 @@ import { h, setText } from "../shared/dom.js";
 import { button, icon, keyed } from "./dom.js";
 import { entry } from "./chat-state.js";
 import { messageLog } from "./message-list.js";
+import { conversationOf } from "./reading.js";
 import { overview } from "./side-page.js";
 import { clock, size } from "./format.js";
 
@@ -239,7 +240,7 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     if (!place) return;
     if (place.childElementCount) return place.replaceChildren();
     place.replaceChildren(h("p", { role: "status" }, t("overview.loading")));
-    const [said, written] = await Promise.all([api.transcript(one.chat_id), api.notes(one.chat_id)]);
+    const [said, written] = await conversationOf(t, one.chat_id);
     if (!place.isConnected || !place.childElementCount) return;
     if (!said.ok) return place.replaceChildren(h("p", { class: "alert", role: "alert" }, t("questions.not_read")));
     const log = messageLog(t, { chat: one.chat_id, name: nameOf(one, t), agent: agent.name, own: agent.id, acts: {}, onScroll: () => {} });

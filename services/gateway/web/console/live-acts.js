@@ -1,6 +1,6 @@
 /** What a supervisor does on the live page: dialogs and requests. Each act says what came of it. */
 import * as api from "./api.js";
-import { reading } from "./reading.js";
+import { conversationOf } from "./reading.js";
 import { confirm, show } from "./dialogs.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { newId } from "../shared/new-message.js";
@@ -190,8 +190,7 @@ async function lookInto(t, { chat, department, agent, names }) {
   const dialog = show(t("live.look_title", { name: chat.agent }), [place, form]);
 
   async function read() {
-    const said = await reading(t, chat.chat_id, (reason) => api.transcript(chat.chat_id, reason));
-    const written = said.ok ? await reading(t, chat.chat_id, (reason) => api.notes(chat.chat_id, reason)) : said;
+    const [said, written] = await conversationOf(t, chat.chat_id);
     if (!dialog.isConnected) return;
     if (!said.ok) return place.replaceChildren(h("p", { class: "alert", role: "alert" }, known(t, "live.problem", said.code)));
     const log = messageLog(t, {

@@ -1,6 +1,6 @@
 /** Reading a conversation of which a department asks why: asked once for each chat, and kept by this page until somebody logs out. */
 import { h, setAttribute, setText } from "../shared/dom.js";
-import { ask } from "./api.js";
+import { ask, notes, transcript } from "./api.js";
 import { show } from "./dialogs.js";
 import { button } from "./dom.js";
 
@@ -29,6 +29,18 @@ export async function reading(t, chat, read) {
     answer = await read(reason);
   }
   return answer;
+}
+
+/**
+ * The conversation of a chat and its notes: two answers of the server.
+ *
+ * @param {Translator} t
+ * @param {string} chat
+ */
+export async function conversationOf(t, chat) {
+  const said = await reading(t, chat, (reason) => transcript(chat, reason));
+  const written = said.ok ? await reading(t, chat, (reason) => notes(chat, reason)) : said;
+  return [said, written];
 }
 
 /**

@@ -55,8 +55,8 @@ export function showBar(root, t, { agent, sound, left, late, acts }) {
       },
       ...words,
     );
-  /** @type {{questions: HTMLElement, live?: HTMLElement, assignments?: HTMLElement, answers?: HTMLElement, reports?: HTMLElement}} */
-  const openers = { questions: opener("questions") };
+  /** @type {{questions: HTMLElement, past: HTMLElement, live?: HTMLElement, assignments?: HTMLElement, answers?: HTMLElement, reports?: HTMLElement}} */
+  const openers = { questions: opener("questions"), past: opener("past", icon("past"), h("span", { class: "words" }, t("past"))) };
   const lateMark = h("span", { class: "count late", hook: "live-late", hidden: true });
   if (agent.supervisor) openers.live = opener("live", icon("live"), h("span", { class: "words" }, t("live")), lateMark);
   if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), h("span", { class: "words" }, t("assignments")));

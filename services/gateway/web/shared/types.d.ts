@@ -418,6 +418,37 @@ interface ChatSessionOptions {
 }
 
 /** A text by its key, with its values filled in. */
+/** The filters of past chats, as the address has them. */
+interface PastFilters {
+  text?: string;
+  own?: string;
+  department?: string;
+  from?: string;
+  until?: string;
+  agent?: string;
+  form?: string;
+  locale?: string;
+  rating?: string;
+  ended?: string;
+}
+
+/** A chat that has ended, as `POST /api/agent/chats/search` has it. */
+interface PastChat {
+  chat_id: string;
+  department: string;
+  departments: string[];
+  locale: string;
+  opened_at: string;
+  ended_at: string;
+  name: string | null;
+  form: { id?: string; title?: string; url?: string } | null;
+  agents: { id: string; name: string | null }[];
+  ended_by: string | null;
+  rating: { helped: string | null; score: number | null } | null;
+  left: boolean;
+  complete: boolean;
+}
+
 interface Translator {
   (key: string, values?: Record<string, unknown>): string;
   has(key: string | undefined): boolean;
