@@ -109,7 +109,7 @@ MADE = {
         *under("live", "for_15", "for_30", "for_60", "for_120", "for_day"),
         *under("live.button", "available", "busy", "closed", "no_agents", "other"),
         *under("live.problem", "agent_unavailable", "forbidden", "invalid_until", "no_such_agent", "no_such_chat"),
-        *under("live.problem", "not_online", "not_running", "other"),
+        *under("live.problem", "identifying_number", "not_online", "not_running", "other"),
         *under("live.reason", *REASONS_OF_INTAKES),
         *under("live.said", "closed", "logged_out", "noted", "opened", "paused", "reassigned"),
         *under("live.state", "available", "busy", "offline", "paused"),

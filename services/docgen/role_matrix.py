@@ -373,7 +373,7 @@ FRAMES = (
     Frame("agent", {"type": "active"}, by_agent("yes", "yes")),
     Frame("agent", {"type": "done"}, by_agent("yes", "yes")),  # it ends a wrap-up of the agent's own, and no other
     Frame("agent", {"type": "state", "state": "available"}, by_agent("yes", "yes")),
-    Frame("agent", {"type": "watch"}, (*(4401,) * 4, *("forbidden",) * 3, "yes", "yes", 4401)),
+    Frame("agent", {"type": "watch"}, (*(4401,) * 4, *("forbidden",) * 3, "yes", "yes", *(4401,) * 3)),
     Frame("agent", {"type": "extend"}, by_agent(4400, 4400)),
     Frame("agent", {"type": "details", "name": "Naam"}, by_agent(4400, 4400)),
     Frame("agent", {"type": "close"}, by_agent("yes")),

@@ -155,7 +155,7 @@ def create_app(settings: Settings) -> FastAPI:
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     asked_questions.install(app, presence, transcripts, service.keys, departments, numbers, settings)
     assignments.install(app, presence, routing, transcripts, departments, settings)
-    supervision.install(app, publisher, presence, routing, transcripts, departments, settings)
+    supervision.install(app, publisher, presence, routing, transcripts, departments, numbers, settings)
     reports.install(app, presence, transcripts, departments, settings)
     past_chats.install(app, presence, transcripts, departments, settings)
     files.install(app, presence, transcripts, service.keys, departments, numbers, settings)

@@ -12,7 +12,7 @@ import structlog
 from fastapi import FastAPI
 
 from services.common.config.departments import load_departments
-from services.common.config.integrations import load_integrations, read_secrets
+from services.common.config.integrations import Integrations, load_integrations, read_secrets
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.publisher import Publisher
 from services.common.messaging.queue_metrics import Backlog
@@ -43,7 +43,6 @@ from services.transcripts.migrations import STEPS
 from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.outbox.courier import Courier
 from services.transcripts.outbox.store import Outbox
-from services.transcripts.outbox.webhooks import WebhookSender, tls_context
 from services.transcripts.past_chats.job import PastChatsJob
 from services.transcripts.past_chats.store import PastChats
 from services.transcripts.ratings import Ratings
@@ -87,14 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     integrations = load_integrations(settings.integrations_file, [d.id for d in departments.departments])
     outbox = Outbox(database, timedelta(seconds=settings.outbox_patience))
     announcer = Announcer(outbox, store, integrations, now_ms)
-    sender = WebhookSender(
-        {webhook.id: read_secrets(webhook) for webhook in integrations.webhooks},
-        settings.allowed_networks,
-        tls_context(settings.outbox_ca_file),
-        settings.outbox_timeout,
-        now_ms,
-    )
-    couriers = [Courier(w, outbox, sender.send, settings.outbox_timeout, now_ms) for w in integrations.webhooks]
+    couriers = make_couriers(service, integrations, outbox, settings)
     router = create_router(Handlers(store, publisher, now_ms, statistics), announcer)
     notes = Consumers(settings.rabbitmq_url, router, lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "transcripts", [messages.queue_age, *notes.waiting.values()])
@@ -153,7 +145,6 @@ def create_app(settings: Settings) -> FastAPI:
     service.app.state.consumers = notes
     service.on_close(database.client.close)
     service.on_close(press.close)
-    service.on_close(sender.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
     signer = Signer(settings.private_key) if settings.private_key else None
     chains = Chains(database, store, signer, now_ms)
@@ -188,6 +179,23 @@ def create_app(settings: Settings) -> FastAPI:
     service.app.include_router(create_routes(context))
     answer_outages(service.app)
     return service.app
+
+
+def make_couriers(service: Service, integrations: Integrations, outbox: Outbox, settings: Settings) -> list[Courier]:
+    """Return a courier for each webhook. Without any, the HTTP client is not loaded: it takes 8 MB."""
+    if not integrations.webhooks:
+        return []
+    from services.transcripts.outbox.webhooks import WebhookSender, tls_context
+
+    sender = WebhookSender(
+        {webhook.id: read_secrets(webhook) for webhook in integrations.webhooks},
+        settings.allowed_networks,
+        tls_context(settings.outbox_ca_file),
+        settings.outbox_timeout,
+        now_ms,
+    )
+    service.on_close(sender.close)
+    return [Courier(w, outbox, sender.send, settings.outbox_timeout, now_ms) for w in integrations.webhooks]
 
 
 async def wake_for_ever(added: asyncio.Event, couriers: Sequence[Courier]) -> None:

@@ -30,6 +30,7 @@ from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http.dependencies import (
     address_of,
     body_of,
+    number_refused,
     passed_on,
     problems_of,
     read_json,
@@ -38,6 +39,7 @@ from services.gateway.http.dependencies import (
     unavailable,
 )
 from services.gateway.http.left_questions import words
+from services.gateway.identifying_numbers import NumberRefused, NumberRules
 from services.gateway.participants.transfers import can_take
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.client import MAX_TEXT
@@ -79,6 +81,7 @@ def install(
     routing: RoutingClient,
     transcripts: TranscriptsClient,
     departments: Departments,
+    numbers: NumberRules,
     settings: Settings,
 ) -> None:
     """Add these routes."""
@@ -125,17 +128,21 @@ def install(
         "/api/agent/chats/{chat_id}/notes",
         status_code=204,
         openapi_extra=body_of(SupervisorNote),
-        responses=problems_of(**WHO, **BODY, _403="forbidden", _404="no_such_chat", _409="not_running", _422="invalid"),
+        responses=problems_of(
+            **WHO, **BODY, _403="forbidden", _404="no_such_chat", _409="not_running", _422="identifying_number, invalid"
+        ),
     )
     async def whisper(request: Request, chat_id: str) -> Response:
         """Add an internal note to a running chat of the supervisor's departments: the citizen never sees it."""
         supervisor = await supervisor_of(request, presence)
         given = await read_json(request, SupervisorNote)
         chat = await _running(chat_id, supervisor, routing)
+        try:
+            text = numbers.apply(given.text, chat.department)
+        except NumberRefused as error:
+            raise number_refused(error) from error
         await note(request, supervisor, "supervisor_note_added", chat)
-        posted = NotePosted(
-            chat_id=chat_id, id=given.id, agent_id=supervisor.id, agent_name=supervisor.name, text=given.text
-        )
+        posted = NotePosted(chat_id=chat_id, id=given.id, agent_id=supervisor.id, agent_name=supervisor.name, text=text)
         try:
             await publisher.publish(posted)
         except Unconfirmed as error:

@@ -66,6 +66,7 @@ def create_routes(context: Context) -> APIRouter:
         if entry.attachment:
             await context.erasures.delete_file(entry.attachment.id)
         digest = await context.chains.remove_content(chat, entry, chat.closed_at)
+        await context.past_chats.add_again(wanted.chat_id)
         await _logged(context, "message_erased", wanted)
         log.info("message_erased", chat_id=wanted.chat_id, seq=wanted.seq)
         return json_response(await context.erasures.receipt_of_message(wanted, digest, now))

@@ -145,6 +145,14 @@ class PastChats:
         else:
             await self._chats.update_one({"_id": chat_id}, {"$set": {"listed": True}})
 
+    async def add_again(self, chat_id: str) -> None:
+        """Store the rows of a listed chat again: a message of it was erased.
+
+        The job stores them once more: it may have read the message before, and write after this.
+        """
+        await self.add(chat_id)
+        await self._chats.update_one({"_id": chat_id, "listed": True}, {"$set": {"listed": False}})
+
     async def failed(self, chat_id: str) -> None:
         """Note that the rows of a chat cannot be made, so that it keeps no other chat from its rows."""
         await self._chats.update_one({"_id": chat_id, **_UNLISTED}, {"$set": {"listed": "failed"}})

@@ -144,3 +144,14 @@ async def test_a_supervisor_of_another_department_is_refused(world: World, clien
         assert (status, problem["code"]) == (403, "forbidden")
     assert not asked(world, api.INTAKE_CLOSE)
     assert not asked(world, transcripts_api.ACCESS_NOTE)
+
+
+async def test_identifying_numbers_in_a_note_are_masked(world: World, client: Client, supervisor: str) -> None:
+    """The supervisor's note goes the way of other notes: `algemeen` masks."""
+    running(world)
+    text = "Zijn nummer is 85.07.30-033.28."
+    status, _, _ = await client.ask("POST", NOTES, {"id": id_of(8), "text": text}, Cookie=supervisor)
+    assert status == 204
+    (posted,) = await world.receive(NotePosted)
+    assert "033" not in posted.text
+    assert posted.text.endswith("28.")

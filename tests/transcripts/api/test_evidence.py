@@ -219,6 +219,9 @@ async def test_an_erased_message_stays_at_its_place_and_verifies_as_removed(
         stored = [await database[name].find({}).to_list(None) for name in ("entries", "chains")]
         assert bytes.fromhex(salt) not in bytes(stored[1][0]["salts"])
         assert "An Peeters" not in str(stored[0])
+        (listed,) = await database["past_chats"].find({"chat_id": CHAT}).to_list(None)
+        assert "ja" in listed["words"], "the chat can still be found by its other messages"
+        assert "dag" not in listed["words"]
         assert "verwijderd" in (await api.get(f"/chats/{CHAT}/transcript?format=txt"))[2].decode()
         assert verify_file(before, KEYS).verdict is Verdict.INTACT  # what was handed out before stays true
 

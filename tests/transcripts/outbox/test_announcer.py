@@ -46,8 +46,9 @@ async def told(database: Database, target: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def consuming(vhost_url: str, store: Store, announcer: Announcer) -> AsyncIterator[None]:
-    router = create_router(Handlers(store, Publisher(vhost_url, "transcripts"), now_ms), announcer)
+async def consuming(vhost_url: str, store: Store, announcer: Announcer, database: Database) -> AsyncIterator[None]:
+    handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
+    router = create_router(handlers, announcer)
     consumers = Consumers(vhost_url, router, lambda: asyncio.sleep(0))
     task = asyncio.create_task(consumers.run())
     try:
@@ -71,7 +72,7 @@ async def test_a_chat_is_announced_from_its_events_once(
         state(chat, 4, Cause.TRANSFERRED, turn=2, department="premies"),
         state(chat, 5, Cause.CLOSED, turn=2, department="premies", reason="citizen"),
     ]
-    async with consuming(vhost_url, store, announcer):
+    async with consuming(vhost_url, store, announcer, database):
         await observer.put(*events, *events, *reversed(events))
 
         async def is_handled() -> bool:

@@ -240,19 +240,7 @@ class Watch(ClientFrame, frozen=True, tag="watch"):
 
 CitizenFrame = Hello | Post | Typing | Read | End | Extend | Details
 AgentFrame = (
-    Hello
-    | Post
-    | Typing
-    | Read
-    | End
-    | Accept
-    | Active
-    | Refuse
-    | Done
-    | SetState
-    | TransferChat
-    | WriteNote
-    | Watch
+    Hello | Post | Typing | Read | End | Accept | Active | Refuse | Done | SetState | TransferChat | WriteNote | Watch
 )
 Frame = CitizenFrame | AgentFrame
 FrameParty = Literal["citizen", "agent"]
