@@ -137,6 +137,7 @@ def test() -> None:
     """Run every test. Each suite runs to its end, and the exit status is that of the first failure."""
     prepare_tests()
     browsers()
+    package("clamav-daemon", apt.has_clamd(), "the tests scan files with it")
     package("prometheus", shutil.which("promtool") is not None, "the alert rules are played with its promtool")
     package("nodejs", apt.has_node(), "the tests of the browser's code need node 18 or later")
     manifests_tools()
@@ -288,7 +289,6 @@ def prepare_tests() -> None:
     """Install what every test that runs the system needs."""
     environment("run", "embedded", "dev")
     broker("the tests start a private broker")
-    package("clamav-daemon", apt.has_clamd(), "the tests scan files with it")
     package("faketime", apt.has_faketime(), "the tests set services' clocks wrong")
 
 

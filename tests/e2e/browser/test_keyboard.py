@@ -161,6 +161,7 @@ async def test_logging_in_again_needs_the_keyboard_only(scene: Scene) -> None:
     agent = await scene.agent()
     await tab_to(agent, "agent-state", most=6)
     await tab_to(agent, "open-questions", most=1)
+    await tab_to(agent, "open-past", most=1)
     await keys(agent, "Tab", "Enter")
     await tab_to(agent, "logout", most=8)
     await keys(agent, "Enter")
