@@ -64,8 +64,9 @@ async def test_a_conversation_is_verified_by_the_command_and_by_the_page_and_no_
         assert (status, said.startswith(f"intact: chat {visitor.chat_id}")) == (0, True), said
         assert "genuine and complete" in await on_page(session, base, content, "chat.json")
         data = json.loads(content)
-        (file,) = [m["attachment"] for m in data["messages"] if "attachment" in m]
-        assert len(file["sha256"]) == 64
+        (file,) = [m["seq"] for m in data["messages"] if "attachment" in m]
+        (link,) = [link for link in data["chain"]["entries"] if link["seq"] == file]
+        assert len(link["sha256"]) == 64
 
         pdf = await (await visitor.transcript("pdf")).read()
         (tmp_path / "chat.pdf").write_bytes(pdf)

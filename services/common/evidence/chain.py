@@ -19,6 +19,7 @@ HEADING = ("chat_id", "department", "locale", "opened_at")
 METADATA = ("seq", "id", "from", "event", "at")
 CONTENT = ("name", "text", "attachment")
 ATTACHMENT = ("id", "name", "size", "content_type", "sha256")
+LINK = ("salt", "removed", "prev")
 STATEMENT = ("version", "chat_id", "entries", "head", "closed_at", "signed_at", "kid")
 _SIGNED = b"eloket-transcript-v1\n"  # before what is signed, so that a signature is valid for nothing else
 _CODE_BYTES, _GROUP = 15, 4
@@ -53,6 +54,27 @@ def entry_hash(message: Mapping[str, Any], prev: str, digest: str) -> str:
     """Return the hash of an entry that follows the one with the hash `prev`. `digest`: that of its content."""
     members = {name: message[name] for name in METADATA if name in message}
     return hashlib.sha256(canonical({**members, "content": digest, "prev": prev})).hexdigest()
+
+
+def split(joined: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a message as the protocol has it, and its link: what the chain adds to it."""
+    message, link = dict(joined), {"seq": joined["seq"]}
+    for name in LINK:
+        if name in message:
+            link[name] = message.pop(name)
+    attachment = message.get("attachment")
+    if isinstance(attachment, Mapping) and "sha256" in attachment:
+        message["attachment"] = {name: value for name, value in attachment.items() if name != "sha256"}
+        link["sha256"] = attachment["sha256"]
+    return message, link
+
+
+def join(message: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message with what its link says of it: the opposite of `split`."""
+    joined = {**message, **{name: link[name] for name in LINK if name in link}}
+    if "sha256" in link and isinstance(message.get("attachment"), Mapping):
+        joined["attachment"] = {**message["attachment"], "sha256": link["sha256"]}
+    return joined
 
 
 class Chain:

@@ -21,8 +21,9 @@ MOST_FINDINGS = 20
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SALT = re.compile(r"[0-9a-f]{32}")
 _TOP = {*chain.HEADING, "closed_at", "messages", "chain"}
-_CHAIN = {"version", "head", "statement", "signature", "public_key", "code"}
-_MESSAGE = {*chain.METADATA, *chain.CONTENT, "salt", "removed", "prev"}
+_CHAIN = {"version", "head", "entries", "statement", "signature", "public_key", "code"}
+_MESSAGE = {*chain.METADATA, *chain.CONTENT}
+_LINK = {"seq", *chain.LINK, "sha256"}
 
 
 class Verdict(StrEnum):
@@ -203,7 +204,9 @@ def _verify(data: Any, keys: Mapping[str, bytes], result: Result) -> None:
 def _entries(data: dict[str, Any], result: Result) -> tuple[str, int]:
     """Follow the chain. Return the hash of the last entry, and the number of the entry that should be next."""
     head, wanted, follows = chain.first_hash(data), 1, True
+    links = _links(data["chain"].get("entries"))
     for place, message in enumerate(data["messages"], 1):
+        message = _joined(message, links)
         digest = _digest(message)
         if digest is None:
             seq = message.get("seq") if isinstance(message, dict) else None
@@ -228,9 +231,25 @@ def _entries(data: dict[str, Any], result: Result) -> tuple[str, int]:
     return head, wanted
 
 
+def _links(entries: Any) -> dict[int, dict[str, Any]]:
+    """Return the links of the chain by the numbers of their entries. What has another form is left out."""
+    found: dict[int, dict[str, Any]] = {}
+    for link in entries if isinstance(entries, list) else ():
+        if isinstance(link, dict) and set(link) <= _LINK and type(link.get("seq")) is int:
+            found.setdefault(link["seq"], link)
+    return found
+
+
+def _joined(message: Any, links: Mapping[int, Mapping[str, Any]]) -> Any:
+    """Return a message with its link; one with a member that nothing covers, or without a link, as it is."""
+    if not isinstance(message, dict) or not set(message) <= _MESSAGE or type(message.get("seq")) is not int:
+        return message
+    return chain.join(message, links.get(message["seq"], {}))
+
+
 def _digest(message: Any) -> str | None:
     """Return the digest of the content of a message; None for one that has a form that was never handed out."""
-    if not isinstance(message, dict) or not set(message) <= _MESSAGE:
+    if not isinstance(message, dict) or not set(message) <= {*_MESSAGE, *chain.LINK}:
         return None
     if type(message.get("seq")) is not int or not 0 < message["seq"] < 2**53:
         return None

@@ -104,6 +104,7 @@ class JsonParts:
     def __init__(self, transcript: Transcript, proof: Proof | None = None) -> None:
         self._transcript, self._begun = transcript, False
         self._proof, self._chain = proof, chain.Chain(heading_of(transcript))
+        self._links: list[bytes] = []
 
     def before(self) -> str:
         """Return the beginning of the object, up to its list of messages."""
@@ -123,7 +124,12 @@ class JsonParts:
         return comma + messages
 
     def _message(self, entry: Entry) -> dict[str, Any]:
-        return chained(self._chain, self._proof, entry) if self._proof else message(entry)
+        """Return the message as participants were shown it: what the chain adds stands in the chain."""
+        if not self._proof:
+            return message(entry)
+        made, link = chain.split(chained(self._chain, self._proof, entry))
+        self._links.append(orjson.dumps(link))
+        return made
 
     def after(self) -> str:
         """Return the end of the object: its chain; null for a conversation that has none."""
@@ -133,6 +139,7 @@ class JsonParts:
             made = {
                 "version": chain.VERSION,
                 "head": self._chain.head,
+                "entries": [orjson.Fragment(link) for link in self._links],
                 "statement": statement,
                 "signature": chain.encoded(proof.signature) if statement else None,
                 "public_key": chain.encoded(proof.public_key) if statement else None,

@@ -93,7 +93,17 @@ def rebuilt(data: Data) -> Data:
 
 
 def content(data: Data) -> bytes:
-    """The bytes of the file."""
+    """The bytes of the file. `data` has the links of the chain in the messages; the file has them in the chain."""
+    said, links = [], []
+    for message in data["messages"] if isinstance(data.get("messages"), list) else ():
+        if isinstance(message, dict) and "seq" in message:
+            message, link = chain.split(message)
+            links.append(link)
+        said.append(message)
+    if isinstance(data.get("messages"), list):
+        data = {**data, "messages": said}
+    if isinstance(data.get("chain"), dict):
+        data = {**data, "chain": {**data["chain"], "entries": links}}
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 

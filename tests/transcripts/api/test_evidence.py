@@ -178,7 +178,7 @@ async def test_a_file_is_evidence_by_its_digest_also_when_it_is_gone(
     await database["attachments"].delete_one({"_id": "file"})
     await store.insert([seal_entry(CHAT, 5).model_copy(update={"at": now()})])
     _, _, content = await api.get(JSON)
-    assert json.loads(content)["messages"][3]["attachment"]["sha256"] == "a" * 64
+    assert json.loads(content)["chain"]["entries"][3]["sha256"] == "a" * 64
     assert verify_file(content, KEYS).verdict is Verdict.INTACT
 
 
@@ -207,15 +207,16 @@ async def test_an_erased_message_stays_at_its_place_and_verifies_as_removed(
         receipts = [await erase_message(api, 2) for _ in range(2)]
         assert [status for status, _ in receipts] == [200, 200]
         assert {(r["act"], r["entry"], r["digest"]) for _, r in receipts} == {
-            ("erase_message", 2, json.loads((await api.get(JSON))[2])["messages"][1]["removed"])
+            ("erase_message", 2, json.loads((await api.get(JSON))[2])["chain"]["entries"][1]["removed"])
         }
         for seq in (1, 4, 9):  # no message of a participant
             assert (await erase_message(api, seq))[1]["code"] == "no_such_message"
         _, _, content = await api.get(JSON)
         found = await verify(api, content)
         assert (found["verdict"], found["removed"], found["messages"][1]["removed"]) == ("intact", 1, True)
-        removed, salt = json.loads(content)["messages"][1], json.loads(before)["messages"][1]["salt"]
-        assert {"text", "name", "salt"}.isdisjoint(removed)
+        removed, salt = json.loads(content), json.loads(before)["chain"]["entries"][1]["salt"]
+        assert {"text", "name"}.isdisjoint(removed["messages"][1])
+        assert "salt" not in removed["chain"]["entries"][1]
         stored = [await database[name].find({}).to_list(None) for name in ("entries", "chains")]
         assert bytes.fromhex(salt) not in bytes(stored[1][0]["salts"])
         assert "An Peeters" not in str(stored[0])
