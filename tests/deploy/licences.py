@@ -12,7 +12,12 @@ from tests.support.servers import ROOT
 FILE = ROOT / "docs" / "licences.md"
 GROUPS = {"run": "images", "embedded": "development", "dev": "tests and checks", "manifests": "checks of manifests"}
 """What the packages of a requirements file are for."""
-WORDS = {"Apache": "Apache-2.0", "BSD": "BSD-3-Clause", "3-Clause BSD License": "BSD-3-Clause"}
+WORDS = {
+    "Apache": "Apache-2.0",
+    "BSD": "BSD-3-Clause",
+    "3-Clause BSD License": "BSD-3-Clause",
+    "LGPL": "LGPL-2.1-or-later",
+}
 """What packages without an SPDX expression say."""
 UNNAMED = {"axe-playwright-python": "MIT"}
 """Packages whose metadata names no licence, by the file LICENSE that they come with."""
@@ -21,7 +26,8 @@ PERMISSIVE = {
     "Zlib",
 }
 ALLOWED = {
-    "images": PERMISSIVE | {"MPL-2.0"},  # of unchanged files: used and passed on as they are (MPL 2.0, 3.2 and 3.3)
+    # Of unchanged files: used and passed on as they are (MPL 2.0, 3.2 and 3.3; LGPL 2.1, section 6).
+    "images": PERMISSIVE | {"MPL-2.0", "LGPL-2.1-or-later"},
     "development": PERMISSIVE | {"GPL-2.0-only", "CC-BY-4.0"},  # a process of its own, in no image
     "tests and checks": PERMISSIVE | {"MPL-2.0"},
     "checks of manifests": PERMISSIVE,
@@ -31,7 +37,8 @@ HEAD = """# Licences of the packages
 
 Made by `python -m tests.deploy.licences` from the metadata of the packages that `requirements/` pins.
 `tests/deploy/test_licences.py` refuses a licence that is not on the list of `tests/deploy/licences.py`: permissive
-ones, MPL-2.0 for files that are used unchanged, and GPL-2.0 for the embedded database alone, which is in no image.
+ones, MPL-2.0 and LGPL-2.1 for files that are used unchanged, and GPL-2.0 for the embedded database alone, which is in
+no image.
 The bills of materials of a release have the same licences. Linters of the browser code are in no image either.
 
 | package | licence | for |

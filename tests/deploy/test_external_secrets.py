@@ -15,6 +15,7 @@ KEYS_OF_FILES = {
     "gateway-tls": {"tls.crt", "tls.key"},
     "registry": {".dockerconfigjson"},
     "mongodb-metrics": {"username"},  # read by Prometheus, which logs in
+    "webhooks": {"zaken"},  # the target of the example
 }
 """Secrets that are mounted or read as a whole, and keys that no pod names."""
 

@@ -25,6 +25,7 @@ def tree(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "Makefile", tree)
     for folder in ("deploy", "requirements"):
         shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "services" / "common", tree / "services" / "common")
     (tree / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
     for name in SERVICES:
         (tree / "services" / name).mkdir(parents=True)

@@ -17,6 +17,7 @@ SMALL = {
     "schema": "one document",
     "probe": "one document",
     "agents": "a few hundred people, of whom most are wanted",
+    "officers": "a handful of people, read when presence starts",
     "buttons": "one document a department",
     "queues": "one document a department, read when presence starts",
 }

@@ -40,11 +40,17 @@ MOST_PASTED = 3 * 1024 * 1024  # bytes of the form: 1 MiB of text, of which most
 MOST_CODE = 40  # characters; a code with its hyphens has fewer
 
 
+class JwkSet(JSONResponse):
+    """A set of public keys (RFC 7517, section 8.5.2)."""
+
+    media_type = "application/jwk-set+json"
+
+
 def install(app: FastAPI, transcripts: TranscriptsClient, departments: Departments, settings: Settings) -> None:
     """Add `/verify` and `/api/transcript-keys`."""
     buckets, zone = Buckets(VERIFICATIONS_PER_ADDRESS), ZoneInfo(settings.timezone)
 
-    @app.get("/api/transcript-keys", responses=problems_of(_503="unavailable"))
+    @app.get("/api/transcript-keys", response_class=JwkSet, responses=problems_of(_503="unavailable"))
     async def public_keys(request: Request) -> Response:
         """Return the public keys with which signatures of transcripts are verified (JWK Set, RFC 7517 and 8037)."""
         try:
@@ -52,7 +58,7 @@ def install(app: FastAPI, transcripts: TranscriptsClient, departments: Departmen
         except Unavailable as error:
             raise unavailable() from error
         headers = {"Cache-Control": "public, max-age=60", "Access-Control-Allow-Origin": "*"}
-        return JSONResponse(found.model_dump(), headers=headers, media_type="application/jwk-set+json")
+        return JwkSet(found.model_dump(), headers=headers)
 
     @app.get(verify_page.PATH, include_in_schema=False)
     async def form(request: Request, lang: Annotated[str | None, Query()] = None) -> Response:

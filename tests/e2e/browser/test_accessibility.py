@@ -52,7 +52,7 @@ CUT = """() => {
     const root = document.querySelector("eloket-chat")?.shadowRoot;
     const all = [...document.querySelectorAll("body *"), ...(root?.querySelectorAll("*") ?? [])];
     const own = (box) => [...box.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    const aloud = (box) => box.matches(".sr, .sr *, .hidden-words");
+    const aloud = (box) => box.matches(".sr, .sr *") || getComputedStyle(box).clipPath !== "none";
     const hides = (box) => ["hidden", "clip"].includes(getComputedStyle(box).overflowY) && !aloud(box);
     return all.filter((box) => own(box) && box.checkVisibility({ visibilityProperty: true }) && hides(box))
         .filter((box) => box.scrollHeight > box.clientHeight + 1)
