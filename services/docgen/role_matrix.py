@@ -369,7 +369,7 @@ FRAMES = (
     Frame("agent", {"type": "read", "seq": 1}, by_agent("yes")),
     Frame("agent", {"type": "accept"}, by_agent("yes")),
     Frame("agent", {"type": "transfer", "to": {"agent": "nobody"}}, by_agent("unavailable")),
-    Frame("agent", {"type": "refuse"}, by_agent("yes")),
+    Frame("agent", {"type": "refuse"}, by_agent("unavailable")),  # it was not transferred to them
     Frame("agent", {"type": "active"}, by_agent("yes", "yes")),
     Frame("agent", {"type": "done"}, by_agent("yes", "yes")),  # it ends a wrap-up of the agent's own, and no other
     Frame("agent", {"type": "state", "state": "available"}, by_agent("yes", "yes")),

@@ -121,7 +121,7 @@ class Cast:
             if row.frame["type"] == "close" and (role == "agent" or row.socket == "citizen"):
                 await socket.expect("closed")
                 return "yes" if welcome.get("chat_id", self.ids["A"]) == self.ids["A"] else "own chat"
-            if row.frame["type"] == "transfer":
+            if row.frame["type"] in ("transfer", "refuse"):  # answered by an error alone, after other frames
                 return str((await socket.expect("error"))["code"])
             last = new_id()
             named = {"chat_id": self.ids["none"]} if row.socket == "agent" else {}

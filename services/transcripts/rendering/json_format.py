@@ -132,17 +132,18 @@ class JsonParts:
         return made
 
     def after(self) -> str:
-        """Return the end of the object: its chain; null for a conversation that has none."""
-        proof, made = self._proof, None
-        if proof:
-            statement = proof.statement
-            made = {
-                "version": chain.VERSION,
-                "head": self._chain.head,
-                "entries": [orjson.Fragment(link) for link in self._links],
-                "statement": statement,
-                "signature": chain.encoded(proof.signature) if statement else None,
-                "public_key": chain.encoded(proof.public_key) if statement else None,
-                "code": proof.code,
-            }
+        """Return the end of the object: its chain; nothing for a conversation that has none."""
+        proof = self._proof
+        if proof is None:
+            return "]}"
+        statement = proof.statement
+        made = {
+            "version": chain.VERSION,
+            "head": self._chain.head,
+            "entries": [orjson.Fragment(link) for link in self._links],
+            "statement": statement,
+            "signature": chain.encoded(proof.signature) if statement else None,
+            "public_key": chain.encoded(proof.public_key) if statement else None,
+            "code": proof.code,
+        }
         return '],"chain":' + orjson.dumps(made).decode() + "}"

@@ -99,7 +99,7 @@ class Cluster:
 
     async def whole(self) -> None:
         """Returns when all nodes run and every quorum queue has all three of its members."""
-        await asyncio.to_thread(wait_for, self.is_whole, "three members of each queue", 90)
+        await asyncio.to_thread(wait_for, self.is_whole, "three members of each queue", 240)
 
 
 @contextlib.contextmanager

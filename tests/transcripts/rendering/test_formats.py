@@ -57,7 +57,7 @@ def test_an_entry_is_shown_as_the_protocol_has_it() -> None:
 
 def test_json_has_the_members_of_the_protocol_and_the_texts_unchanged() -> None:
     read = json.loads(as_json(transcript()))
-    assert list(read) == ["chat_id", "department", "locale", "opened_at", "closed_at", "messages", "chain"]
+    assert list(read) == ["chat_id", "department", "locale", "opened_at", "closed_at", "messages"]
     assert read["opened_at"] == "2026-11-22T15:00:00.123Z"
     assert [m["seq"] for m in read["messages"]] == [1, 2, 3, 4, 5]
     assert read["messages"][1]["text"] == "Dag\r\nregel 2\nregel 3"
