@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from services.docgen.pages import update
 from services.gateway.http.accessibility_page.page import ASSESSED, CRITERIA
 
 FILE = Path(__file__).parents[2] / "docs" / "accessibility.md"
@@ -42,16 +43,7 @@ def page(present: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Generate or check the table. Return the exit status: 1 when `--check` found that the file is not current."""
-    present = FILE.read_text("utf-8")
-    made = page(present)
-    if present == made:
-        return 0
-    if "--check" in arguments:
-        print(f"{FILE}: is not current; run `make docs`")
-        return 1
-    FILE.write_text(made, "utf-8")
-    print(f"{FILE}: written")
-    return 0
+    return update(FILE, page(FILE.read_text("utf-8")), arguments)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.docgen.pages import update
+
 FILE = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 BEGIN, END = "<!-- role matrix: made by services/docgen/role_matrix.py -->", "<!-- end of the role matrix -->"
 
@@ -423,16 +425,7 @@ def page(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the tables, or with `--check` only say whether they are current. Return the exit status."""
-    present = FILE.read_text(encoding="utf-8")
-    wanted = page(present)
-    if wanted == present:
-        return 0
-    if "--check" in arguments:
-        print(f"{FILE.name}: not current; run make docs")
-        return 1
-    FILE.write_text(wanted, encoding="utf-8")
-    print(f"{FILE}: written")
-    return 0
+    return update(FILE, page(FILE.read_text(encoding="utf-8")), arguments)
 
 
 if __name__ == "__main__":

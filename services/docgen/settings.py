@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pydantic.fields import FieldInfo
 
 from services.common.config.settings import Settings
+from services.docgen.pages import update
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 SERVICES = ("gateway", "presence", "routing", "transcripts")
@@ -80,15 +81,7 @@ def _default(field: FieldInfo) -> str:
 
 def main(arguments: list[str]) -> int:
     """Generate or check the table. Return the exit status: 1 when `--check` found that the file is not current."""
-    made = table()
-    if FILE.exists() and FILE.read_text("utf-8") == made:
-        return 0
-    if "--check" in arguments:
-        print(f"{FILE}: is not current; run `make docs`")
-        return 1
-    FILE.write_text(made, "utf-8")
-    print(f"{FILE}: written")
-    return 0
+    return update(FILE, table(), arguments)
 
 
 if __name__ == "__main__":
