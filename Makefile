@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters deliveries erase retention-report verify verify-access-log calendar backup restore lint docs check clean
+.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters deliveries token-keys erase retention-report verify verify-access-log calendar departments-check configuration-import configuration-export agent backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -55,6 +55,9 @@ dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="s
 deliveries:  ## what webhooks have not got; show, replay, discard their dead letters: ARGS="show crm"
 	$(bootstrap) deliveries
 
+token-keys:  ## new keys with which services sign tokens (docs/rotation.md): ARGS=presence for one of them
+	$(bootstrap) token-keys
+
 erase:  ## one chat by its number, or a legal hold, with a receipt: ARGS="chat NUMBER --reason=..."
 	$(bootstrap) erase
 
@@ -69,6 +72,18 @@ verify-access-log:  ## says whether the log of who read what is intact, or where
 
 calendar:  ## the closing days and changed hours of a year, for each department: YEAR=2027
 	$(bootstrap) calendar
+
+departments-check:  ## says whether the services would take a departments file: FILE=departments.toml
+	$(bootstrap) departments-check
+
+configuration-import:  ## makes a departments file the newest version, where CONFIG_SOURCE is database: FILE=departments.toml
+	$(bootstrap) configuration-import
+
+configuration-export:  ## writes the departments of the database as a departments file: FILE=departments.toml
+	$(bootstrap) configuration-export
+
+agent:  ## list, add, change, disable, enable accounts without a restart: ACCOUNTS_FILE=... ARGS="add an --name=An ..."
+	$(bootstrap) agent
 
 backup:  ## all that lasts, into a folder: ARGS=backup-2026-11-23
 	$(bootstrap) backup

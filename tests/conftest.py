@@ -37,8 +37,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 LAST_LINES = 120
 SHARED = SharedSystems()
 SHARED_BROKER = pytest.StashKey[SharedBroker]()
-OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node", "database", "clamd"}
-"""Fixtures that start a broker, a database or a browser, or need the project's history."""
+OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node", "nodejs", "database", "clamd"}
+"""Fixtures that start a broker, a database or a browser, run a program of Debian, or need the project's history."""
 WHOLE = (
     "e2e/",
     "deploy/",

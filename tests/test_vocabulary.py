@@ -1,4 +1,7 @@
-"""Names, log events, help texts and descriptions use the terms of docs/glossary.md."""
+"""Names, log events, docstrings, help texts and descriptions use the terms of docs/glossary.md.
+
+Names in Python and in JavaScript: services, the browser code, and the tests of the browser code.
+"""
 
 import ast
 import re
@@ -8,6 +11,7 @@ import pytest
 
 from tests.support.servers import ROOT
 
+WEB = ROOT / "services" / "gateway" / "web"
 MODULES = sorted(path for top in ("services", "deploy") for path in (ROOT / top).rglob("*.py"))
 NOT_TERMS = {
     *("fact", "facts", "said", "told", "telling", "parcel", "parcels", "settling", "desk", "ledger", "pace", "lines"),
@@ -43,6 +47,15 @@ KEPT = {
     "_heard",  # in common/messaging
     *("heard", "_tells", "_hears"),  # in docgen, of operations whose ids are published
 }
+KEPT_IN_BROWSER_TESTS = {
+    *("told", "heard"),  # what a citizen reads on the screen, and what a screen reader says (`people.py`)
+}
+KEPT_IN_JAVASCRIPT = {
+    *("DESK", "desk", "deskOf", "forgetDesk", "keepDesk", "keptDesk"),  # what an agent has on their page
+    *("SILENCE", "silence", "untold", "onUntold", "giveBack", "facts", "hear", "heard", "tell", "told"),
+    *("tellEnd", "tellHost", "tellPage", "tellPageOf"),
+}
+"""Names from before the glossary. The browser code gets no others."""
 METRICS = {"Counter", "Gauge", "Histogram"}
 
 
@@ -62,9 +75,45 @@ def defined(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                yield re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+                yield snake(name)
             case ast.arg(arg=name) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()):
                 yield name
+
+
+def snake(name: str) -> str:
+    """A name in snake case."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+IN_QUOTES = re.compile(r"`[^`]*`|\{[^{}]*\}")
+"""What a docstring quotes: names in code, and members of documents."""
+IN_DOCSTRINGS = {"silent"}
+"""What a docstring may say beside help texts: of a process that does not answer."""
+
+
+def docstrings(tree: ast.AST) -> Iterator[str]:
+    """The docstrings of this module, without what they quote."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text, quotes = ast.get_docstring(node) or "", 1
+            while quotes:  # the members of a member come first
+                text, quotes = IN_QUOTES.subn("", text)
+            yield text
+
+
+DECLARED = re.compile(
+    r"\b(?:const|let|function\*?|class)\s+([A-Za-z_$][\w$]*)"  # a name
+    r"|\b(?:const|let)\s*[\[{]([^\]}=]*)[\]}]\s*="  # several that are taken out of a value
+    r"|^\s*(?:async\s+)?([A-Za-z_$][\w$]*)\s*\([^)]*\)\s*\{"  # a method
+    r"|([A-Za-z_$][\w$]*)\s*[:=]\s*(?:async\s*)?(?:\([^)]*\)|[a-z_]\w*)\s*=>",  # a function
+    re.MULTILINE,
+)
+
+
+def declared(script: str) -> set[str]:
+    """The names that a JavaScript module declares."""
+    found = (group for match in DECLARED.finditer(script) for group in match.groups() if group)
+    return {name for group in found for name in re.findall(r"[A-Za-z_$][\w$]*", group)}
 
 
 def test_modules_have_names_of_the_field() -> None:
@@ -88,6 +137,40 @@ def test_names_in_the_services_are_those_of_the_field() -> None:
     names = {name for path in files for name in defined(ast.parse(path.read_text()))}
     assert len(names) > 1_000
     assert {name for name in names if NOT_IN_NAMES.search(name)} == KEPT
+
+
+def test_names_in_the_browser_tests_are_those_of_the_field() -> None:
+    files = sorted((ROOT / "tests" / "e2e" / "browser").glob("*.py"))
+    names = {name for path in files for name in defined(ast.parse(path.read_text("utf-8")))}
+    assert len(names) > 500
+    assert {name for name in names if NOT_IN_NAMES.search(name)} == KEPT_IN_BROWSER_TESTS
+
+
+@pytest.mark.parametrize(
+    ("script", "names"),
+    [
+        ("const told = 1; let { heardOf, b } = x;", {"told", "heardOf", "b"}),
+        ("  async tellHost(a) {", {"tellHost"}),
+        ("export const factsOf = (t, one) => [t];", {"factsOf"}),
+        ("function* seats() {}\nconst x = { sweep: async one => one };", {"seats", "x", "sweep"}),
+    ],
+)
+def test_the_names_that_a_script_declares_are_found(script: str, names: set[str]) -> None:
+    assert declared(script) == names
+
+
+def test_names_in_javascript_are_those_of_the_field() -> None:
+    folders = [WEB / name for name in ("console", "demo", "info_sheet", "shared", "widget")] + [ROOT / "tests" / "web"]
+    files = [path for folder in folders for path in folder.rglob("*.*js")]
+    names = {name for path in files for name in declared(path.read_text("utf-8"))}
+    assert len(names) > 1_000
+    assert {name for name in names if NOT_IN_NAMES.search(snake(name))} == KEPT_IN_JAVASCRIPT
+
+
+def test_docstrings_use_the_terms_of_the_field() -> None:
+    found = {text for path in MODULES for text in docstrings(ast.parse(path.read_text("utf-8")))}
+    assert len(found) > 2_000
+    assert {text for text in found if {word.lower() for word in NOT_IN_TEXTS.findall(text)} - IN_DOCSTRINGS} == set()
 
 
 @pytest.mark.parametrize(

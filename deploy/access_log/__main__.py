@@ -1,7 +1,7 @@
 """Verifies the access log: says whether it is intact, or where it was altered. Exports it as JSON lines.
 
-Addresses: TRANSCRIPTS_URL and TOKEN_SECRET, else those of `make run`. An export is verified without any service. Every
-export and verification through transcripts is an entry of the log itself.
+Addresses: TRANSCRIPTS_URL and OPERATOR_KEY (or TOKEN_SECRET), else those of `make run`. An export is verified without
+any service. Every export and verification through transcripts is an entry of the log itself.
 """
 
 from __future__ import annotations

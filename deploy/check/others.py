@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from deploy.check.result import Result
 from deploy.local import kubectl
-from services.common.config.departments import ConfigurationError, load_departments
+from services.common.config.departments import load_departments
+from services.common.config.toml_file import ConfigurationError
 
 LIMIT = 10.0  # seconds
 

@@ -1,7 +1,7 @@
 """Says what the targets of the integrations file have not got, and lists, replays or discards their dead letters.
 
-Works while the system runs. Addresses: TRANSCRIPTS_URL and TOKEN_SECRET, else those of `make run`. A replay sends the
-same notice with the same id, and it is tried for as long as a new one.
+Works while the system runs. Addresses: TRANSCRIPTS_URL and OPERATOR_KEY (or TOKEN_SECRET), else those of `make run`. A
+replay sends the same notice with the same id, and it is tried for as long as a new one.
 """
 
 from __future__ import annotations

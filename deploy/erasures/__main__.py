@@ -1,8 +1,8 @@
 """Erases a chat by its number, sets and lifts legal holds, and reports what was deleted. Works while the system runs.
 
-Addresses: TRANSCRIPTS_URL, ROUTING_URL, RABBITMQ_URL and TOKEN_SECRET, else those of `make run`. Every act has a
-receipt, which transcripts keeps. ERASURE_LIST names a file, kept apart from the databases, to which receipts are added:
-`make restore` applies it, so that a backup brings nothing back that was erased.
+Addresses: TRANSCRIPTS_URL, ROUTING_URL, RABBITMQ_URL and OPERATOR_KEY (or TOKEN_SECRET), else those of `make run`.
+Every act has a receipt, which transcripts keeps. ERASURE_LIST names a file, kept apart from the databases, to which
+receipts are added: `make restore` applies it, so that a backup brings nothing back that was erased.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests of the operator's command to transcripts and routing: HTTP with a service token."""
+"""Requests of the operator's commands to the services: HTTP with a service token."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.local.service_programs import KEY_FOLDER
 from deploy.local.settings import SERVICES, Refusal, port_variable
 from services.common.events.types import Record
-from services.common.http.tokens import Keys
+from services.common.http.key_ring import KeyRing
+from services.common.http.tokens import OPERATOR, Keys
 
 LIMIT = 60.0  # seconds for an answer: a long conversation is deleted meanwhile
 
@@ -27,10 +29,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Services:
-    """The addresses of the services and the secret with which requests to them are signed."""
+    """The addresses of the services and the keys with which requests to them are signed."""
 
     urls: Mapping[str, str]
-    secret: str
+    keys: Keys
 
     def ask(self, service: str, path: str, body: Record) -> Any:
         """Send a request. Return the JSON of the answer; None when it is empty.
@@ -38,7 +40,7 @@ class Services:
         Raises:
             Refused: The service refuses, or does not answer.
         """
-        token = Keys(self.secret).service_token("operator")
+        token = self.keys.service_token(OPERATOR, audience=service)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = body.model_dump_json().encode()
         request = urllib.request.Request(self.urls[service] + path, data, headers)  # noqa: S310 - `find` checks it
@@ -61,18 +63,27 @@ def _refused(service: str, error: urllib.error.HTTPError) -> Refused:
 
 
 def find(environ: Mapping[str, str], root: Path) -> Services | Refusal:
-    """Return the services by TRANSCRIPTS_URL, ROUTING_URL and TOKEN_SECRET, else those of `make run`."""
+    """Return the services that the environment names, or those of `make run`.
+
+    It has TRANSCRIPTS_URL, ROUTING_URL, PRESENCE_URL, and OPERATOR_KEY or TOKEN_SECRET.
+    """
     urls = {}
-    for service in ("transcripts", "routing"):
+    for service in ("transcripts", "routing", "presence"):
         port = environ.get(port_variable(service)) or SERVICES[service]
         urls[service] = (environ.get(f"{service.upper()}_URL") or f"http://127.0.0.1:{port}").rstrip("/")
         if not urls[service].startswith(("http://", "https://")):
             return Refusal(f"{service.upper()}_URL must begin with http:// or https://")
-    secret = environ.get("TOKEN_SECRET")
-    if not secret:
+    key, secret = environ.get("OPERATOR_KEY", ""), environ.get("TOKEN_SECRET", "")
+    if not key and not secret:
         home = (root / (environ.get("DATA_DIR") or ".run")).resolve()
         try:
-            secret = (home / "token_secret").read_text()
+            key = (home / KEY_FOLDER / OPERATOR).read_text()
         except OSError:
-            return Refusal(f"there is no system of `make run` in {home}: start it, or set TOKEN_SECRET")
-    return Services(urls, secret)
+            return Refusal(f"there is no system of `make run` in {home}: start it, or set OPERATOR_KEY or TOKEN_SECRET")
+    if not key:
+        return Services(urls, Keys(secret))
+    try:
+        ring = KeyRing(OPERATOR, bytes.fromhex(key), [])
+    except ValueError:
+        return Refusal("OPERATOR_KEY must have 64 hexadecimal digits (make token-keys)")
+    return Services(urls, Keys(secret, ring=ring))

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,6 +42,21 @@ LIGHT = (
     ("-m", "integration", "--ignore-glob=tests/e2e/test_*.py", *("--ignore=" + name for name in WHOLE_SYSTEMS[1:])),
 )
 STAGES = ((UNIT,), (LIGHT, HEAVY))
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "agent": ("deploy.accounts", "ARGS"),
+    "calendar": ("services.presence.calendar_table", "YEAR"),
+    "configuration-export": ("deploy.configuration", "FILE", "export"),
+    "configuration-import": ("deploy.configuration", "FILE", "import"),
+    "dead-letters": ("deploy.dead_letters", "ARGS"),
+    "deliveries": ("deploy.deliveries", "ARGS"),
+    "departments-check": ("services.presence.configuration_check", "FILE"),
+    "erase": ("deploy.erasures", "ARGS"),
+    "kubernetes-check": ("deploy.check",),
+    "retention-report": ("deploy.erasures", "ARGS", "report"),
+    "token-keys": ("deploy.token_keys", "ARGS"),
+    "verify-access-log": ("deploy.access_log", "ARGS"),
+}
+"""Targets that become a program of the project: its module, the variable with its arguments, and those before them."""
 LONG_RUNS = ("soak", "chaos", "rollout", "bench", "scale")
 LINTERS = (
     ("-m", "ruff", "check"),
@@ -60,67 +76,28 @@ def main(command: str) -> None:
     os.chdir(str(ROOT))
     # A test run starts hundreds of interpreters; with this variable each would compile the whole project again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    if command == "clean":
-        clean()
-    elif command == "run":
-        run()
-    elif command == "test":
-        test()
-    elif command == "test-unit":
-        test_unit()
-    elif command == "fuzz":
-        fuzz()
+    targets: dict[str, Callable[[], None]] = {
+        "clean": clean,
+        "docs": docs,
+        "fuzz": fuzz,
+        "lint": lint,
+        "manifests": manifests,
+        "release": release,
+        "run": run,
+        "test": test,
+        "test-unit": test_unit,
+        "verify": verify,
+    }
+    if command in targets:
+        targets[command]()
+    elif command in PROGRAMS:
+        environment("run")
+        become(*PROGRAMS[command])
     elif command in LONG_RUNS:
         long_run(command)
-    elif command == "dead-letters":
-        dead_letters()
-    elif command == "erase":
-        environment("run")
-        become("deploy.erasures", "ARGS")
-    elif command == "verify":
-        verify()
-    elif command == "deliveries":
-        environment("run")
-        become("deploy.deliveries", "ARGS")
-    elif command == "verify-access-log":
-        environment("run")
-        become("deploy.access_log", "ARGS")
-    elif command == "retention-report":
-        environment("run")
-        become("deploy.erasures", "ARGS", "report")
     elif command in ("backup", "restore"):
         environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
         become("deploy.backup", "ARGS", command)
-    elif command == "calendar":
-        environment("run")
-        become("services.presence.calendar_table", "YEAR")
-    elif command == "manifests":
-        environment("run")
-        manifests_tools()
-        checkov()
-        become("deploy.manifests", "ARGS")
-    elif command == "release":
-        if not os.environ.get("VERSION"):
-            refuse("say which version: make release VERSION=2.0.0")
-        environment("run")
-        manifests_tools()
-        become("deploy.release", "ARGS", os.environ["VERSION"])
-    elif command == "kubernetes-check":
-        environment("run")
-        become("deploy.check")
-    elif command == "lint":
-        environment("run", "dev")
-        for arguments in LINTERS:
-            do(python(), *arguments)
-        npm = web_linters()
-        for script in WEB_LINTERS:
-            do(npm, "run", "--silent", "--prefix", str(WEB), script)
-    elif command == "docs":
-        environment("run")
-        do(python(), "-m", "services.docgen.openapi")
-        do(python(), "-m", "services.docgen.settings")
-        do(python(), "-m", "services.docgen.role_matrix")
-        do(python(), "-m", "services.docgen.accessibility")
     else:
         refuse(f"there is no target {command!r}: `make help` lists them")
 
@@ -205,12 +182,6 @@ def long_run(name: str) -> None:
     become(f"tests.system.{name}", f"{name.upper()}_ARGS")
 
 
-def dead_letters() -> None:
-    """Run the operators' command for dead letters; it takes ARGS."""
-    environment("run")
-    become("deploy.dead_letters", "ARGS")
-
-
 def verify() -> None:
     """Verify a transcript. It needs no virtual environment, and so no network: this Python becomes the command."""
     if sys.version_info < OLDEST:
@@ -221,6 +192,40 @@ def verify() -> None:
     arguments = [file, *(["--keys=" + keys] if keys else []), *shlex.split(os.environ.get("ARGS", ""))]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "deploy.verification", *arguments])  # noqa: S606 - it is meant to be replaced
+
+
+def manifests() -> None:
+    """Build and check the manifests. This process becomes the program."""
+    environment("run")
+    manifests_tools()
+    checkov()
+    become("deploy.manifests", "ARGS")
+
+
+def release() -> None:
+    """Build the artefacts of a release. This process becomes the program."""
+    if not os.environ.get("VERSION"):
+        refuse("say which version: make release VERSION=2.0.0")
+    environment("run")
+    manifests_tools()
+    become("deploy.release", "ARGS", os.environ["VERSION"])
+
+
+def lint() -> None:
+    """Run every linter."""
+    environment("run", "dev")
+    for arguments in LINTERS:
+        do(python(), *arguments)
+    npm = web_linters()
+    for script in WEB_LINTERS:
+        do(npm, "run", "--silent", "--prefix", str(WEB), script)
+
+
+def docs() -> None:
+    """Generate the parts of the documentation that are made from the code."""
+    environment("run")
+    for part in ("openapi", "settings", "role_matrix", "accessibility"):
+        do(python(), "-m", f"services.docgen.{part}")
 
 
 def manifests_tools() -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from deploy.local.processes import FRUGAL, Program
 from deploy.local.settings import SERVICES, Settings, port_variable
+from deploy.token_keys.__main__ import public_entry
 from deploy.verification import PUBLIC_KEYS
 from services.common.evidence import chain, ed25519
+from services.common.http.key_ring import OWNERS
 
 DRAIN_SECONDS = 20.0
 DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -m services.{{name}}"
 MOTOR_MAX_WORKERS = 32
+KEY_FOLDER = "token_keys"  # the folder of the private keys with which services sign tokens
 
 
 def programs(
@@ -39,10 +42,11 @@ def programs(
     table = []
     for service in SERVICES:
         argv = shlex.split(command.format(name=service))
+        keys = token_keys(settings.data_dir, service)
         for name in settings.names(service):
             own = (own_ports or {}).get(name)
             sharing = {"PORT_SHARED": "on", "OWN_PORT": str(own)} if own else {"PORT_SHARED": "off"}
-            table.append(_program(name, argv, environment | sharing, root, own or settings.ports[service]))
+            table.append(_program(name, argv, environment | keys | sharing, root, own or settings.ports[service]))
     return table
 
 
@@ -74,6 +78,19 @@ def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str
         "PYTHONUNBUFFERED": "1",
     }
     return {**defaults, **given, **fixed}
+
+
+def token_keys(data_dir: Path, service: str) -> dict[str, str]:
+    """Return the variables of a service with the keys of this data directory: its own one, and all public ones.
+
+    The keys are made at the first run. That of the operator is for the commands of `deploy/`.
+    """
+    folder = data_dir / KEY_FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    private = {owner: _kept_secret(folder / owner) for owner in OWNERS}
+    public = [public_entry(owner, bytes.fromhex(key)) for owner, key in private.items()]
+    own = {"SIGNING_KEY": private[service]} if service in private else {"SIGNING_KEY": ""}
+    return own | {"VERIFICATION_KEYS": ",".join(public)}
 
 
 async def http_ready(port: int, seconds: float = 3.0) -> str | None:

@@ -25,7 +25,15 @@ from deploy.manifests.objects import (
 )
 
 NEEDED = ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy")
-SECRET_VARIABLES = ("TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS", "TRANSCRIPT_KEY", "MONGODB_URL", "OIDC_CLIENT_SECRET")
+SECRET_VARIABLES = (
+    "TOKEN_SECRET",
+    "TOKEN_SECRET_PREVIOUS",
+    "SIGNING_KEY",
+    "TRANSCRIPT_KEY",
+    "MONGODB_URL",
+    "OIDC_CLIENT_SECRET",
+    "CITIZEN_OIDC_CLIENT_SECRET",
+)
 MADE_BY_HAND = ("backup-certificate", "integrations", "oidc")
 """ConfigMaps that an operator makes (docs/kubernetes.md)."""
 RABBITMQ = (4, 3)
@@ -114,7 +122,7 @@ def _ports(objects: Sequence[Object]) -> Iterator[str]:
         if ports[name].get("http") != SERVICES[name]:
             yield f"{name} listens at {SERVICES[name]}, its container says {ports[name].get('http')}"
         for one in container(deployment).get("env", ()):
-            asked = re.fullmatch(r"http://([\w-]+):(\d+)", one.get("value", ""))
+            asked = re.fullmatch(r"https?://([\w-]+):(\d+)", one.get("value", ""))
             if asked and asked[1] in served and int(asked[2]) not in _offered(served[asked[1]]).values():
                 yield f"{name}: {one['name']}: Service {asked[1]} has no port {asked[2]}"
     for name, thing in served.items():

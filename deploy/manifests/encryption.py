@@ -1,4 +1,4 @@
-"""Checks of TLS to broker and database (component `tls`): each client verifies the CA and the host of the server."""
+"""Checks of TLS (component `tls`): each client verifies the CA and the host of broker, database or service."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CA_KEY = "ca.crt"
 
 def problems(objects: Sequence[Object]) -> list[str]:
     """Return one line for each problem."""
-    return [line for check in (_issuers, _broker, _database, _scalers, _monitors) for line in check(objects)]
+    return [line for check in (_issuers, _broker, _database, _services, _scalers, _monitors) for line in check(objects)]
 
 
 def _issuers(objects: Sequence[Object]) -> Iterator[str]:
@@ -68,6 +68,43 @@ def _database(objects: Sequence[Object]) -> Iterator[str]:
                 yield from _verifies(objects, service, deployment, thing, secret, host, file)
         if "prometheus" in thing["spec"] and "tlsSecretKeyRef" not in thing["spec"]["prometheus"]:
             yield f"{called(thing)}: its exporter answers without TLS"
+
+
+def _services(objects: Sequence[Object]) -> Iterator[str]:
+    """The gateway asks a service by TLS where it answers so, and verifies it."""
+    deployments = dict(services(objects))
+    asking = environment(objects, deployments["gateway"])[0] if "gateway" in deployments else {}
+    for name, deployment in deployments.items():
+        address = urlsplit(asking.get(f"{name.upper()}_URL", ""))
+        given = environment(objects, deployment)[0]
+        port = given.get("TLS_PORT", "")
+        if (address.scheme == "https") != bool(port) and name != "gateway":
+            yield (
+                f"gateway: {name} does not answer by {address.scheme}"
+                if not port
+                else f"gateway: asks {name} without TLS"
+            )
+        if not port:
+            continue
+        if {"name": "https", "containerPort": int(port)} not in container(deployment).get("ports", ()):
+            yield f"{name}: its container does not say that it listens at {port}"
+        secrets = [_whole(deployment, given.get(variable, "")) for variable in ("TLS_CERTIFICATE", "TLS_KEY")]
+        if secrets[0] is None or secrets != [secrets[0]] * 2:
+            yield f"{name}: its certificate and key are not mounted from one Secret"
+        elif name != "gateway":
+            file = asking.get("TLS_CA", "")
+            yield from _verifies(objects, "gateway", deployments["gateway"], deployment, secrets[0], name, file)
+
+
+def _whole(deployment: Object, file: str) -> str | None:
+    """Return the Secret of which this file is mounted, all of it."""
+    volumes = {v["name"]: v.get("secret", {}) for v in pod_spec(deployment).get("volumes", ())}
+    for mount in container(deployment).get("volumeMounts", ()):
+        volume = volumes[mount["name"]]
+        if file.rpartition("/")[0] == mount["mountPath"] and "secretName" in volume and "items" not in volume:
+            found: str = volume["secretName"]
+            return found
+    return None
 
 
 def _verifies(

@@ -33,6 +33,8 @@ READ_BY_OTHERS = {
 _OWN_PORT = "a pod has an address for itself; Services and policies say the same"
 _ONE_MACHINE = "for replicas on one machine"
 _ASKED_BY_GATEWAY = "the gateway alone asks the others"
+_TLS = "without, but for the component tls"
+_SIGNS_NOTHING = "it verifies tokens and signs none"
 _TRACES = "off, but for the component opentelemetry"
 _PROMISED = "the public protocol or the manual names this limit: a city that wants another says so in its overlay"
 _PROMISED_BY_ALL = "the public protocol names it; a city that wants another tells all services, in settings.env"
@@ -49,10 +51,18 @@ _OF_AN_ISSUER = (
     "OIDC_SESSION_LIFE",
     "OIDC_REFRESH",
 )
+_OF_CITIZENS_ISSUER = (
+    "CITIZEN_OIDC_ISSUER",
+    "CITIZEN_OIDC_CLIENT_ID",
+    "CITIZEN_OIDC_CLIENT_SECRET",
+    "CITIZEN_OIDC_SCOPE",
+    "CITIZEN_OIDC_ACR",
+)
 LEFT = {
     **dict.fromkeys(("GATEWAY_PORT", "PRESENCE_PORT", "ROUTING_PORT", "TRANSCRIPTS_PORT"), _OWN_PORT),
     **dict.fromkeys(("PORT_SHARED", "OWN_PORT"), _ONE_MACHINE),
     **dict.fromkeys(("PRESENCE_URL", "ROUTING_URL", "TRANSCRIPTS_URL"), _ASKED_BY_GATEWAY),
+    **dict.fromkeys(("TLS_CERTIFICATE", "TLS_KEY", "TLS_PORT", "TLS_CA"), _TLS),
     **dict.fromkeys(("TRACE_SAMPLE", "OTLP_ENDPOINT"), _TRACES),
     "MONGODB_PREFIX": "the database server serves one installation",
     "RATE_LIMITS": "on",
@@ -69,11 +79,13 @@ LEFT_OF = {
         ),
     },
     "presence": {
-        **dict.fromkeys(("AGENT_GRACE", "SESSION_HOURS"), _PROMISED),
+        **dict.fromkeys(("AGENT_GRACE", "SESSION_HOURS", "SESSION_IDLE"), _PROMISED),
         **dict.fromkeys(("DEMO_ACCOUNTS", "DEMO_AGENTS"), "none, but in overlays/dev"),
         **dict.fromkeys(_OF_AN_ISSUER, "agents have passwords, but for the component oidc"),
+        **dict.fromkeys(_OF_CITIZENS_ISSUER, "citizens do not identify; with the component oidc a city may want it"),
     },
     "routing": {
+        "SIGNING_KEY": _SIGNS_NOTHING,
         "HELLO_LIMIT": _PROMISED,
         "AWAY_LIMIT": _PROMISED,
         "WAITING_LIMIT": _PROMISED,
@@ -85,6 +97,7 @@ LEFT_OF = {
         "CHATS_OPEN_PER_ADDRESS": _GENEROUS,
     },
     "transcripts": {
+        "SIGNING_KEY": _SIGNS_NOTHING,
         "MAX_MESSAGES": _PROMISED,
         "MAX_TEXT": _PROMISED,
         "ATTACHMENT_REFUSES": "strict; docs/operating.md says what a city may allow",
@@ -97,8 +110,8 @@ LEFT_OF = {
         "CLAMD_TIMEOUT": "20 s are enough for 10 MiB",
         "UNUSUAL_READING": "50 chats an hour; docs/privacy.md says what it reports",
         "AGENT_FIGURES": "off; docs/operating.md says what must be agreed first",
-        "INTEGRATIONS_FILE": "no webhooks, but for the component webhooks",
-        **dict.fromkeys(("OUTBOX_NETWORKS", "OUTBOX_CA_FILE"), "public targets alone; docs/webhooks.md"),
+        "INTEGRATIONS_FILE": "no integrations, but for the component webhooks",
+        **dict.fromkeys(("OUTBOX_NETWORKS", "OUTBOX_CA_FILE"), "public targets alone; docs/integration.md"),
         **dict.fromkeys(("OUTBOX_TIMEOUT", "OUTBOX_PATIENCE"), "15 s, and three days; docs/webhooks.md"),
         "PDF_FONTS": "the image has its own",
     },
@@ -106,6 +119,8 @@ LEFT_OF = {
 # Placeholders for values of Secrets, so that the settings class can validate the rest.
 STAND_INS = {
     "TOKEN_SECRET": "a-secret-of-the-check-alone",
+    "SIGNING_KEY": "00" * 32,
+    "VERIFICATION_KEYS": "",
     "TRANSCRIPT_KEY": "00" * 32,
     "TRANSCRIPT_KEYS_FORMER": "",
     "RABBITMQ_URL": "amqp://name:word@broker:5672/",

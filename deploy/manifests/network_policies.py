@@ -101,6 +101,7 @@ def of_tls(objects: Sequence[Object]) -> set[Arrow]:
     arrows = {Arrow("rabbitmq operators", "rabbitmq", 15671)}
     arrows |= {Arrow("keda", "rabbitmq", 15671)} if of_kind(objects, "ScaledObject") else set()
     arrows |= {Arrow("prometheus", "rabbitmq", 15691)} if of_kind(objects, "PrometheusRule") else set()
+    arrows |= {Arrow("gateway", pod.name, pod.ports["https"]) for pod in pods(objects) if "https" in pod.ports}
     return arrows if any("tls" in thing["spec"] for thing in of_kind(objects, "RabbitmqCluster").values()) else set()
 
 
@@ -120,6 +121,12 @@ def of_webhooks(objects: Sequence[Object]) -> set[Arrow]:
     """Return the connections that the component `webhooks` adds: to targets whose addresses the installation knows."""
     there = "webhooks" in of_kind(objects, "NetworkPolicy")
     return {Arrow("transcripts", target, 443) for target in ANYWHERE} if there else set()
+
+
+def of_mail(objects: Sequence[Object]) -> set[Arrow]:
+    """Return the connections that the component `mail` adds: to a server whose address the installation knows."""
+    there = "mail" in of_kind(objects, "NetworkPolicy")
+    return {Arrow("transcripts", target, port) for target in ANYWHERE for port in (465, 587)} if there else set()
 
 
 def of_keda(present: set[str]) -> set[Arrow]:
@@ -145,6 +152,7 @@ def problems(objects: Sequence[Object]) -> list[str]:
     wanted = drawn(present) | of_door(objects)
     wanted |= of_monitoring(present) if of_kind(objects, "PrometheusRule") else set()
     wanted |= of_exporters(objects) | of_tls(objects) | of_issuer(objects) | of_webhooks(objects)
+    wanted |= of_mail(objects)
     wanted |= of_keda(present) if of_kind(objects, "ScaledObject") else set()
     wanted |= of_sharing(objects, present)
     given = allowed(objects)

@@ -37,6 +37,7 @@ def topic_permissions(service: str) -> dict[str, str]:
         keys = [*map(re.escape, topology.GATEWAY_KEYS), re.escape(topology.binding_of("")) + ID]
     elif service in LISTENERS:
         keys = [re.escape(key) for key in topology.LISTENER_KEYS]
+    keys.append(re.escape(topology.CONFIGURATION_KEYS[service]))
     return {"write": rf"{published[:-1]}(\.{ID})?$", "read": _any(keys)}
 
 

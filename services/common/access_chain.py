@@ -15,11 +15,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 FIRST = "0" * 64
 """`prev` of the first entry."""
-PRUNED = "access_log_pruned"
+PRUNED: Final = "access_log_pruned"
 
 
 @dataclass(frozen=True)

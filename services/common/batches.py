@@ -15,6 +15,17 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+async def gather_in_batches(size: int, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Await all these calls, `size` at a time. Return their results in order.
+
+    After a batch with a call that failed no other one begins: what is unavailable is not asked hundreds of times.
+
+    Raises:
+        Exception: That of the first call that failed, after its batch has ended.
+    """
+    return [result for batch in batched(calls, size) for result in await gather_limited(size, batch)]
+
+
 async def gather_limited(limit: int, calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
     """Await all these calls, at most `limit` at a time. Return their results in order.
 

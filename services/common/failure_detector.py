@@ -61,9 +61,6 @@ class FailureDetector:
         present = {who: self._effective(now) - silent for who, silent in silent_for.items()}
         for who, at in present.items():
             self._last_seen[who] = max(at, self._last_seen.get(who, at))
-        if known:
-            for who in known.present.keys() - present.keys():
-                self._last_seen.setdefault(who, known.present[who])
         self._gateways[incarnation] = _Gateway(counter, self._effective(now), {} if leaving else present)
 
     def receives(self, now: float) -> bool:

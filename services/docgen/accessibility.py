@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from services.docgen.pages import update
-from services.gateway.http.accessibility_page.page import ASSESSED, CRITERIA
+from services.gateway.http.pages.accessibility_page.page import ASSESSED, CRITERIA
 
 FILE = Path(__file__).parents[2] / "docs" / "accessibility.md"
 BEGIN, END = "<!-- criteria: begin -->\n", "<!-- criteria: end -->\n"

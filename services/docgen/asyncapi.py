@@ -42,15 +42,20 @@ TELLERS: dict[str, tuple[str, ...]] = {
     "places.changed": ("presence",),
     "accept.overdue": ("routing",),
     "state.requested": ("gateway",),
+    "answer.overdue": ("transcripts",),
     "agent.changed": ("presence",),
     "session.ended": ("presence",),
     "wrapup.done": ("gateway",),
     "wrapup.ended": ("presence",),
+    "pause.ended": ("presence",),
     "button.changed": ("presence",),
     "gateway.connections": ("gateway",),
     "listener.echo": LISTENERS,
     "message.posted": ("gateway",),
     "message.stored": ("transcripts",),
+    "identification.asked": ("gateway",),
+    "identification.declined": ("gateway",),
+    "identification.ended": ("presence",),
     "messages.posted": ("gateway",),
     "messages.stored": ("transcripts",),
     "message.refused": ("transcripts",),
@@ -61,6 +66,8 @@ TELLERS: dict[str, tuple[str, ...]] = {
     "citizen.presence": ("gateway",),
     "citizen.silent": ("transcripts",),
     "citizen.stayed": ("gateway",),
+    "configuration.version": ("presence",),
+    "configuration.wanted": ("gateway", "routing", "transcripts"),
 }
 
 
@@ -151,6 +158,8 @@ def _operations() -> Document:
     for service in LISTENERS:
         for type_ in heard(topology.LISTENER_KEYS):
             made[f"{service}.hears.{type_}"] = _hears(type_, "listener's own")
+    for service, type_ in topology.CONFIGURATION_KEYS.items():
+        made[f"{service}.hears.{type_}"] = _hears(type_, "configuration's own")
     return made
 
 
@@ -211,6 +220,8 @@ def _queues() -> Document:
         [*topology.GATEWAY_KEYS, topology.binding_of("{id}")], topology.GATEWAY_QUEUE_ARGUMENTS
     )
     made["listener's own"] = _own(list(topology.LISTENER_KEYS), topology.LISTENER_QUEUE_ARGUMENTS)
+    keys = sorted(set(topology.CONFIGURATION_KEYS.values()))
+    made["configuration's own"] = _own(keys, topology.CONFIGURATION_QUEUE_ARGUMENTS)
     return made
 
 

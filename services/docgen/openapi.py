@@ -54,6 +54,16 @@ SCHEMES: dict[str, Document] = {
         "name": "__Host-eloket-agent",
         "description": "The cookie that logging in sets; without `__Host-` on plain-http loopback.",
     },
+    "client_secret": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The id and the secret of a client (`client_secret_basic`).",
+    },
+    "client_token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token, from `POST /api/integration/token`.",
+    },
     "service_token": {"type": "http", "scheme": "bearer", "description": "A token that the services sign, for 2 min."},
 }
 
@@ -91,10 +101,16 @@ def _describe_problems(operation: Document) -> None:
     for status, answer in operation["responses"].items():
         if status == "422" and answer.get("description") == "Validation Error":
             answer["description"] = "invalid"
-        if status.startswith(("4", "5")):
+        if status.startswith(("4", "5")) and not _is_of_oauth(answer):
             answer["content"] = PROBLEM_CONTENT
         elif status.startswith("3"):
             answer.pop("content", None)  # a redirect has no body, where FastAPI describes one
+
+
+def _is_of_oauth(answer: Document) -> bool:
+    """Return whether an error is one of the token endpoint, whose form RFC 6749 gives."""
+    schema: Document = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    return schema.get("title") == "TokenError"
 
 
 def _hoist(place: Any, schemas: Document) -> None:
@@ -115,10 +131,16 @@ def _secure(made: Document, name: str) -> None:
         made["components"]["securitySchemes"] = {"service_token": SCHEMES["service_token"]}
         made["security"] = [{"service_token": []}]
         return
-    made["components"]["securitySchemes"] = {n: SCHEMES[n] for n in ("chat_token", "agent_session")}
+    made["components"]["securitySchemes"] = {
+        n: SCHEMES[n] for n in ("chat_token", "agent_session", "client_secret", "client_token")
+    }
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
-            if path.endswith(("/question", "/stream", "/frames")):
+            if path == "/api/integration/token":
+                operation["security"] = [{"client_secret": []}]
+            elif path.startswith("/api/integration/"):
+                operation["security"] = [{"client_token": []}]
+            elif path.endswith(("/question", "/stream", "/frames")):
                 operation["security"] = [{"chat_token": []}]
             elif path.startswith("/api/chats/"):
                 operation["security"] = [{"chat_token": []}, {"agent_session": []}]

@@ -29,7 +29,7 @@ ROLES = {
     "other supervisor": "a login session; a supervisor of another department",
     "administrator": "a login session; no agent",
     "auditor": "a login session; no agent",
-    "service": "a service token, at the public door",
+    "service": "an access token of a client of the read API, for the department",
 }
 """The roles at the gateway, and what each of them shows."""
 AGENTS = ("agent", "colleague", "other agent", "supervisor", "other supervisor")
@@ -42,6 +42,7 @@ NAMES = {
     "name:path": "loket-chat/widget.js",
     "answer_id": "none",
     "agent_id": "none",
+    "version": "1",
 }
 """What the parameters of a route stand for, unless a row says otherwise: ids by their names, and values.
 
@@ -104,18 +105,26 @@ def agents_only(*statuses: int, officers: tuple[int, int] = (403, 403)) -> tuple
     return (*(401,) * 4, *five, *officers, 401)
 
 
+def clients_only(status: int) -> tuple[Cell, ...]:
+    """Return the cells of a route that is for clients of the read API."""
+    return (*(401,) * 11, status)
+
+
 FILES, TRANSCRIPT = "/api/chats/{chat_id}/attachments", "/api/chats/{chat_id}/transcript"
 NOTES, ASSIGNMENTS = "/api/chats/{chat_id}/notes", "/api/assignments"
 CLAIM, ASKED = "/api/questions/{chat_id}/claim", "/api/questions/{question_id}/attachments"
 REPORTS, NOVEMBER = "/api/agent/reports", "from=2026-11-01&until=2026-11-30"
-ANSWERS, ACCESS_LOG = "/api/agent/canned-answers", "/api/access-log"
+ANSWERS, ACCESS_LOG, CONFIGURATION = "/api/agent/canned-answers", "/api/access-log", "/api/configuration"
+ACCOUNTS = "/api/accounts"
+STAFF = {"name": "Nieuw", "role": "agent", "departments": ["algemeen"], "capacity": 1, "locales": ["nl"]}
 PAST_CHATS = "/api/agent/chats/search"
 INTAKES, ACT_ON_AGENT = "/api/agent/intakes/{department}", "/api/agent/agents/{agent_id}"
 ACT_ON_CHAT = "/api/agent/chats/{chat_id}"
 WHISPER = {"id": "7b2f8f4e-6f0a-4c55-9d0e-2f5b6a7c8d9e", "text": "een fluisternota"}
 ANSWER = {"code": "groet", "title": "Een groet", "departments": ["algemeen"], "texts": {"nl": "Goeiedag"}}
 NOWHERE = {"department": "nowhere"}
-ROUTES = (
+INTEGRATION = "/api/integration"
+ROUTES: tuple[Route, ...] = (
     # the chat
     Route("POST", FILES, (401, 201, 403, 401, 201, 403, 403, 403, 403, 403, 403, 401), body=FILE_BODY),
     Route(
@@ -144,6 +153,12 @@ ROUTES = (
         (401, 403, 404, 401, 403, 403, 404, 403, 404, 403, 403, 401),
         "a file of the chat, asked for in the other chat",
         {"chat_id": "B"},
+    ),
+    Route(
+        "GET",
+        FILES + "/{attachment_id}/preview",
+        (401, 204, 403, 401, 204, 403, 403, 204, 403, 403, 403, 401),
+        "a file in the chat that is a text, which has no preview",
     ),
     Route("GET", TRANSCRIPT, (401, 200, 403, 401, 200, 403, 403, 200, 403, 403, 403, 401), query="format=json"),
     Route(
@@ -179,6 +194,8 @@ ROUTES = (
     ),
     Route("POST", "/api/chats/{chat_id}/rating", citizen_only(204), body={"score": 5}),
     Route("POST", "/api/chats/{chat_id}/download-code", citizen_only(201)),
+    Route("POST", "/api/chats/{chat_id}/identification", citizen_only(404), "while no agent asks to identify"),
+    Route("DELETE", "/api/chats/{chat_id}/identification", citizen_only(204), "while no agent asks to identify"),
     Route(
         "POST",
         "/api/chats/{chat_id}/question",
@@ -188,6 +205,13 @@ ROUTES = (
     ),
     # agents
     Route("GET", "/api/agent/me", agents_only(200, officers=(200, 200))),
+    Route(
+        "PUT",
+        "/api/agent/password",
+        agents_only(422, officers=(422, 422)),
+        "by one that is too short",
+        body={"old": "demo", "new": "kort"},
+    ),
     Route("GET", "/api/agents", agents_only(200), query="department=algemeen"),
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 200, 200)),
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 200, 403), "of the department", query="department=algemeen"),
@@ -233,6 +257,59 @@ ROUTES = (
         "of no id",
         query="revision=1",
     ),
+    # administrators
+    Route("GET", CONFIGURATION, agents_only(403, officers=(200, 403)), "the departments are in a file"),
+    Route("GET", CONFIGURATION + "/export", agents_only(403, officers=(409, 403)), "the departments are in a file"),
+    Route("GET", CONFIGURATION + "/versions", agents_only(403, officers=(409, 403)), "the departments are in a file"),
+    Route(
+        "GET",
+        CONFIGURATION + "/versions/{version}",
+        agents_only(403, officers=(409, 403)),
+        "the departments are in a file",
+    ),
+    Route(
+        "POST",
+        CONFIGURATION + "/check",
+        agents_only(403, officers=(409, 403)),
+        "the departments are in a file",
+        body={"version": 1, "text": "x", "year": 2027},
+    ),
+    Route(
+        "POST",
+        CONFIGURATION,
+        agents_only(403, officers=(409, 403)),
+        "the departments are in a file",
+        body={"version": 1, "text": "x"},
+    ),
+    Route("POST", ACCOUNTS + "/search", agents_only(403, officers=(200, 403)), "the accounts are in a file", body={}),
+    Route(
+        "POST",
+        ACCOUNTS,
+        agents_only(403, officers=(409, 403)),
+        "the accounts are in a file",
+        body={"username": "nieuw", "form": STAFF},
+    ),
+    Route(
+        "POST",
+        ACCOUNTS + "/change",
+        agents_only(403, officers=(409, 403)),
+        "the accounts are in a file",
+        body={"username": "an", "revision": 1, "form": STAFF},
+    ),
+    Route(
+        "POST",
+        ACCOUNTS + "/act",
+        agents_only(403, officers=(409, 403)),
+        "the accounts are in a file",
+        body={"username": "an", "revision": 1, "act": "make_password"},
+    ),
+    Route(
+        "POST",
+        ACCOUNTS + "/history",
+        agents_only(403, officers=(409, 403)),
+        "the accounts are in a file",
+        body={"username": "an"},
+    ),
     # auditors
     Route("GET", ACCESS_LOG, agents_only(403, officers=(403, 200))),
     Route("GET", ACCESS_LOG, agents_only(403, officers=(403, 200)), "of the chat", query="chat={A}"),
@@ -250,6 +327,7 @@ ROUTES = (
     Route("DELETE", INTAKES, agents_only(403, 403, 403, 204, 403), "that is open"),
     Route("POST", ACT_ON_AGENT + "/pause", agents_only(403, 403, 403, 404, 404), "no agent"),
     Route("POST", ACT_ON_AGENT + "/log-out", agents_only(403, 403, 403, 404, 404), "no agent"),
+    Route("PUT", ACT_ON_CHAT + "/label", agents_only(204, 403, 403, 403, 403), body={"tags": []}),
     Route("POST", ACT_ON_CHAT + "/notes", agents_only(403, 403, 403, 204, 403), body=WHISPER),
     Route(
         "POST",
@@ -295,8 +373,35 @@ ROUTES = (
     ),
     Route("DELETE", CLAIM, agents_only(204, 403, 404, 204, 404), "claimed by the agent", QUESTION, refused_first=True),
     Route("POST", "/api/questions/{chat_id}/done", agents_only(204, 204, 404, 204, 404), "claimed by nobody", QUESTION),
+    # clients of the read API
+    *(
+        row
+        for kind, period in (("statistics", f"&{NOVEMBER}"), ("chats", ""), ("questions", f"&{NOVEMBER}"))
+        for row in (
+            Route("GET", f"{INTEGRATION}/{kind}", clients_only(200), query=f"department=algemeen{period}"),
+            Route(
+                "GET",
+                f"{INTEGRATION}/{kind}",
+                clients_only(403),
+                "of the other department",
+                query=f"department=premies{period}",
+            ),
+        )
+    ),
+    Route("GET", f"{INTEGRATION}/chats/{{chat_id}}/transcript", clients_only(409), "before the chat has ended"),
+    Route(
+        "GET", f"{INTEGRATION}/chats/{{chat_id}}/transcript", clients_only(404), "of the other chat", {"chat_id": "B"}
+    ),
+    Route("POST", f"{INTEGRATION}/token", anyone(401), "without a secret", body=b"grant_type=client_credentials"),
     # the end
     Route("DELETE", "/api/chats/{chat_id}", citizen_only(204), "ends the chat"),
+    Route(
+        "DELETE",
+        ACT_ON_CHAT + "/token",
+        agents_only(403, 403, 403, 204, 403, officers=(204, 403)),
+        "revokes the citizen's token",
+    ),
+    Route("DELETE", "/api/chats/{chat_id}/token", citizen_only(204), "gives the token up"),
     # anyone
     Route("GET", "/", anyone(200)),
     Route("GET", "/agent", anyone(200)),
@@ -310,6 +415,9 @@ ROUTES = (
     Route("POST", "/gesprek", anyone(404), "with a code that nobody has", body=b"code=AAAA&format=txt"),
     Route("GET", "/verify", anyone(200)),
     Route("POST", "/verify", anyone(404), "with a code that nobody has", body=b"code=AAAA"),
+    Route("GET", "/identify", anyone(410), "without a ticket"),
+    Route("GET", "/identify/callback", anyone(303), "without a login under way: to the page that says so"),
+    Route("GET", "/identify/done", anyone(200)),
     Route("GET", "/api/transcript-keys", anyone(200)),
     Route("GET", "/api/button", anyone(200)),
     Route("GET", "/api/button/events", anyone(200)),
@@ -365,6 +473,7 @@ FRAMES = (
     Frame("citizen", {"type": "done"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "state", "state": "paused"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "watch"}, by_citizen(4400, 4400)),
+    Frame("citizen", {"type": "identify"}, by_citizen(4400, 4400)),
     Frame("agent", MESSAGE, by_agent("yes")),
     Frame("agent", {"type": "note", "text": "een nota"}, by_agent("yes")),
     Frame("agent", {"type": "typing", "active": True}, by_agent("yes")),
@@ -378,6 +487,7 @@ FRAMES = (
     Frame("agent", {"type": "watch"}, (*(4401,) * 4, *("forbidden",) * 3, "yes", "yes", *(4401,) * 3)),
     Frame("agent", {"type": "extend"}, by_agent(4400, 4400)),
     Frame("agent", {"type": "details", "name": "Naam"}, by_agent(4400, 4400)),
+    Frame("agent", {"type": "identify"}, by_agent("yes")),
     Frame("agent", {"type": "close"}, by_agent("yes")),
     Frame("citizen", {"type": "close"}, by_citizen("yes", "own chat")),
 )

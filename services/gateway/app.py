@@ -8,10 +8,11 @@ from functools import partial
 from uuid import uuid4
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from services.common.config.departments import load_departments
+from services.common.config.watch import Apply, ConfigurationWatch
 from services.common.messaging.publisher import Publisher
+from services.common.runtime.configuration import departments_source, follow_departments
 from services.common.runtime.service import Service
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
@@ -23,32 +24,39 @@ from services.gateway.clients.http_client import HttpClient
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http import (
-    access_log,
+from services.gateway.http import files, integration
+from services.gateway.http.citizen import (
     after_chat,
     asked_questions,
-    assignments,
     button,
-    canned_answers,
     departments_api,
-    files,
     frames,
+    identification,
+    reservations,
+)
+from services.gateway.http.citizen import chats as chat_routes
+from services.gateway.http.citizen.start_chat import Starting
+from services.gateway.http.console import (
+    access_log,
+    accounts,
+    assignments,
+    canned_answers,
+    configuration,
+    labels,
     left_questions,
     oidc,
-    pages,
     past_chats,
     reports,
-    reservations,
-    security_txt,
     supervision,
-    verification,
 )
-from services.gateway.http import agents as agent_routes
-from services.gateway.http import chats as chat_routes
-from services.gateway.http.hosts import KnownHosts
-from services.gateway.http.left_questions import Questions
-from services.gateway.http.security_headers import headers_of
-from services.gateway.http.start_chat import Starting
+from services.gateway.http.console import agents as agent_routes
+from services.gateway.http.console.left_questions import Questions
+from services.gateway.http.pages import routes as pages
+from services.gateway.http.pages import verification
+from services.gateway.http.security import security_txt
+from services.gateway.http.security.cors import ListedOrigins
+from services.gateway.http.security.hosts import KnownHosts
+from services.gateway.http.security.security_headers import headers_of
 from services.gateway.identifying_numbers import NumberRules
 from services.gateway.jobs.heartbeats import Heartbeat
 from services.gateway.jobs.presence_check import PresenceCheck
@@ -79,6 +87,8 @@ def create_app(settings: Settings) -> FastAPI:
         ConfigurationError: A setting or the departments file is invalid.
     """
     service = Service("gateway", settings, headers_of(settings))
+    source = departments_source(settings)
+    watch = ConfigurationWatch({"DEPARTMENTS_FILE": source})
     departments = load_departments(settings.departments_file)
     incarnation = str(uuid4())
     tasks = Tasks()
@@ -102,12 +112,23 @@ def create_app(settings: Settings) -> FastAPI:
     citizens = CitizenHandler(following, message_sender, publisher, service.keys, tasks, written, allowances)
     transfers = Transfers(publisher, presence, routing, departments)
     live = Live(bindings, buttons, presence, routing, transcripts, departments, tasks)
-    agents = AgentHandler(following, message_sender, publisher, transfers, tasks, written, presence, routing, live)
+    agents = AgentHandler(
+        following, message_sender, publisher, transfers, tasks, written, presence, routing, live, departments
+    )
     resync = Resync(following, agents, buttons, presence, routing)
     router = EventRouter(following, citizens, agents, buttons, resync, live)
     event_queue = EventQueue(settings.rabbitmq_url, bindings, router, given=settings.topology == "given")
     heartbeat = Heartbeat(incarnation, registry, publisher)
     starting = Starting(publisher, presence, routing, bindings, tasks, buttons, departments, service.keys, numbers)
+
+    def load() -> Apply:
+        found = load_departments(source)
+
+        async def apply() -> None:
+            departments.take_over(found)
+            await buttons.forget(buttons.follow_departments())
+
+        return apply
 
     async def drain() -> None:
         await buttons.end()
@@ -121,7 +142,7 @@ def create_app(settings: Settings) -> FastAPI:
         await tasks.settle(5.0)
         await heartbeat.leave()
 
-    service.background("publisher", publisher.run)
+    service.background("publisher", publisher.run, early=True)
     service.background("live", event_queue.run)
     service.background("heartbeat", heartbeat.run)
     service.background("buttons", buttons.run)
@@ -130,6 +151,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("attendance", PresenceCheck(chats, publisher).run)
     service.background("resync", resync.run)
     service.background("supervision", live.run)
+    follow_departments(service, publisher, source, watch, load)
     service.depend("broker", broker_up, lambda: publisher.link.absent)
     service.check("button", lambda: buttons.settled)
     service.on_drain(drain)
@@ -137,14 +159,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = service.app
     button.install(app, buttons, departments)
-    app.add_middleware(  # after the button's middleware, and so around it
-        CORSMiddleware,
-        allow_origins=sorted(departments.origins()),
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-        expose_headers=["Content-Disposition", "Retry-After", "ETag"],
-        max_age=600,
-    )
+    app.add_middleware(ListedOrigins, departments=departments)  # after the button's middleware, and so around it
     if settings.public_origins:
         app.add_middleware(KnownHosts, hosts=settings.hosts)
     chat_routes.install(app, starting, publisher, departments, service.keys, settings)
@@ -158,12 +173,17 @@ def create_app(settings: Settings) -> FastAPI:
     supervision.install(app, publisher, presence, routing, transcripts, departments, numbers, settings)
     reports.install(app, presence, transcripts, departments, settings)
     past_chats.install(app, presence, transcripts, departments, settings)
+    labels.install(app, presence, transcripts, settings)
+    integration.install(app, transcripts, service.keys, settings)
     files.install(app, presence, transcripts, service.keys, departments, numbers, settings)
+    identification.install(app, publisher, presence, transcripts, service.keys, departments, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)
     verification.install(app, transcripts, departments, settings)
     departments_api.install(app, departments)
     security_txt.install(app, settings)
     canned_answers.install(app, presence, transcripts, departments, settings)
+    configuration.install(app, presence, transcripts, settings)
+    accounts.install(app, presence, transcripts, departments, settings)
     access_log.install(app, presence, transcripts, settings)
     endpoints.install(app, citizens, agents, presence, departments, allowances)
     posted = PostedFrames(following, citizens, allowances)

@@ -23,8 +23,8 @@ from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
 from services.common.messaging import topology
-from services.gateway.http.contacts import contact_ways
-from services.gateway.http.event_stream import Listeners
+from services.gateway.http.citizen.event_stream import Listeners
+from services.gateway.http.pages.contacts import contact_ways
 from services.gateway.supervision.intake_notice import notice_of_intake
 from services.gateway.websocket.frames.server import stamp
 
@@ -114,8 +114,9 @@ class Button:
             start: What a press does (`Department.start`).
             numbers: The kinds of identifying numbers that are not masked, with what happens to them instead.
         """
-        self.department, self._wall, self._contact, self._blue = department, wall, list(contact), blue
-        self._notice, self._start, self._numbers = notice, start, numbers
+        self.department, self._wall = department, wall
+        self._offered = list(contact), blue, start, numbers
+        self._notice = notice
         self._green: tuple[int, float] | None = None  # the last green revision, and when it was shown last
         self._state: ButtonChanged | DepartmentButton | None = None
         self._received_at = float("-inf")
@@ -126,6 +127,21 @@ class Button:
         self.revision = 0
         self.listeners = Listeners(lambda: self.shown.event)
         self.shown = self._build((*_UNKNOWN, self._present_notice()), 0)
+
+    def offer(
+        self,
+        contact: Sequence[dict[str, str]],
+        blue: Blue,
+        notice: Callable[[datetime], Notice | None],
+        start: str,
+        numbers: dict[str, str] | None,
+    ) -> None:
+        """Take what the department says now; the arguments are those of a new button. `refresh` shows it."""
+        self._notice = notice
+        offered = list(contact), blue, start, numbers
+        if offered != self._offered:
+            self._offered = offered
+            self._content = None  # the next refresh shows it, with a new revision
 
     def handle(self, state: ButtonChanged | DepartmentButton, now: float) -> None:
         """Take a state that presence has published. One with an older revision is dropped."""
@@ -170,6 +186,10 @@ class Button:
         self.listeners.changed()
 
     @property
+    def _blue(self) -> Blue:
+        return self._offered[1]
+
+    @property
     def notice(self) -> Notice | None:
         """The message that is shown now: why a supervisor has closed the intake, else one of the departments file."""
         return self._content[3] if self._content else self._present_notice()
@@ -204,6 +224,7 @@ class Button:
 
     def _build(self, content: Content, revision: int) -> Shown:
         colour, reason, opens_at, notice = content
+        contact, _, start, numbers = self._offered
         about = {"notice": {**notice.text.model_dump(), "until": stamp(notice.end)}} if notice else {}
         body = orjson.dumps(
             {
@@ -213,11 +234,11 @@ class Button:
                 "opens_at": opens_at,
                 "infofiche_url": f"/infofiche/{self.department}",
                 "revision": revision,
-                "contact": self._contact,
+                "contact": contact,
                 **self._offers(opens_at),
                 **about,
-                "start": self._start,
-                **({"numbers": self._numbers} if self._numbers else {}),
+                "start": start,
+                **({"numbers": numbers} if numbers else {}),
             }
         )
         etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:20].encode()
@@ -237,20 +258,30 @@ class Buttons:
     """The buttons of all departments. `refresh` is called at each event and twice a second."""
 
     def __init__(self, departments: Departments, broker_up: Callable[[], bool], timezone: str = TIMEZONE) -> None:
-        self._broker_up = broker_up
-        self.of = {
-            d.id: Button(
-                d.id,
-                lambda: utcnow().timestamp(),
-                contact_ways(d),
-                Blue.of(d, timezone),
-                partial(departments.notice_of, d),
-                d.start,
-                d.numbers.not_masked,
-            )
-            for d in departments.departments
-        }
+        self._departments, self._broker_up, self._timezone = departments, broker_up, timezone
+        self.of = {d.id: self._made(d) for d in departments.departments}
         self._began = time.monotonic()
+
+    def _made(self, department: Department) -> Button:
+        return Button(department.id, lambda: utcnow().timestamp(), **self._offered(department))
+
+    def _offered(self, department: Department) -> dict[str, Any]:
+        return {
+            "contact": contact_ways(department),
+            "blue": Blue.of(department, self._timezone),
+            "notice": partial(self._departments.notice_of, department),
+            "start": department.start,
+            "numbers": department.numbers.not_masked,
+        }
+
+    def follow_departments(self) -> list[Button]:
+        """Show what the departments say now. Return the buttons of those that are gone, to be given to `forget`."""
+        before = self.of
+        self.of = {d.id: before.get(d.id) or self._made(d) for d in self._departments.departments}  # see `run`
+        for department in self._departments.departments:
+            self.of[department.id].offer(**self._offered(department))
+        self.refresh()
+        return [button for id_, button in before.items() if id_ not in self.of]
 
     def handle(self, event: ButtonChanged) -> None:
         """Handle an event of presence about one of the buttons, or a digest of many."""
@@ -290,6 +321,14 @@ class Buttons:
                 reminded = time.monotonic()
                 for button in self.of.values():
                     await button.listeners.remind()
+
+    @staticmethod
+    async def forget(gone: Sequence[Button]) -> None:
+        """End the event streams of these buttons, and their metrics: their departments are no longer in the file."""
+        for button in gone:
+            for reason in ButtonReason:
+                SHOWN.remove(button.department, reason.value)
+            await button.listeners.end()
 
     async def end(self) -> None:
         """End the event streams because the gateway drains; the pages connect to another gateway."""

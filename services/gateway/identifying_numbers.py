@@ -100,7 +100,6 @@ class NumberRules:
 
     def __init__(self, departments: Departments) -> None:
         self._departments = departments
-        self._strictest = _strictest([department.numbers for department in departments.departments])
 
     def apply(self, text: str, department: str | None) -> str:
         """Return a text in which the numbers that the department masks are masked.
@@ -132,7 +131,8 @@ class NumberRules:
         It is for names of files and for the reasons of reading: the gateway passes them on without knowing the
         department of their chat.
         """
-        return _masked(text, _not_allowed(text, self._strictest))
+        strictest = _strictest([department.numbers for department in self._departments.departments])
+        return _masked(text, _not_allowed(text, strictest))
 
     def _policy(self, department: str | None) -> NumberPolicy:
         known = self._departments.get(department) if department else None

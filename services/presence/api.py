@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
 
 import structlog
 from fastapi import APIRouter, Request
 
 from services.common.events.types import AgentState, ButtonReason
 from services.common.http import problems
+from services.common.http.tokens import Agent as Identity
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api.presence import (
     Agents,
     AgentsQuery,
     AgentView,
+    AnswerDay,
+    AnswerDayQuery,
     Buttons,
     Credentials,
     Held,
@@ -21,6 +26,7 @@ from services.common.internal_api.presence import (
     Names,
     NamesQuery,
     OpenSession,
+    PasswordChange,
     ReleaseQuery,
     Reserved,
     ReserveQuery,
@@ -34,6 +40,7 @@ from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
 from services.presence.button import updater
 from services.presence.context import Context
+from services.presence.opening_hours import Schedule, working_day
 from services.presence.slots.allocator import Allocator, reserve, reserve_for_form
 from services.presence.slots.rules import Agent
 
@@ -42,17 +49,24 @@ HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer
 MOST_RESERVED = 600.0  # seconds for which an open form may reserve one slot, however often it is renewed
 
 
-def create_routes(context: Context, logins: Logins, allocator: Allocator, known: list[str]) -> APIRouter:
+def create_routes(
+    context: Context,
+    logins: Logins,
+    allocator: Allocator,
+    schedules: Mapping[str, Schedule],
+    idle: timedelta | None = None,
+) -> APIRouter:
     """Return the routes of `common/internal_api` that presence answers. They require a service token.
 
     Args:
         context: Dependencies of the service.
         logins: Logs agents in.
         allocator: Reserves slots.
-        known: The ids of the departments.
+        schedules: The opening hours of all departments, as they are now.
+        idle: A session that was not used for so long is over; None: there is no such limit.
     """
     routes = APIRouter()
-    _add_session_routes(routes, context, logins)
+    _add_session_routes(routes, context, logins, idle)
 
     @routes.post(presence_api.AGENTS)
     async def agents(request: Request, query: AgentsQuery) -> Agents:
@@ -70,7 +84,13 @@ def create_routes(context: Context, logins: Logins, allocator: Allocator, known:
     @routes.post(presence_api.BUTTONS)
     async def buttons(request: Request) -> Buttons:
         caller(request)
-        return Buttons(buttons=[updater.button_event(doc) for doc in await context.stores.buttons.evaluated(known)])
+        return Buttons(buttons=[updater.button_event(doc) for doc in await context.stores.buttons.evaluated(schedules)])
+
+    @routes.post(presence_api.ANSWER_DAY)
+    async def answer_day(request: Request, query: AnswerDayQuery) -> AnswerDay:
+        caller(request)
+        schedule = schedules.get(query.department)
+        return AnswerDay(day=working_day(schedule, context.clock(), query.days) if schedule else None)
 
     @routes.post(presence_api.HOLD)
     async def places_hold(request: Request, query: HoldQuery) -> Held:
@@ -104,7 +124,7 @@ def create_routes(context: Context, logins: Logins, allocator: Allocator, known:
     return routes
 
 
-def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> None:
+def _add_session_routes(routes: APIRouter, context: Context, logins: Logins, idle: timedelta | None) -> None:
     @routes.post(presence_api.SESSION_OPEN)
     async def session_open(request: Request, credentials: Credentials) -> OpenSession:
         caller(request)
@@ -114,11 +134,23 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
     @routes.post(presence_api.SESSION_LOOKUP)
     async def session_lookup(request: Request, sought: SessionSought) -> OpenSession:
         caller(request)
-        session = await context.stores.sessions.find(sought.token, context.clock())
+        session = await context.stores.sessions.find(sought.token, context.clock(), idle)
         agent = await _who(context, session, sought.roles) if session else None
         if session is None or agent is None:
-            raise problems.Problem(401, "unauthenticated", "There is no such session (any more): log in again.")
-        return open_session(session, agent)
+            raise _no_session()
+        said = request.app.state.service.keys.agent_token(_identity(agent))
+        stores = context.stores
+        people = stores.officers if isinstance(agent, Officer) else stores.agents
+        local = await people.account(agent.id) is not None
+        return open_session(session, agent).model_copy(update={"identity": said, "local": local})
+
+    @routes.post(presence_api.PASSWORD_CHANGE, status_code=204)
+    async def password_change(request: Request, wish: PasswordChange) -> None:
+        caller(request)
+        session = await context.stores.sessions.find(wish.token, context.clock(), idle)
+        if session is None:
+            raise _no_session()
+        await logins.change_password(session, wish)
 
     @routes.post(presence_api.SESSION_END, status_code=204)
     async def session_end(request: Request, sought: SessionEnd) -> None:
@@ -130,6 +162,16 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
             if sought.everywhere:
                 for other in await context.stores.sessions.end_all(session.agent_id, context.clock()):
                     await close_session_soon(context, other)
+
+
+def _no_session() -> problems.Problem:
+    return problems.Problem(401, "unauthenticated", "There is no such session (any more): log in again.")
+
+
+def _identity(who: Agent | Officer) -> Identity:
+    if isinstance(who, Officer):
+        return Identity(id=who.id, role=who.role)
+    return Identity(id=who.id, supervisor=who.supervisor, departments=list(who.departments))
 
 
 async def _who(context: Context, session: Session, roles: list[str]) -> Agent | Officer | None:
@@ -174,4 +216,5 @@ def _view(agent: Agent) -> AgentView:
         v=agent.v,
         wrap_ups=agent.wrap_ups,
         since=agent.since,
+        pause_reason=agent.pause_reason,
     )

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
 
 from services.common.clock import utcnow
-from services.common.config.departments import ConfigurationError, Departments, load_departments
+from services.common.config.departments import load_departments
+from services.common.config.stored_text import StoredText
+from services.common.config.watch import Apply, ConfigurationWatch
+from services.common.messaging.configuration_queue import ConfigurationQueue
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.heartbeat_listener import HeartbeatListener
 from services.common.messaging.publisher import Publisher
 from services.common.messaging.queue_metrics import Backlog
 from services.common.messaging.retry import retry_with_backoff
 from services.common.mongo.client import (
-    Database,
     answer_outages,
     follow_time,
     open_database,
@@ -26,26 +30,38 @@ from services.common.mongo.client import (
     read_time,
 )
 from services.common.mongo.migrations import upgrade
+from services.common.runtime.configuration import departments_source
 from services.common.runtime.service import Service
 from services.presence import repairs
-from services.presence.agents.accounts import Account, AccountsFile, demo_accounts, load_accounts_file
-from services.presence.agents.logins import Logins, fingerprint
+from services.presence.accounts.api import create_accounts_routes
+from services.presence.accounts.changes import AccountChanges
+from services.presence.accounts.held import HeldAccounts, fitting
+from services.presence.accounts.store import AccountStore
+from services.presence.agents import idle_sessions
+from services.presence.agents.account_changes import publish_changes, store_accounts
+from services.presence.agents.accounts import Account, AccountsFile, demo_accounts
+from services.presence.agents.logins import Logins
 from services.presence.agents.passwords import Passwords
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
 from services.presence.agents.session_store import Session
 from services.presence.api import create_routes
 from services.presence.button import updater
+from services.presence.configuration import Configuration
 from services.presence.consumers import Handlers, create_router
 from services.presence.context import Context
+from services.presence.departments.api import create_departments_routes
+from services.presence.departments.store import VersionStore
+from services.presence.departments.versions import DepartmentVersions
 from services.presence.migrations import STEPS
-from services.presence.oidc.api import create_oidc_routes
-from services.presence.opening_hours import load_schedules
+from services.presence.oidc.api import create_identification_routes, create_oidc_routes
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
 from services.presence.stores import Stores
 from services.presence.supervision_api import create_supervision_routes
 
 if TYPE_CHECKING:
+    from services.presence.oidc.identifications import Identifications
+    from services.presence.oidc.issuer import Issuer
     from services.presence.oidc.logins import OidcLogins
 
 log = structlog.get_logger()
@@ -57,10 +73,12 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     Raises:
         ConfigurationError: A file or the opening hours are invalid.
     """
-    departments = load_departments(settings.departments_file)
-    schedules = load_schedules(settings, departments)
-    file = load_accounts_file(settings.accounts_file, departments) if settings.accounts_file else AccountsFile.empty()
-    named = file.accounts
+    source = departments_source(settings)
+    held = HeldAccounts() if isinstance(source, StoredText) else None
+    file = settings.accounts_file if held is None or settings.oidc_issuer else None
+    watch = ConfigurationWatch({"DEPARTMENTS_FILE": source, "ACCOUNTS_FILE": file, "accounts": held})
+    configuration = Configuration.first(settings)
+    schedules = configuration.schedules
     passwords = Passwords()
     service = Service("presence", settings)
     service.require_service_tokens()
@@ -79,22 +97,57 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         connected=agents.connected,
         undecided=undecided,
     )
-    allocator = Allocator(context, schedules, {d.id: d.queue.longest for d in departments.departments})
-    wrap_ups = {d.id: d.wrap_up for d in departments.departments}
-    router = create_router(Handlers(context, allocator, wrap_ups))
+    allocator = Allocator(context, schedules, configuration.longest)
+    pause_reasons = configuration.departments.pause_reasons
+    router = create_router(Handlers(context, allocator, configuration.wrap_ups, pause_reasons))
     consumers = Consumers(settings.rabbitmq_url, router, lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
     limited = settings.rate_limits == "on"
-    oidc = _oidc(settings, file, context, service, limited)
+    oidc = _oidc(settings, configuration.file, context, service, limited)
     upgraded = asyncio.Event()
 
+    versions: DepartmentVersions | None = None
+    changes: AccountChanges | None = None
+    if isinstance(source, StoredText) and held is not None:
+        versions = DepartmentVersions(
+            settings, VersionStore(database), stores, publisher, source, context.clock, lambda: held.accounts
+        )
+        changes = AccountChanges(
+            settings, AccountStore(database), stores, passwords, held, configuration, context.clock
+        )
+
     async def prepare() -> None:
-        accounts = await _accounts(settings, departments, passwords, named)
         await retry_with_backoff(lambda: read_time(database))
-        await retry_with_backoff(lambda: _prepare_database(database, stores, accounts, list(schedules), oidc))
+        await retry_with_backoff(lambda: upgrade(database, STEPS))
+        if versions is not None and changes is not None:
+            await retry_with_backoff(versions.begin)
+            first = Configuration.first(settings, source)
+            await retry_with_backoff(partial(changes.begin, first))
+            await retry_with_backoff(lambda: watch.begin(load))
+        else:
+            accounts = await _accounts(settings, configuration, passwords)
+            await retry_with_backoff(lambda: _prepare_database(stores, accounts, list(schedules), oidc))
         upgraded.set()
         await publisher.link.up.wait()
+
+    def load() -> Apply:
+        accounts = None if held is None else fitting(held.accounts, load_departments(source))
+        found = Configuration.load(settings, source, accounts)
+
+        async def apply() -> None:
+            logins.follow_accounts(*_password_logins(settings, found.file))  # before a new account can log in
+            if oidc is not None and found.file.oidc is not None:
+                oidc.follow_roles(found.file.oidc)
+            accounts = await _accounts(settings, found, passwords)
+            await stores.buttons.create(found.schedules)
+            await stores.queues.create(found.schedules)
+            ended = await _store_accounts(stores, accounts, oidc)
+            updater.forget(configuration.take_over(found))
+            context.wake(list(schedules))
+            await publish_changes(context, ended)
+
+        return apply
 
     async def database_answers() -> bool:
         return upgraded.is_set() and await ping(database)
@@ -117,19 +170,37 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.app.state.consumers = consumers
     service.on_close(database.client.close)
     service.background("clock", lambda: follow_time(database))
+    service.background("configuration", _after(upgraded, lambda: watch.run(load)))
+    if versions is not None:
+        queue = ConfigurationQueue(settings.rabbitmq_url, "presence", publisher, versions.handle)
+        service.background("configuration_queue", queue.run)
+        service.background("versions", _after(upgraded, versions.run))
+    if changes is not None:
+        service.background("accounts", _after(upgraded, changes.run))
     service.background("backlog", lambda: backlog.run(publisher.link.up))
+    second_factors, only = _password_logins(settings, configuration.file)
+    idle = timedelta(seconds=settings.session_idle) or None
+    if idle is not None:
+        connected = agents.sessions.present
+        looked = partial(idle_sessions.look, context, idle, lambda: connected(agents.clock()))
+        service.background("idle", lambda: repairs.every(idle_sessions.LOOK, looked))
     logins = Logins(
         context,
         passwords,
         service.keys,
         settings.session_hours,
         limited,
-        second_factors={one.username: one.totp_secret for one in named if one.totp_secret is not None},
-        only={one.username for one in named if one.break_glass} if settings.oidc_local == "off" else None,
+        second_factors=second_factors,
+        only=only,
     )
-    service.app.include_router(create_routes(context, logins, allocator, list(schedules)))
+    service.app.include_router(create_routes(context, logins, allocator, schedules, idle))
     service.app.include_router(create_supervision_routes(context, schedules))
+    service.app.include_router(create_departments_routes(versions))
+    service.app.include_router(create_accounts_routes(changes))
     service.app.include_router(create_oidc_routes(oidc, only_break_glass=settings.oidc_local == "off"))
+    service.app.include_router(
+        create_identification_routes(_identifications(settings, configuration, context, service))
+    )
     answer_outages(service.app)
     return service.app
 
@@ -175,29 +246,21 @@ def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable
 def _oidc(
     settings: PresenceSettings, file: AccountsFile, context: Context, service: Service, limited: bool
 ) -> OidcLogins | None:
-    """Return the logins at the issuer, where there is one.
-
-    Raises:
-        ConfigurationError: The accounts file has no section [oidc].
-    """
-    if not settings.oidc_issuer:
+    """Return the logins at the issuer, where there is one."""
+    if not settings.oidc_issuer or file.oidc is None:
         return None
-    # The libraries of OpenID Connect and an HTTP client take 20 MB: only where agents log in at an issuer.
-    from services.presence.oidc.issuer import Client, Issuer
     from services.presence.oidc.logins import OidcLogins
 
-    if file.oidc is None:
-        raise ConfigurationError(f"ACCOUNTS_FILE {settings.accounts_file}: has no section [oidc].")
-    client = Client(
-        issuer=settings.oidc_issuer,
-        client_id=settings.oidc_client_id,
-        client_secret=settings.oidc_client_secret,
-        redirect_uri=settings.public_url.rstrip("/") + "/api/agent/oidc/callback",
-        scope=settings.oidc_scope,
-        acr=tuple(settings.oidc_acr.split()),
+    issuer = _issuer(
+        context,
+        service,
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        settings.oidc_client_secret,
+        settings.public_url.rstrip("/") + "/api/agent/oidc/callback",
+        settings.oidc_scope,
+        settings.oidc_acr,
     )
-    issuer = Issuer(client, context.clock)
-    service.on_close(issuer.close)
     return OidcLogins(
         context,
         issuer,
@@ -210,39 +273,67 @@ def _oidc(
     )
 
 
-async def _accounts(
-    settings: PresenceSettings, departments: Departments, passwords: Passwords, named: Sequence[Account]
-) -> list[Account]:
+def _identifications(
+    settings: PresenceSettings, configuration: Configuration, context: Context, service: Service
+) -> Identifications | None:
+    """Return the identifications of citizens, where there is an issuer for them."""
+    if not settings.citizen_oidc_issuer:
+        return None
+    from services.presence.oidc.identifications import Identifications
+
+    issuer = _issuer(
+        context,
+        service,
+        settings.citizen_oidc_issuer,
+        settings.citizen_oidc_client_id,
+        settings.citizen_oidc_client_secret,
+        settings.public_url.rstrip("/") + "/identify/callback",
+        settings.citizen_oidc_scope,
+        settings.citizen_oidc_acr,
+    )
+    return Identifications(context, issuer, lambda: configuration.departments.identification, service.keys)
+
+
+def _issuer(
+    context: Context, service: Service, issuer: str, id_: str, secret: str, redirect_uri: str, scope: str, acr: str
+) -> Issuer:
+    """Return an issuer, as a client of which this service is known. The service closes it at its end."""
+    # The libraries of OpenID Connect and an HTTP client take 20 MB: only where there is an issuer.
+    from services.presence.oidc.issuer import Client, Issuer
+
+    made = Issuer(Client(issuer, id_, secret, redirect_uri, scope, tuple(acr.split())), context.clock)
+    service.on_close(made.close)
+    return made
+
+
+def _password_logins(settings: PresenceSettings, file: AccountsFile) -> tuple[dict[str, str], set[str] | None]:
+    """Return the secrets of one-time passwords by username, and who may log in with a password; None: all."""
+    secrets = {one.username: one.totp_secret for one in file.accounts if one.totp_secret is not None}
+    only = {one.username for one in file.accounts if one.break_glass} if settings.oidc_local == "off" else None
+    return secrets, only
+
+
+async def _accounts(settings: PresenceSettings, configuration: Configuration, passwords: Passwords) -> list[Account]:
+    named = configuration.file.accounts
     demo: Sequence[Account] = ()
     if settings.demo_accounts == "on":
-        demo = demo_accounts(settings.demo_agents, departments, await passwords.demo_hash())
+        demo = demo_accounts(settings.demo_agents, configuration.departments, await passwords.demo_hash())
     usernames = {account.username for account in named}
-    accounts = [*named, *(account for account in demo if account.username not in usernames)]
+    accounts = [account for account in named if not account.disabled]
+    accounts += [account for account in demo if account.username not in usernames]
     if not accounts and not settings.oidc_issuer:
         log.warning("no_accounts", hint="nobody can log in: give ACCOUNTS_FILE")
     return accounts
 
 
 async def _prepare_database(
-    database: Database,
-    stores: Stores,
-    accounts: Sequence[Account],
-    departments: list[str],
-    oidc: OidcLogins | None,
+    stores: Stores, accounts: Sequence[Account], departments: list[str], oidc: OidcLogins | None
 ) -> None:
-    await upgrade(database, STEPS)
     await stores.buttons.create(departments)
     await stores.queues.create(departments)
-    issuer = oidc.issuer_id if oidc else None
-    barred = await stores.agents.put_accounts(accounts, utcnow(), issuer)
-    barred += await stores.officers.put_accounts(accounts, issuer)
-    await stores.sessions.end_all_of(barred, utcnow())
-    fingerprints = {account.id: fingerprint(account.password_hash) for account in accounts}
-    if changed := await stores.sessions.end_changed(fingerprints, utcnow()):
-        log.info("sessions_ended", why="password_changed", sessions=changed)
-    if oidc is not None:
-        known = await stores.agents.persons(oidc.issuer_id) | await stores.officers.persons(oidc.issuer_id)
-        persons = dict.fromkeys(known, oidc.fingerprint)
-        if changed := await stores.sessions.end_changed(persons, utcnow()):
-            log.info("sessions_ended", why="roles_changed", sessions=changed)
-    log.info("accounts_ready", accounts=len(accounts))
+    await _store_accounts(stores, accounts, oidc)
+
+
+async def _store_accounts(stores: Stores, accounts: Sequence[Account], oidc: OidcLogins | None) -> list[Session]:
+    issuer, roles = (oidc.issuer_id, oidc.fingerprint) if oidc else (None, None)
+    return await store_accounts(stores, accounts, issuer, roles)

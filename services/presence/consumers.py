@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -47,16 +47,30 @@ def create_router(handlers: Handlers) -> RabbitRouter:
 class Handlers:
     """Handlers of presence's events."""
 
-    def __init__(self, context: Context, allocator: Allocator, wrap_ups: Mapping[str, float] | None = None) -> None:
-        """Create the handlers. `wrap_ups`: for how many seconds agents wrap up the chats of these departments."""
+    def __init__(
+        self,
+        context: Context,
+        allocator: Allocator,
+        wrap_ups: Mapping[str, float] | None = None,
+        pause_reasons: Callable[[Iterable[str]], Collection[str]] = lambda departments: (),
+    ) -> None:
+        """Create the handlers.
+
+        Args:
+            context: Dependencies of the service.
+            allocator: Reserves slots.
+            wrap_ups: For how many seconds agents wrap up the chats of these departments.
+            pause_reasons: Returns the ids of the pause reasons of departments.
+        """
         self._context, self._allocator, self._wrap_ups = context, allocator, wrap_ups or {}
+        self._pause_reasons = pause_reasons
         # department → a revision of its queue that the database has, or has a later one than
         self._revisions: dict[str, int] = {}
 
     async def place_wanted(self, event: PlaceWanted) -> None:
         """Announce the agent who has this attempt again, or find one."""
         outcome = await self._allocator.seek(
-            Ask(event.chat_id, event.turn, event.department, event.locale, event.agent_id)
+            Ask(event.chat_id, event.turn, event.department, event.locale, event.agent_id, event.not_agent_id)
         )
         for agent, slot in outcome.again:
             await publish_slot(self._context, agent, slot)
@@ -101,8 +115,15 @@ class Handlers:
             await self._store_queue(queue.department, queue.revision, [])
 
     async def state_requested(self, event: StateRequested) -> None:
-        """Set the agent available or paused. A redelivered event changes nothing."""
-        await self._set_state(event.agent_id, event.state, "request", event.event_id)
+        """Set the agent available or paused. A redelivered event changes nothing.
+
+        A reason that the agent's departments do not have (any more) is none: the pause begins all the same.
+        """
+        reason = event.reason if event.state is AgentState.PAUSED else None
+        if reason is not None:
+            departments = await self._context.stores.agents.departments_of(event.agent_id)
+            reason = reason if reason in self._pause_reasons(departments) else None
+        await self._set_state(event.agent_id, event.state, "request", event.event_id, reason)
 
     async def accept_overdue(self, event: AcceptOverdue) -> None:
         """Pause the agent, who did not accept a chat in time. A redelivered event changes nothing.
@@ -130,11 +151,13 @@ class Handlers:
             self._context.wake([department])
         self._revisions[department] = max(revision, self._revisions.get(department, -1))
 
-    async def _set_state(self, agent_id: str, wanted: AgentState, cause: str, mark: str) -> None:
+    async def _set_state(
+        self, agent_id: str, wanted: AgentState, cause: str, mark: str, reason: str | None = None
+    ) -> None:
         context = self._context
-        if await context.stores.agents.set_state(agent_id, wanted, cause, mark, context.clock()):
+        if await context.stores.agents.set_state(agent_id, wanted, cause, mark, context.clock(), reason):
             context.wake(await context.stores.agents.departments_of(agent_id))
-            log.info("agent_state_changed", agent_id=agent_id, state=wanted.value, cause=cause)
+            log.info("agent_state_changed", agent_id=agent_id, state=wanted.value, cause=cause, reason=reason)
         await publish_agent(context, agent_id)
 
 

@@ -11,15 +11,13 @@ import getpass
 import sys
 
 from services.presence.agents import totp
-from services.presence.agents.passwords import Passwords
-
-SHORTEST = 12  # characters; NIST SP 800-63B-4 section 3.1.1 asks for at least 8 beside a second factor, 15 without one
+from services.presence.agents.passwords import SHORTEST, Passwords
 
 
-def read_password() -> str:
-    """Return what is typed (not shown), or the first line of standard input."""
+def read_password(prompt: str = "Password: ") -> str:
+    """Return what is typed (not shown) after this prompt, or the first line of standard input."""
     if sys.stdin.isatty():
-        return getpass.getpass("Password: ")
+        return getpass.getpass(prompt)
     return sys.stdin.readline().rstrip("\r\n")
 
 

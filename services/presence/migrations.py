@@ -60,10 +60,16 @@ async def _indexes_of_officers(db: Database) -> None:
     await make_indexes(db, {"officers": [IndexModel("username"), issuer]})
 
 
+async def _index_of_unused_sessions(db: Database) -> None:
+    """Create an index by which the sessions are found that were not used for a while."""
+    await make_indexes(db, {"sessions": [IndexModel("used_at", sparse=True)]})
+
+
 STEPS = (
     Step("indexes of agents, sessions and attempts", _first_indexes),
     Step("indexes of what is told again", _indexes_of_repair_jobs),
     Step("chats that an agent at work missed", _missed_chats),
     Step("indexes of persons and sessions of the issuer", _indexes_of_the_issuer),
     Step("indexes of officers", _indexes_of_officers),
+    Step("index of sessions by their last use", _index_of_unused_sessions),
 )

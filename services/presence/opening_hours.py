@@ -1,4 +1,4 @@
-"""RULES of opening hours: whether a department is open at an instant, and when that changes next.
+"""RULES of opening hours: whether a department is open at an instant, when that changes next, and its working days.
 
 Hours are local time in the department's time zone. The hour that daylight saving skips does not exist; in the hour that
 is repeated the department is open both times. A closed day (a public holiday or a closing day) has no hours, by its
@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.common.config.departments import ConfigurationError, Departments, Span, Week, parse_hours
+from services.common.config.departments import Departments, Span, Week, parse_hours
 from services.common.config.settings import Settings
+from services.common.config.toml_file import ConfigurationError
 
 MIDNIGHT = time(0)
 HORIZON = 400  # days in which the next change is searched
 _DAY = timedelta(days=1)
+_SATURDAY = 5  # as `date.weekday` counts
 
 # Days of Belgium's communities and regions (ISO 3166-2:BE, and DG for the German-speaking community), which the library
 # does not have. 11 July: decree of 6 July 1973; 27 September: decree of 20 July 1973; 15 November: decree of 1 October
@@ -130,7 +133,11 @@ def hours_of_day(schedule: Schedule, at: datetime) -> list[str]:
 
     The department must not be one that is always open.
     """
-    spans = spans_of(schedule, at.astimezone(schedule.zone).date())
+    return hours_of(spans_of(schedule, at.astimezone(schedule.zone).date()))
+
+
+def hours_of(spans: tuple[Span, ...]) -> list[str]:
+    """Return hours of a day as `09:00-12:30`."""
     return [f"{s.opens:%H:%M}-{'24:00' if s.closes == MIDNIGHT else f'{s.closes:%H:%M}'}" for s in spans]
 
 
@@ -146,6 +153,30 @@ def spans_of(schedule: Schedule, day: date) -> tuple[Span, ...]:
     beside = (day - _DAY, day + _DAY)
     free = not any(_planned(schedule, one) for one in beside)
     return () if free and any(schedule.week[one.weekday()] for one in beside) else spans
+
+
+def working_day(schedule: Schedule, at: datetime, number: int) -> date | None:
+    """Return the local date of the working day with this number after the day of this instant.
+
+    A working day is one on which the department is open, however short; of a department that is always open, a day
+    from Monday to Friday that is not closed in its calendar. The day of the instant does not count (Regulation (EEC,
+    Euratom) No 1182/71, article 3(1)).
+
+    Returns:
+        The date, or None when it is not within 400 days.
+    """
+    first = at.astimezone(schedule.zone).date()
+    days = (first + offset * _DAY for offset in range(1, HORIZON))
+    return next(islice((day for day in days if _works(schedule, day)), number - 1, None), None)
+
+
+def _works(schedule: Schedule, day: date) -> bool:
+    if schedule.week is not None:
+        return bool(spans_of(schedule, day))
+    special = schedule.special(day)
+    if special is not None:
+        return bool(special)
+    return day.weekday() < _SATURDAY and day not in schedule.closed_on and not schedule.is_holiday(day)
 
 
 def _planned(schedule: Schedule, day: date) -> tuple[Span, ...]:
@@ -196,18 +227,19 @@ def load_schedules(settings: Settings, departments: Departments) -> dict[str, Sc
     """Return each department's schedule by its id.
 
     Raises:
-        ConfigurationError: The calendar of a department that is not always open is invalid.
+        ConfigurationError: The calendar of a department that is not always open, or that takes questions, is invalid.
     """
     default, zone = parse_hours(settings.office_hours), ZoneInfo(settings.timezone)
     found = {}
     for number, department in enumerate(departments.departments):
         week = parse_hours(department.hours) if department.hours else default
         of_all, own = departments.calendar, department.calendar
+        has_working_days = week or department.questions
         bridge = of_all.bridge if own.bridge is None else own.bridge
         found[department.id] = Schedule(
             week,
             zone,
-            is_holiday=holidays_of(settings, departments, number).__contains__ if week else never,
+            is_holiday=holidays_of(settings, departments, number).__contains__ if has_working_days else never,
             special=partial(departments.spans_on, department),
             bridge=bool(bridge),
         )
@@ -228,7 +260,8 @@ def holidays_of(settings: Settings, departments: Departments, number: int) -> Ma
     ]
     for code, place in where:
         if code is not None:
-            return holidays(code, f"DEPARTMENTS_FILE {settings.departments_file}: {place}")
+            in_file = settings.config_source == "file"
+            return holidays(code, f"DEPARTMENTS_FILE {settings.departments_file}: {place}" if in_file else place)
     return holidays(settings.holidays, "HOLIDAYS")
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from services.common.events.agents import AgentChanged, WrapUpEnded
+import structlog
+
+from services.common.events.agents import AgentChanged, PauseEnded, WrapUpEnded
 from services.common.events.places import PlaceClaimed, PlaceReleased
 from services.common.events.types import Choice, ReleaseReason
+from services.common.messaging.publisher import Unconfirmed
 from services.presence.context import Context
 from services.presence.slots.rules import Agent, Slot
+
+log = structlog.get_logger()
 
 
 async def publish_claimed(
@@ -40,7 +45,10 @@ async def publish_slot(context: Context, agent: Agent, slot: Slot, reminder: boo
 
 
 async def publish_agent(context: Context, agent_id: str) -> None:
-    """Publish the agent's present state and their ended wrap-ups, and remove the mark of an unpublished change."""
+    """Publish the agent's present state and what has ended, and remove the mark of an unpublished change.
+
+    What has ended are wrap-ups and pauses.
+    """
     agent = await context.stores.agents.agent(agent_id)
     if agent is None:
         return
@@ -53,10 +61,30 @@ async def publish_agent(context: Context, agent_id: str) -> None:
             cause=agent.cause,
             wrap_ups=agent.wrap_ups,
             departments=list(agent.departments),
+            pause_reason=agent.pause_reason,
         )
     )
     for ended in agent.unpublished:
         await context.publisher.publish(
             WrapUpEnded(chat_id=ended.chat_id, department=ended.department, seconds=ended.seconds)
         )
-    await context.stores.agents.mark_published(agent.id, agent.v, agent.unpublished)
+    for pause in agent.unpublished_pauses:
+        await context.publisher.publish(
+            PauseEnded(
+                pause_id=pause.id,
+                agent_id=agent.id,
+                departments=list(agent.departments),
+                reason=pause.reason,
+                since=pause.since,
+                seconds=pause.seconds,
+            )
+        )
+    await context.stores.agents.mark_published(agent.id, agent.v, agent.unpublished, agent.unpublished_pauses)
+
+
+async def publish_agent_soon(context: Context, agent_id: str) -> None:
+    """Do as `publish_agent`. While the broker is away a repair job does it, because the change is marked."""
+    try:
+        await publish_agent(context, agent_id)
+    except Unconfirmed:
+        log.info("agent_change_not_published", agent_id=agent_id)

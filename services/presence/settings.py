@@ -31,13 +31,21 @@ class PresenceSettings(Settings):
 
     agent_grace: float = described("without a sign of life for so long an agent is gone", 10.0, gt=0, le=600)
     session_hours: float = described("an agent stays logged in for so many hours", 12.0, gt=0, le=168)
+    session_idle: float = described(
+        "seconds after which a session that is not used ends; a console of an available agent is used; 0: no limit",
+        3_600.0,
+        ge=0,
+        le=43_200,
+    )
     accounts_file: Path | None = described("the agents' accounts", None)
     demo_accounts: Literal["on", "off"] = described(
         "also accounts whose password is public: `an`, `bert`, `sofie`", "off"
     )
     demo_agents: int = described("so many more of them", 0, ge=0, le=5_000)
 
-    public_url: str = described("the address of the gateway as browsers see it; needed with `OIDC_ISSUER`", "")
+    public_url: str = described(
+        "the address of the gateway as browsers see it; needed with `OIDC_ISSUER` and `CITIZEN_OIDC_ISSUER`", ""
+    )
     oidc_issuer: str = described("the issuer (OpenID Connect) by which agents log in; empty: none", "")
     oidc_client_id: str = described("the identifier of this installation at the issuer", "")
     oidc_client_secret: str = described("its secret; empty: a public client", "", repr=False)
@@ -59,7 +67,23 @@ class PresenceSettings(Settings):
         le=86_400,
     )
 
-    @field_validator("public_url", "oidc_issuer")
+    citizen_oidc_issuer: str = described(
+        "the issuer (OpenID Connect) at which citizens identify in a chat, where a department has "
+        "`identification = true`; empty: none",
+        "",
+    )
+    citizen_oidc_client_id: str = described("the identifier of this installation at the citizens' issuer", "")
+    citizen_oidc_client_secret: str = described("its secret; empty: a public client", "", repr=False)
+    citizen_oidc_scope: str = described(
+        "the scopes that are requested of citizens; never that of a number", "openid profile"
+    )
+    citizen_oidc_acr: str = described(
+        "values of `acr` of which a citizen's login needs one, separated by spaces; empty: any of `levels` in the "
+        "departments file",
+        "",
+    )
+
+    @field_validator("public_url", "oidc_issuer", "citizen_oidc_issuer")
     @classmethod
     def _https(cls, value: str) -> str:
         if value and not is_safe(value):
@@ -72,6 +96,10 @@ class PresenceSettings(Settings):
             raise ValueError("OIDC_ISSUER needs PUBLIC_URL, OIDC_CLIENT_ID, and ACCOUNTS_FILE with a section [oidc]")
         if self.oidc_issuer and "openid" not in self.oidc_scope.split():
             raise ValueError("OIDC_SCOPE needs the scope openid")
+        if self.citizen_oidc_issuer and not (self.public_url and self.citizen_oidc_client_id):
+            raise ValueError("CITIZEN_OIDC_ISSUER needs PUBLIC_URL and CITIZEN_OIDC_CLIENT_ID")
+        if self.citizen_oidc_issuer and "openid" not in self.citizen_oidc_scope.split():
+            raise ValueError("CITIZEN_OIDC_SCOPE needs the scope openid")
         if self.oidc_local == "off" and not self.oidc_issuer:
             raise ValueError("OIDC_LOCAL=off needs OIDC_ISSUER: nobody could log in")
         return self

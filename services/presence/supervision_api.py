@@ -23,7 +23,7 @@ CAUSE = "supervisor"
 
 
 def create_supervision_routes(context: Context, schedules: Mapping[str, Schedule]) -> APIRouter:
-    """Return these routes. They require a service token; the gateway has checked who the supervisor is.
+    """Return these routes. They require a service token, and what presence says of the supervisor.
 
     Args:
         context: Dependencies of the service.
@@ -42,7 +42,7 @@ def create_supervision_routes(context: Context, schedules: Mapping[str, Schedule
 
     @routes.post(api.INTAKE_CLOSE)
     async def close_intake(request: Request, wish: api.IntakeClose) -> api.ClosedIntake:
-        caller(request)
+        caller(request).require_agent(wish.agent_id, [wish.department], supervisor=True)
         now = context.clock()
         if wish.until.tzinfo is None or not now < wish.until <= now + api.LONGEST_CLOSED:
             days = api.LONGEST_CLOSED.days
@@ -62,14 +62,14 @@ def create_supervision_routes(context: Context, schedules: Mapping[str, Schedule
 
     @routes.post(api.INTAKE_OPEN, status_code=204)
     async def open_intake(request: Request, wish: api.IntakeOpen) -> None:
-        caller(request)
+        caller(request).require_agent(wish.agent_id, [wish.department], supervisor=True)
         if await context.stores.buttons.open_intake(wish.department):
             log.info("intake_opened", department=wish.department, agent_id=wish.agent_id)
             context.wake([wish.department])
 
     @routes.post(api.AGENT_PAUSE, status_code=204)
     async def pause(request: Request, act: api.AgentAct) -> None:
-        caller(request)
+        caller(request).require_agent(act.by, act.departments, supervisor=True)
         agent = await _agent_of(context, act)
         if await context.stores.agents.set_state(agent.id, AgentState.PAUSED, CAUSE, str(uuid4()), context.clock()):
             context.wake(agent.departments)
@@ -78,7 +78,7 @@ def create_supervision_routes(context: Context, schedules: Mapping[str, Schedule
 
     @routes.post(api.AGENT_LOGOUT, status_code=204)
     async def log_out(request: Request, act: api.AgentAct) -> None:
-        caller(request)
+        caller(request).require_agent(act.by, act.departments, supervisor=True)
         agent = await _agent_of(context, act)
         log.info("agent_logged_out_by_supervisor", agent_id=agent.id, by=act.by)
         for session in await context.stores.sessions.end_all(agent.id, context.clock()):

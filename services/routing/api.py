@@ -19,6 +19,7 @@ from services.common.internal_api.routing import (
     AGENT_CHATS,
     ASSIGNMENTS,
     CHATS,
+    TOKEN_REVOKE,
     TRANSFER,
     AdmitQuery,
     Admitted,
@@ -27,6 +28,7 @@ from services.common.internal_api.routing import (
     Assignments,
     AssignmentsQuery,
     Chats,
+    TokenRevocation,
     Transfer,
 )
 from services.common.internal_api.supervision import MOST_RUNNING, OPEN_CHATS, OpenChats, OpenChatsQuery
@@ -64,13 +66,31 @@ def create_routes(context: Context, departments: Departments) -> APIRouter:
 
     @routes.post(TRANSFER, status_code=204)
     async def transfer(wish: Transfer, request: Request) -> Response:
-        caller(request)
+        who = caller(request)
+        if who.agent and who.agent.supervisor and who.agent.id != wish.agent_id:  # they reassign the chat of an agent
+            department = (await context.store.load(wish.chat_id)).department
+            who.require_agent(None, [department or ""], supervisor=True)
+        else:
+            who.require_agent(wish.agent_id)
         bind_contextvars(chat_id=wish.chat_id)
         if wish.to_department is not None and departments.get(wish.to_department) is None:
             raise Problem(409, "unavailable", "There is no such department; choose one of the list.")
         if wish.to_department is None and wish.to_agent is None:
             raise Problem(422, "invalid", "Name a department or an agent to transfer the chat to.")
         await _transfer(context, wish)
+        return Response(status_code=204)
+
+    @routes.post(TOKEN_REVOKE, status_code=204)
+    async def revoke_token(wish: TokenRevocation, request: Request) -> Response:
+        bind_contextvars(chat_id=wish.chat_id)
+        chat = await context.store.load(wish.chat_id)
+        departments = [] if wish.role == "administrator" else [chat.department or ""]
+        caller(request).require_agent(wish.by, departments, supervisor=wish.role is None, role=wish.role)
+        if wish.role not in (None, "administrator"):
+            raise Problem(403, "forbidden", "Only a supervisor or an administrator may do this.")
+        if chat.opened_at is None:
+            raise _no_such_chat()
+        await _revoke_token(context, wish)
         return Response(status_code=204)
 
     @routes.post(ERASE_CHAT)
@@ -98,7 +118,7 @@ def create_routes(context: Context, departments: Departments) -> APIRouter:
 
     @routes.post(ASSIGNMENTS)
     async def assignments(query: AssignmentsQuery, request: Request) -> Assignments:
-        caller(request)
+        caller(request).require_agent(None, query.departments or (), supervisor=True)
         if query.chat_id is not None:
             found = (await context.store.load(query.chat_id)).assignments[::-1]
             own = tuple(a for a in found if query.departments is None or a.department in query.departments)
@@ -128,9 +148,24 @@ async def _transfer(context: Context, wish: Transfer) -> None:
         await context.slot_requests.request(after.department or "")
 
 
+async def _revoke_token(context: Context, wish: TokenRevocation) -> None:
+    now = context.clock()
+    before, after = await context.store.change(wish.chat_id, lambda c: rules.revoked_by_officer(c, now))
+    context.chat_publisher.record(before, after, why="revoked")
+    await context.record_handling_time(before, after)
+    with suppress(Unconfirmed):  # the change is stored and marked: a repair job publishes it within seconds
+        await context.chat_publisher.marked(after)
+        if before.waits:
+            await context.slot_requests.request(after.department or "")
+
+
+def _no_such_chat() -> Problem:
+    return Problem(404, "no_such_chat", "There is no such chat.")
+
+
 def _refusal(chat: Chat) -> Problem:
     if chat.rev == 0:
-        return Problem(404, "no_such_chat", "There is no such chat.")
+        return _no_such_chat()
     if chat.assigned:
         return Problem(403, "not_yours", "Another agent has this chat.")
     return Problem(409, "unavailable", "This chat is not with an agent any more.")

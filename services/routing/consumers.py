@@ -15,7 +15,14 @@ from faststream.rabbit import RabbitRouter
 from structlog.contextvars import bind_contextvars
 
 from services.common.batches import gather_limited
-from services.common.events.chats import ChatAccepted, ChatOpened, CitizenArrived, CloseRequested, TransferRefused
+from services.common.events.chats import (
+    AnswerOverdue,
+    ChatAccepted,
+    ChatOpened,
+    CitizenArrived,
+    CloseRequested,
+    TransferRefused,
+)
 from services.common.events.event import Event
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged
 from services.common.events.types import CloseReason
@@ -53,6 +60,7 @@ def create_router(handlers: Handlers) -> RabbitRouter:
         handlers.places_changed,
         handlers.other,
     )
+    subscribe(router, topology.ROUTING_ANSWERS, handlers.answer_overdue)
     return router
 
 
@@ -70,8 +78,9 @@ class ChatInLogs(BaseMiddleware):
 class Handlers:
     """Handlers of routing's events. They are idempotent, and independent of order, repetition and age."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, is_writing: Callable[[str], bool] = lambda chat_id: False) -> None:
+        """Create the handlers. `is_writing`: whether the agent of a chat has typed in it within the last seconds."""
+        self._context, self._is_writing = context, is_writing
 
     async def chat_opened(self, event: ChatOpened) -> None:
         """Let the chat wait; its first attempt requests a slot."""
@@ -103,7 +112,7 @@ class Handlers:
         await context.chat_publisher.state(after)
 
     async def close_requested(self, event: CloseRequested) -> None:
-        """Close the chat, and block the citizen when the agent asks for it."""
+        """Close the chat; block the citizen, and revoke their token, when it is asked for."""
         context = self._context
         if event.block and event.by is CloseReason.AGENT:  # first: closing may send the citizen back to the button
             await context.admission.block(event.chat_id, event.agent_id, event.block, event.occurred_at)
@@ -120,6 +129,30 @@ class Handlers:
         )
         context.chat_publisher.record(before, after, why="refused")
         await self._publish_and_request(after, after.waits)
+
+    async def answer_overdue(self, event: AnswerOverdue) -> None:
+        """Give the chat to another agent when a slot seems to be free, and nothing has changed meanwhile.
+
+        A late event does nothing: it is published again while the citizen waits. The change is marked by the write, so
+        that it is published after a crash too.
+        """
+        context, now = self._context, self._context.clock()
+        if now - event.occurred_at > STALE:
+            return
+        before = await context.store.load(event.chat_id)
+        if not context.slot_requests.free(before.department or ""):
+            return
+        writes = self._is_writing(event.chat_id)
+        before, after = await context.store.change(
+            event.chat_id, lambda c: transfer_rules.taken_from_silent(c, event, writes, now, context.limits)
+        )
+        if after == before:
+            return
+        log.info("chat_taken_from_silent_agent", agent_id=before.agent_id, department=before.department)
+        context.chat_publisher.record(before, after, why="agent_silent")
+        await context.record_handling_time(before, after)
+        await context.chat_publisher.marked(after)
+        await context.slot_requests.request(after.department or "")
 
     async def place_claimed(self, event: PlaceClaimed) -> None:
         """Assign the chat to the agent who has a slot for this attempt."""
@@ -183,6 +216,10 @@ class Handlers:
 
 def _closing(event: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
     match event.by:
+        case CloseReason.CITIZEN if event.revoke:
+            return lambda c: rules.given_up(c, now)
+        case CloseReason.AGENT if event.block:
+            return lambda c: rules.revoked_by_agent(rules.closed_by_agent(c, event.agent_id, now), event.agent_id)
         case CloseReason.AGENT:
             return lambda c: rules.closed_by_agent(c, event.agent_id, now)
         case CloseReason.INACTIVE if now - event.occurred_at > STALE:

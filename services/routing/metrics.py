@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.common.events.types import ChatStatus, CloseReason, ReleaseReason
+from services.common.events.types import ChatStatus, CloseReason, ReleaseReason, Revocation
 
 log = structlog.get_logger()
 
@@ -26,6 +26,7 @@ ASSIGNED = Counter("eloket_routing_assigned_total", "Attempts that ended with an
 ABANDONED = Counter("eloket_routing_abandoned_total", "Chats closed while they waited", ["department", "reason"])
 REQUEUED = Counter("eloket_routing_requeued_total", "Chats that went back to the queue", ["reason"])
 CLOSED = Counter("eloket_routing_closed_total", "Chats closed", ["reason"])
+REVOKED = Counter("eloket_routing_tokens_revoked_total", "Tokens of chats that were revoked", ["by"])
 REPAIRED = Counter("eloket_routing_repairs_total", "What a repair job or a repeated event had to repair", ["reason"])
 
 
@@ -39,10 +40,20 @@ def begin_at_nothing(departments: Iterable[str]) -> None:
                 ABANDONED.labels(department, reason.value)
     for reason in CloseReason:
         CLOSED.labels(reason.value)
+    for revoker in Revocation:
+        REVOKED.labels(revoker.value)
     for lost in ReleaseReason:
         REQUEUED.labels(lost.value)
     for repair in ("untold", "asked_again", "unknown_chat", "accepted"):
         REPAIRED.labels(repair)
+
+
+def forget(departments: Iterable[str]) -> None:
+    """Export no more gauges of these departments: they are no longer in the departments file."""
+    for department in departments:
+        for state in OPEN_STATES:
+            OPEN.remove(department, state)
+        LONGEST.remove(department)
 
 
 def repaired(reason: str, **about: object) -> None:

@@ -11,7 +11,7 @@ from services.common.messaging.publisher import Publisher
 from services.routing.chats.chat import Chat, state_of
 from services.routing.chats.rules import published
 from services.routing.chats.store import Store
-from services.routing.metrics import ABANDONED, ASSIGNED, CLOSED, OPENED, OTHER, REQUEUED, WAITED
+from services.routing.metrics import ABANDONED, ASSIGNED, CLOSED, OPENED, OTHER, REQUEUED, REVOKED, WAITED
 from services.routing.queues.announcer import Announcer
 from services.routing.queues.slot_requests import SlotRequests
 
@@ -29,9 +29,10 @@ class ChatPublisher:
         announcer: Announcer,
         departments: Collection[str],
     ) -> None:
+        """Create a publisher. `departments`: all of them, as the departments file has them now."""
         self._store, self._publisher = store, publisher
         self._slot_requests, self._announcer = slot_requests, announcer
-        self._departments = frozenset(departments)
+        self._departments = departments
 
     async def state(self, chat: Chat) -> None:
         """Publish the state of this chat, if it has one.
@@ -62,6 +63,11 @@ class ChatPublisher:
         """Log and count a change, and request publication of the queues that changed with it."""
         if after.v == before.v:
             return
+        if after.revoked_by is not None and after.revoked_by is not before.revoked_by:
+            REVOKED.labels(after.revoked_by.value).inc()
+            log.info("chat_token_revoked", by=after.revoked_by)
+            if before.closed:
+                return
         if before.waits or after.waits:
             self._announcer.changed(before.department, after.department)
         if before.waits:
@@ -91,4 +97,4 @@ class ChatPublisher:
 
     def label(self, department: str | None) -> str:
         """Return a department as the label of a metric, which the departments file bounds."""
-        return department if department in self._departments else OTHER
+        return department if department is not None and department in self._departments else OTHER

@@ -86,7 +86,7 @@ class Timers:
     limits: Limits
     calm: Calm
     well: Callable[[], bool]
-    departments: Iterable[str]
+    departments: Collection[str]
     monotonic: Callable[[], float] = time.monotonic
 
     async def every(self, seconds: float, job: RepairJob) -> None:
@@ -181,6 +181,21 @@ class Timers:
     async def ask(self) -> None:
         """Let the first waiting chats of each department request slots again: a lost event costs two seconds."""
         await _for_each(await self.context.store.waiting_departments(), self.context.slot_requests.request)
+
+    async def judge_waits_again(self, departments: Iterable[str]) -> None:
+        """Store again when the waiting chats of these departments are due, because the rules of their queues changed.
+
+        It may be repeated.
+
+        Raises:
+            PyMongoError: The database does not answer.
+        """
+        for department in departments:
+            ids = await self.context.store.waiting_ids(department)
+            await gather_limited(AT_ONCE, [partial(self._judge_wait_again, chat_id) for chat_id in ids])
+
+    async def _judge_wait_again(self, chat_id: str) -> None:
+        await self.context.store.change(chat_id, lambda c: deadlines.judged_again(c, self.limits))
 
     async def queues(self) -> None:
         """Publish every queue again, changed or not."""

@@ -8,7 +8,7 @@ name}}. The unique index of departments and code has an entry for each departmen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -55,15 +55,15 @@ class CannedAnswers:
     All methods raise `PyMongoError` when the database does not answer.
     """
 
-    def __init__(self, database: Database, departments: Iterable[str]) -> None:
+    def __init__(self, database: Database, departments: Collection[str]) -> None:
         """Use the collection `canned_answers` of this database.
 
         Args:
             database: The database.
-            departments: All departments. Nobody has the rights of a department that does not exist any more; it keeps
-                no supervisor from changing an answer.
+            departments: All departments, as the departments file has them now. Nobody has the rights of a department
+                that does not exist any more; it keeps no supervisor from changing an answer.
         """
-        self._answers, self._departments = database["canned_answers"], frozenset(departments)
+        self._answers, self._departments = database["canned_answers"], departments
 
     async def listed(self, departments: list[str]) -> list[CannedAnswer]:
         """Return the answers of these departments, by their codes."""
@@ -132,7 +132,7 @@ class CannedAnswers:
 
     def _may_change(self, current: CannedAnswer, own: list[str]) -> bool:
         """Whether all departments that have the answer, and exist, are the supervisor's."""
-        return not self._departments.intersection(current.departments).difference(own)
+        return not {d for d in current.departments if d in self._departments}.difference(own)
 
     async def _is_full(self, new: NewCannedAnswer) -> bool:
         """Whether a department would have too many answers, or too much text. Simultaneous changes are not counted."""

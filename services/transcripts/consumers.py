@@ -1,4 +1,7 @@
-"""Handlers of the ordinary queues of transcripts: notes, citizens who keep their chat open, wrap-ups, the outbox."""
+"""Handlers of the ordinary queues: notes, citizens who keep their chat open, wrap-ups, pauses, the outbox.
+
+`identifications.py` and `outbox/announcer.py` have handlers of their own.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from datetime import datetime
 import structlog
 from faststream.rabbit import RabbitRouter
 
-from services.common.events.agents import WrapUpEnded
+from services.common.events.agents import PauseEnded, WrapUpEnded
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
 from services.common.events.types import is_id
 from services.common.messaging import topology
 from services.common.messaging.publisher import Publisher
 from services.common.messaging.subscribers import subscribe
 from services.transcripts import metrics
+from services.transcripts.identifications import Identifications
 from services.transcripts.log.store import Store
 from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.statistics.store import Statistics
@@ -22,7 +26,7 @@ from services.transcripts.statistics.store import Statistics
 log = structlog.get_logger()
 
 
-def create_router(handlers: Handlers, announcer: Announcer) -> RabbitRouter:
+def create_router(handlers: Handlers, announcer: Announcer, identifications: Identifications) -> RabbitRouter:
     """Return the subscribers of the ordinary queues of transcripts."""
     router = RabbitRouter()
     subscribe(router, topology.TRANSCRIPTS_NOTES, handlers.note_posted)
@@ -34,12 +38,19 @@ def create_router(handlers: Handlers, announcer: Announcer) -> RabbitRouter:
         announcer.chat_changed,
         announcer.button_changed,
     )
-    subscribe(router, topology.TRANSCRIPTS_STATISTICS, handlers.wrap_up_ended)
+    subscribe(router, topology.TRANSCRIPTS_STATISTICS, handlers.wrap_up_ended, handlers.pause_ended)
+    subscribe(
+        router,
+        topology.TRANSCRIPTS_IDENTIFICATIONS,
+        identifications.asked,
+        identifications.declined,
+        identifications.ended,
+    )
     return router
 
 
 class Handlers:
-    """Handlers of internal notes, of citizens who stay, and of wrap-ups."""
+    """Handlers of internal notes, of citizens who stay, of wrap-ups, and of pauses."""
 
     def __init__(
         self, store: Store, publisher: Publisher, clock: Callable[[], datetime], statistics: Statistics
@@ -69,3 +80,9 @@ class Handlers:
         if not is_id(event.chat_id):
             raise ValueError("not a wrap-up")
         await self._statistics.wrapped_up(event.chat_id, max(0, event.seconds), self._clock())
+
+    async def pause_ended(self, event: PauseEnded) -> None:
+        """Note in the statistics how long a pause of an agent took. A redelivered event changes nothing."""
+        if not is_id(event.pause_id):
+            raise ValueError("not a pause")
+        await self._statistics.paused(event)

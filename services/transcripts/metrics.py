@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.common.events.types import IdentificationStep
+
 STORED = Counter("eloket_entries_stored_total", "Entries that this process stored", ["party"])
 REPEATED = Counter("eloket_entries_repeated_total", "Entries that were in the log already when they came")
 REFUSED = Counter("eloket_messages_refused_total", "Messages that were refused", ["code"])
@@ -50,6 +52,10 @@ RETENTION_CONFIRMED = Gauge(
     "1 when the operator has confirmed the retention periods of the department, else 0",
     ["department"],
 )
+UNSIGNED_AGE = Gauge(
+    "eloket_transcripts_unsigned_oldest_seconds",
+    "Since when the chat has ended that waits longest for the signature of its end, of all replicas; 0: none waits",
+)
 UNUSUAL_READING = Counter(
     "eloket_transcripts_unusual_reading_total",
     "Times that an agent has read more chats within an hour than is usual",
@@ -75,4 +81,23 @@ OUTBOX_CIRCUIT = Gauge(
     "eloket_transcripts_outbox_circuit_open",
     "1 while this process rests from a target that failed several times in a row, else 0",
     ["target"],
+)
+IDENTIFICATIONS = Counter(
+    "eloket_transcripts_identifications_total",
+    "Steps of identifications of citizens in chats: asked, identified, declined, failed",
+    ["step"],
+)
+for _step in IdentificationStep:
+    IDENTIFICATIONS.labels(_step.value)
+CLIENT_LOGINS = Counter(
+    "eloket_transcripts_client_authentications_total",
+    "Authentications of clients of the read API: granted, refused",
+    ["outcome"],
+)
+for _outcome in ("granted", "refused"):  # exported from the start: the first is an increase
+    CLIENT_LOGINS.labels(_outcome)
+CLIENT_READS = Counter(
+    "eloket_transcripts_client_reads_total",
+    "Pages that a client of the read API has read: statistics, chats, questions",
+    ["client", "kind"],
 )

@@ -181,6 +181,46 @@ async def _search_of_access_log(db: Database) -> None:
     await make_indexes(db, {"access_log": [IndexModel([("chat_id", ASCENDING)], name="chat", sparse=True)]})
 
 
+async def _pauses(db: Database) -> None:
+    """Create the indexes of the statistics of pauses."""
+    await make_indexes(
+        db,
+        {
+            "pause_statistics": [
+                IndexModel([("departments", ASCENDING), ("at", ASCENDING)], name="report"),
+                IndexModel([("at", ASCENDING)], name="age"),
+                IndexModel([("agent_id", ASCENDING)], name="agent", sparse=True),
+            ]
+        },
+    )
+
+
+async def _rows_of_clients(db: Database) -> None:
+    """Create the indexes by which clients of the read API read rows in the order of time."""
+    department, id_ = ("department", ASCENDING), ("_id", ASCENDING)
+    at = IndexModel([department, ("at", ASCENDING), id_], name="in_order")
+    await make_indexes(
+        db,
+        {
+            "chat_statistics": [IndexModel([department, ("opened_at", ASCENDING), id_], name="in_order")],
+            "question_statistics": [at],
+            "questions": [at],
+        },
+    )
+
+
+async def _labels(db: Database) -> None:
+    """Create the index by which labels are found that are not announced yet."""
+    await make_indexes(
+        db, {"chats": [IndexModel([("label_announced", ASCENDING)], name="label_announced", sparse=True)]}
+    )
+
+
+async def _answers(db: Database) -> None:
+    """Create the index by which chats are found whose citizens may wait for an answer."""
+    await make_indexes(db, {"chats": [IndexModel([("answer_at", ASCENDING)], name="answer_at", sparse=True)]})
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
@@ -194,4 +234,8 @@ STEPS = (
     Step("indexes of the outbox", _indexes_of_outbox),
     Step("index of chats in the access log", _search_of_access_log),
     Step("past chats", _past_chats),
+    Step("statistics of pauses", _pauses),
+    Step("labels of chats", _labels),
+    Step("answers that are overdue", _answers),
+    Step("rows of clients", _rows_of_clients),
 )

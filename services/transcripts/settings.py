@@ -83,11 +83,13 @@ class Settings(Shared):
         "(`x`): they stay published",
     )
     integrations_file: Path | None = Field(
-        None, description="the systems that are notified of chats: webhooks (docs/operating.md); none: no system is"
+        None,
+        description="the systems that are notified of chats and the clients that may read (docs/integration.md); none: "
+        "there are none",
     )
     outbox_networks: str = Field(
         "",
-        description="networks to which webhooks may be sent although they are not public, separated by commas: "
+        description="networks at which targets may be although they are not public, separated by commas: "
         "`10.20.0.0/16`; with `http://` of this machine: `127.0.0.0/8`",
     )
     outbox_ca_file: Path | None = Field(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.common.batches import batched, gather_limited
+from services.common.batches import batched, gather_in_batches, gather_limited
 
 
 def test_batches_are_in_order_and_the_last_one_is_smaller() -> None:
@@ -39,3 +39,20 @@ async def test_a_call_that_fails_stops_no_other_one() -> None:
     with pytest.raises(ValueError, match="the second one"):
         await gather_limited(1, [lambda n=n: call(n) for n in range(4)])  # type: ignore[misc]
     assert done == [0, 2, 3]
+
+
+async def test_after_a_batch_that_failed_no_other_one_begins() -> None:
+    begun: list[int] = []
+
+    async def call(number: int) -> int:
+        begun.append(number)
+        await asyncio.sleep(0)
+        if number == 2:
+            raise ValueError("in the second batch")
+        return number
+
+    assert await gather_in_batches(2, [lambda n=n: call(n) for n in range(2)]) == [0, 1]  # type: ignore[misc]
+    begun.clear()
+    with pytest.raises(ValueError, match="in the second batch"):
+        await gather_in_batches(2, [lambda n=n: call(n) for n in range(6)])  # type: ignore[misc]
+    assert begun == [0, 1, 2, 3]

@@ -73,6 +73,16 @@ def test_it_goes_back_once_the_window_holds_only_earlier_times() -> None:
     assert near(clock.now(), NOON - timedelta(hours=1) + timedelta(seconds=30))
 
 
+def test_it_does_not_go_back_before_times_were_received_for_ten_seconds() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    set_by = []
+    for _ in range(6):
+        set_by.append(clock.set_by(NOON - timedelta(hours=1) + timedelta(seconds=machine.passed - 1000)))
+        machine.sleep(2)
+    assert set_by == [0.0] * 5 + [pytest.approx(-3600)]
+
+
 def test_small_differences_of_what_is_reported_change_nothing() -> None:
     machine = Machine()
     clock = machine.clock()

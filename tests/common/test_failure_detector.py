@@ -95,6 +95,12 @@ def test_everyone_in_any_gateways_list_is_present(live: FailureDetector) -> None
     assert live.present(103) == {"an"}
 
 
+def test_of_two_lists_with_one_counter_the_first_one_counts(live: FailureDetector) -> None:
+    live.record("g", 1, names("an"), 100)
+    live.record("g", 1, names("bert"), 100)
+    assert live.present(100) == {"an"}
+
+
 def test_deaf_time_does_not_count(live: FailureDetector) -> None:
     live.record("g", 1, names("an"), 100)
     echoing(live, 100, 102)

@@ -21,6 +21,9 @@ REFERENCE = re.compile(r"\$\$|\$\{(\w+)(?::?([?-])([^}]*))?\}|\$")
 SECRET = re.compile(r"SECRET|PASS|KEY")
 MAY_BE_EMPTY = {
     "TOKEN_SECRET_PREVIOUS",
+    "GATEWAY_SIGNING_KEY",
+    "PRESENCE_SIGNING_KEY",
+    "VERIFICATION_KEYS",
     "TRANSCRIPT_KEY",
     "TRANSCRIPT_KEYS_FORMER",
     "PUBLIC_ORIGINS",

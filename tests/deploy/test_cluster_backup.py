@@ -284,7 +284,7 @@ def test_the_job_runs_in_the_image_as_its_manifest_says(marked: Terminal, keys: 
         given |= {"MONGODB_URL": marked.url, "MONGODB_PREFIX": marked.prefix}
         command = [*as_user(user), *container["command"]]
         done = subprocess.run(
-            command, cwd=interpreter.parents[2] / "app", env=given, capture_output=True, text=True, timeout=PATIENCE
+            command, cwd=interpreter.parents[2] / "app", env=given, capture_output=True, text=True, timeout=5 * PATIENCE
         )
         assert done.returncode == 0, done.stderr
         assert list((home / "tmp").iterdir()) == []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,11 +43,16 @@ def test_every_pin_of_an_image_has_hashes_and_pip_demands_them() -> None:
 
 
 def test_pip_installs_what_the_hashes_say_and_nothing_else(tmp_path: Path) -> None:
-    """With one small package: another hash is refused, and the right one is taken."""
-    pin = next(pin for pin in closure.hashes() if pin.startswith("annotated-types=="))
-    (right,) = closure.hashes()[pin]
+    """With a small wheel of this test, which needs no package index: another hash is refused, the right one taken."""
+    wheel = tmp_path / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as made:
+        made.writestr("tiny.py", "")
+        made.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        made.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        made.writestr("tiny-1.0.dist-info/RECORD", "")
+    right = hashlib.sha256(wheel.read_bytes()).hexdigest()
     for sha256, status in ((right, 0), (right[::-1], 1)):
-        (tmp_path / "wanted.txt").write_text(f"{pin} --hash=sha256:{sha256}\n")
+        (tmp_path / "wanted.txt").write_text(f"{wheel} --hash=sha256:{sha256}\n")
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--require-hashes"]
         done = subprocess.run([*command, "-r", tmp_path / "wanted.txt"], capture_output=True, text=True)
         assert done.returncode == status, done.stderr
@@ -55,7 +62,7 @@ def test_pip_installs_what_the_hashes_say_and_nothing_else(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("service", "folder", "one"),
     [
-        ("gateway", "gateway/http", "info_sheet/translations/nl.json"),
+        ("gateway", "gateway/http", "pages/info_sheet/translations/nl.json"),
         ("transcripts", "transcripts/rendering", "translations/nl.json"),
     ],
 )

@@ -20,7 +20,15 @@ from deploy.check import database, others
 from deploy.check.result import Result, table
 from services.common.messaging.declarations import declare_topology
 from tests.support.database_users import Role, Users, database_with_users
-from tests.support.servers import ROOT, Account, Broker, unique
+from tests.support.servers import PATIENCE, ROOT, Account, Broker, unique
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes long is none of the faults that are planted."""
+    for module in (of_broker, others):
+        monkeypatch.setattr(module, "LIMIT", PATIENCE)
+    monkeypatch.setattr(database, "LIMIT_MS", int(PATIENCE * 1000))
 
 
 def wrong(results: list[Result]) -> dict[str, str]:

@@ -389,6 +389,17 @@ def policy_without(name: str, port: int) -> Callable[[list[Object]], None]:
     return plant
 
 
+def told(service: str, **variables: str) -> Callable[[list[Object]], None]:
+    """Give a service other values of these variables."""
+
+    def plant(objects: list[Object]) -> None:
+        env = {one["name"]: one for one in container(of_kind(objects, "Deployment")[service])["env"]}
+        for name, value in variables.items():
+            env[name]["value"] = value
+
+    return plant
+
+
 CAFILE = "cafile=/etc/eloket/private-ca/ca.crt"
 UNENCRYPTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
     "plain listeners": (
@@ -472,6 +483,34 @@ UNENCRYPTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
     "no way for Prometheus": (
         policy_without("prometheus-rabbitmq", 15691),
         "in the design, but not allowed: prometheus -> rabbitmq:15691",
+    ),
+    "a service asked without TLS": (
+        told("gateway", ROUTING_URL="http://routing:8002"),
+        "gateway: asks routing without TLS",
+    ),
+    "a service asked at another port": (
+        told("gateway", ROUTING_URL="https://routing:8444"),
+        "gateway: ROUTING_URL: Service routing has no port 8444",
+    ),
+    "a service that is not verified": (
+        told("gateway", TLS_CA="/etc/ssl/certs/ca-certificates.crt"),
+        "gateway: the CA of Deployment routing is not mounted as /etc/ssl/certs/",
+    ),
+    "another host of a service": (
+        part("Certificate", "routing", dnsNames=["router"]),
+        "gateway: no certificate in Secret routing-tls of Deployment routing is for routing",
+    ),
+    "a service's key elsewhere": (
+        told("routing", TLS_KEY="/etc/eloket/other/tls.key"),
+        "routing: its certificate and key are not mounted from one Secret",
+    ),
+    "another port of a service": (
+        told("routing", TLS_PORT="8444"),
+        "routing: its container does not say that it listens at 8444",
+    ),
+    "no way to a service": (
+        policy_without("routing", 8443),
+        "in the design, but not allowed: gateway -> routing:8443",
     ),
 }
 

@@ -30,7 +30,7 @@ importlib.import_module(f"services.{sys.argv[1]}.app")
 print(json.dumps(found))
 """
 """Prints the metrics that a service defines: a registry does not show the labels of one that has no values yet."""
-ON_DEMAND = {"presence": ["services.presence.oidc.logins"]}
+ON_DEMAND = {"presence": ["services.presence.oidc.identifications", "services.presence.oidc.logins"]}
 """Modules with metrics that a service loads only where its settings ask for them."""
 ROW = re.compile(r"^\| `(eloket_\w+)` \| (\w+) \| (.*?) \| ", re.MULTILINE)
 WELL = {f'up{{job="{name}", instance="1"}}': "1x300" for name in SERVICES}
@@ -164,8 +164,12 @@ def members(*nodes: str) -> dict[str, str]:
     return series
 
 
+RESCANS = 'eloket_transcripts_rescans_total{outcome="%s"}'
+UNSIGNED = "eloket_transcripts_unsigned_oldest_seconds"
 RETENTION_RUN, CONFIRMED = (f"eloket_transcripts_retention_{part}" for part in ("run_timestamp_seconds", "confirmed"))
+CLIENTS = "eloket_transcripts_client_authentications_total"
 OLDEST = "eloket_transcripts_outbox_oldest_seconds"
+REFUSES = "eloket_configuration_refused"
 BUCKET, COUNT = (f"eloket_gateway_delivery_seconds_{part}" for part in ("bucket", "count"))
 LATE = {f'{COUNT}{{to="agent"}}': "0+100x300"}
 SCENES = [
@@ -175,12 +179,24 @@ SCENES = [
     Scene("EloketRetentionStands", {RETENTION_RUN + '{instance="2"}': "-90000x300", RETENTION_RUN: "0x300"}, "65m", 0),
     Scene("EloketRetentionNotConfirmed", {CONFIRMED + '{department="a"}': "0x300"}, "65m"),
     Scene("EloketRetentionNotConfirmed", {CONFIRMED + '{department="a"}': "1x300"}, "65m", 0),
+    Scene("EloketConfigurationRefused", {REFUSES + '{job="presence", instance="1"}': "0 1x300"}, "10m"),
+    Scene("EloketConfigurationRefused", {REFUSES + '{job="presence", instance="1"}': "1 1 1 0x300"}, "10m", 0),
+    Scene("EloketMalwareFound", {RESCANS % "infected": "0x9 1x90"}, "10m"),
+    Scene("EloketMalwareFound", {RESCANS % "infected": "3x300", RESCANS % "clean": "0+1x300"}, "70m", 0),
+    Scene("EloketMalwareFound", {RESCANS % "infected": "0x9 1x300"}, "70m", 0),  # an hour later
+    Scene("EloketTranscriptsUnsigned", {UNSIGNED: "0+30x300"}, "30m"),
+    Scene("EloketTranscriptsUnsigned", {UNSIGNED: "5x300", UNSIGNED + '{instance="2"}': "0+30x300"}, "30m"),
+    Scene("EloketTranscriptsUnsigned", {UNSIGNED: "600x300"}, "30m", 0),
+    Scene("EloketTranscriptsUnsigned", {UNSIGNED: "0+30x40 5x300"}, "40m", 0),  # signed again
     Scene("EloketUnusualReading", {"eloket_transcripts_unusual_reading_total": "0x9 1x90"}, "10m"),
     Scene("EloketUnusualReading", {"eloket_transcripts_unusual_reading_total": "3x300"}, "70m", 0),
     Scene("EloketWebhooksLate", {OLDEST + '{target="crm", instance="2"}': "0+60x300", OLDEST: "0x300"}, "40m"),
     Scene("EloketWebhooksLate", {OLDEST + '{target="crm", instance="2"}': "1700x300"}, "40m", 0),
     Scene("EloketWebhooksDead", {'eloket_transcripts_outbox_dead{target="crm"}': "0 2x300"}, "10m"),
     Scene("EloketWebhooksDead", {'eloket_transcripts_outbox_dead{target="crm"}': "2x4 0x300"}, "10m", 0),
+    Scene("EloketClientsRefused", {CLIENTS + '{outcome="refused"}': "0+4x300", CLIENTS: "0x300"}, "40m"),
+    Scene("EloketClientsRefused", {CLIENTS + '{outcome="refused"}': "0+1x10 10x290"}, "40m", 0),
+    Scene("EloketClientsRefused", {CLIENTS + '{outcome="granted"}': "0+9x300"}, "40m", 0),
     Scene("EloketServiceDown", {}, "2m", 1, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
     Scene("EloketServiceDown", {}, "1m", 0, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
     Scene("EloketServiceDown", {'up{job="gateway", instance="2"}': "0x300"}, "10m", 0),  # another replica is there

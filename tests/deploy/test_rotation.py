@@ -15,13 +15,15 @@ from deploy.manifests import rights
 from services.common.config.settings import Settings
 from services.common.events.chats import CitizenArrived
 from services.common.http.tokens import Keys
+from services.common.messaging import connection
 from services.common.messaging.declarations import declare_topology
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import open_database
 from tests.support.database_users import database_with_users
 from tests.support.event_samples import CHAT
+from tests.support.long_limits import lengthen_limits
 from tests.support.queue_bench import until
-from tests.support.servers import Broker, unique
+from tests.support.servers import PATIENCE, Broker, unique
 
 FORMER, NEW = "the former secret, long enough", "the new secret, long enough"
 STEPS = [Keys(FORMER), Keys(FORMER, NEW), Keys(NEW, FORMER), Keys(NEW)]
@@ -42,6 +44,13 @@ def test_a_citizens_token_is_good_until_the_last_step_and_no_longer() -> None:
     token = STEPS[0].chat_token(CHAT)
     assert [keys.chat_of(token) for keys in STEPS] == [CHAT, CHAT, CHAT, None]
     assert STEPS[3].chat_of(STEPS[2].chat_token(CHAT)) == CHAT, "step 2 signs with the new one"
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes long is no failure of the rotation."""
+    lengthen_limits(monkeypatch)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", PATIENCE)
 
 
 class Users:
@@ -131,8 +140,11 @@ def test_a_second_user_takes_over_and_the_first_one_goes(users: Users) -> None:
     asyncio.run(rotate())
 
 
-def test_a_changed_password_keeps_out_every_new_connection(users: Users) -> None:
+def test_a_changed_password_keeps_out_every_new_connection(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
     """Why there is a second user: what the page warns of is so."""
+    monkeypatch.setattr(connection, "ABSENT_AFTER", 0.0)
+    warned: list[str] = []
+    monkeypatch.setattr(connection.log, "warning", lambda event, **_: warned.append(event))
 
     async def change() -> None:
         name, address = users.make()
@@ -141,7 +153,7 @@ def test_a_changed_password_keeps_out_every_new_connection(users: Users) -> None
             await asyncio.to_thread(users.password, name, "another")
             await old.works()
             async with Replica(address) as fresh:
-                await asyncio.sleep(3)
+                await until(lambda: warned == ["broker_link_failed"], "the first attempt")
                 assert not fresh.publisher.up
                 assert not fresh.publisher.link.absent, "a refusal is an answer"
             async with Replica(users.address(name, "another")) as right:

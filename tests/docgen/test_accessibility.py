@@ -3,7 +3,7 @@
 import pytest
 
 from services.docgen.accessibility import BEGIN, END, main, page, table
-from services.gateway.http.accessibility_page.page import CRITERIA
+from services.gateway.http.pages.accessibility_page.page import CRITERIA
 
 
 def test_the_page_is_current(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,5 +114,7 @@ def test_who_publishes_an_event_makes_it() -> None:
                     makers.setdefault(names[node.id], set()).add(service)
                 elif isinstance(node, ast.ImportFrom) and node.module == LISTENER:
                     makers.setdefault("listener.echo", set()).add(service)
+                elif isinstance(node, ast.Name) and node.id == "follow_departments":
+                    makers.setdefault("configuration.wanted", set()).add(service)
     for type_, tellers in TELLERS.items():
         assert set(tellers) <= makers[type_], type_

@@ -118,7 +118,9 @@ def test_every_error_is_a_problem_document(made: dict[str, Document], service: s
     for key, operation in operations(document).items():
         for status, answer in operation["responses"].items():
             if status.startswith(("4", "5")):
-                assert list(answer["content"]) == ["application/problem+json"], key
+                of_oauth = key[1] == "/api/integration/token" and status in ("400", "401")  # RFC 6749, section 5.2
+                kind = "application/json" if of_oauth else "application/problem+json"
+                assert list(answer["content"]) == [kind], key
     assert "HTTPValidationError" not in json.dumps(document)
 
 
@@ -127,6 +129,8 @@ def test_every_request_needs_the_credentials_that_the_protocol_names(made: dict[
         needed = {name for choice in operation.get("security", []) for name in choice}
         if path.endswith(("/question", "/stream", "/frames")):
             assert needed == {"chat_token"}
+        elif path.startswith("/api/integration/"):
+            assert needed == {"client_secret" if path == "/api/integration/token" else "client_token"}
         elif path.startswith("/api/chats/"):
             assert needed == {"chat_token", "agent_session"}
         elif (

@@ -127,7 +127,8 @@ def test_a_value_is_of_the_schema_exactly_if_it_is_accepted(party: FrameParty, k
 def test_the_frames_are_those_of_the_protocol() -> None:
     both = {"hello", "message", "typing", "read", "close"}
     assert FROM_CITIZEN.keys() == both | {"extend", "details"}
-    assert FROM_AGENT.keys() == both | {"accept", "active", "done", "refuse", "state", "transfer", "note", "watch"}
+    own = {"accept", "active", "done", "identify", "refuse", "state", "transfer", "note", "watch"}
+    assert FROM_AGENT.keys() == both | own
     for frames in (TO_CITIZEN, TO_AGENT):
         assert set(frames["error"]["properties"]["code"]["enum"]) == server.ERRORS.keys()
 

@@ -21,9 +21,8 @@ def frail(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFactor
 def hasty(
     shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str
 ) -> System:
-    """A system that loses its patience within seconds: its limits are short."""
-    limits = {"HELLO_LIMIT": "5", "ACCEPT_LIMIT": "4", "WAITING_LIMIT": "9", "NAMED_LIMIT": "4", "SETTLE_LIMIT": "0.5"}
-    limits["SILENCE_LIMIT"] = "20"
+    """A system that loses its patience within seconds: its limits are short, but longer than a full machine pauses."""
+    limits = {"HELLO_LIMIT": "10", "ACCEPT_LIMIT": "10", "WAITING_LIMIT": "25", "SETTLE_LIMIT": "3"}
 
     def start() -> AbstractContextManager[System]:
         name = unique("hasty-")

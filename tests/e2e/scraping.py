@@ -3,6 +3,7 @@
 import contextlib
 import json
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,6 +18,7 @@ from deploy.local.settings import SERVICES
 from tests.support.servers import PATIENCE, ROOT, System, wait_for
 
 Series = dict[str, Any]
+EACH = "process_start_time_seconds"  # of each process that was scraped, and answered in time
 
 
 class NotAnswered(Exception):
@@ -39,9 +41,10 @@ class Prometheus:
             with error:
                 raise NotAnswered(error.read().decode()) from error
 
-    def query(self, expression: str) -> list[Series]:
-        """What the expression gives now."""
-        found: list[Series] = self.ask("query", query=expression)["result"]
+    def query(self, expression: str, at: float | None = None) -> list[Series]:
+        """What the expression gives at this time, or now."""
+        moment = {} if at is None else {"time": at}
+        found: list[Series] = self.ask("query", query=expression, **moment)["result"]
         return found
 
     def series(self, selector: str) -> list[dict[str, str]]:
@@ -49,10 +52,25 @@ class Prometheus:
         found: list[dict[str, str]] = self.ask("series", **{"match[]": selector})
         return found
 
-    def value(self, expression: str) -> float:
-        """The only number that it gives; nothing at all is NaN."""
-        found = self.query(expression)
+    def value(self, expression: str, at: float | None = None) -> float:
+        """The only number that it gives; nothing at all is NaN.
+
+        Nothing is known of a process whose last scrape took longer than the time between two.
+        """
+        found = self.query(expression, at)
         return float(found[0]["value"][1]) if found else float("nan")
+
+    def scraped(self, replicas: int) -> float:
+        """A time at which something is known of so many processes that was not known before this call."""
+        since, looked_at = time.time(), list[float]()
+        known = f"min(timestamp({EACH})) and count({EACH}) == {replicas}"
+
+        def is_known() -> bool:
+            looked_at.append(time.time())
+            return self.value(known, looked_at[-1]) > since
+
+        wait_for(is_known, "every process to be scraped")
+        return looked_at[-1]
 
     def until(self, expression: str, such: Callable[[float], bool], seconds: float = PATIENCE) -> float:
         """Its number as soon as it is such."""
@@ -99,7 +117,7 @@ def running_prometheus(home: Path, system: System, every: str = "1s") -> Iterato
         yield prometheus
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 def _has_met(prometheus: Prometheus, replicas: int) -> bool:

@@ -21,6 +21,7 @@ from tests.support.clients import (
     new_id,
     pair,
     say,
+    until_available,
     until_blue,
     until_green,
 )
@@ -237,7 +238,7 @@ async def test_a_chat_is_handed_to_a_named_colleague_with_a_note_that_the_citize
     async with agent(base) as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an)
         async with agent(base, "bert") as bert:
-            await until_green(base)
+            await until_available(an, bert)
             listed = await (await an.http.get(f"{base}/api/agents", params={"department": "algemeen"})).json()
             assert bert.id in {a["id"] for a in listed["agents"]}
             await ours.send(type="transfer", chat_id=visitor.chat_id, to={"agent": bert.id}, note="kent dossier 42")
@@ -258,7 +259,7 @@ async def test_a_chat_is_handed_to_a_department(system: System) -> None:
     async with agent(base) as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an)
         async with agent(base, "bert") as bert:
-            await until_green(base)
+            await until_available(an, bert)
             await ours.send(type="transfer", chat_id=visitor.chat_id, to={"department": "algemeen"})
             await ours.expect("unassigned", chat_id=visitor.chat_id)
             await given(bert, visitor)
@@ -377,7 +378,7 @@ async def test_a_colleague_who_refuses_a_transferred_chat_was_never_connected(sy
         theirs, ours = await pair(visitor, an)
         await theirs.expect("message", event="assigned")
         async with agent(base, "bert", accepts=False) as bert:
-            await until_green(base)
+            await until_available(an, bert)
             await ours.send(type="transfer", chat_id=visitor.chat_id, to={"agent": bert.id})
             await theirs.expect("status", dot="grey", agent=None)
             await theirs.expect("message", event="transferred")

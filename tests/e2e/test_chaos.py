@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_replicas import vhost
-from tests.support.servers import brisk, running_system
+from tests.support.servers import START_SECONDS, brisk, running_system
 from tests.system.chaos import checker_proof, kills
 from tests.system.chaos.faults import Target
 from tests.system.chaos.report import good, report
@@ -44,7 +44,7 @@ async def test_nothing_is_lost_while_replicas_and_whole_services_are_killed(
         known = [*kills.of_one_replica(system), *kills.of_all_replicas(system), *kills.of_the_only_ones(system)]
         faults = [fault for fault in known if fault.kind in INJECTED]
         assert len(faults) == len(INJECTED)
-        plan = Plan(PAIRS, seconds=12, messages=150, rest=(0.5, 1.5), behaviour=behaviour)
+        plan = Plan(PAIRS, seconds=12, messages=150, rest=(0.5, 1.5), never=START_SECONDS, behaviour=behaviour)
         outcome = await run("kills", Target(system, system.base_url, faults), plan, random.Random(1))
     print(f"\n{report([outcome], 'seed 1')}")
     assert good([outcome]), report([outcome], "seed 1")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.e2e.browser.networks import Network, network
-from tests.support.clients import agent, begin, citizen
+from tests.support.clients import Citizen, agent, begin, citizen
 from tests.support.faults import broker_speaks, ready, replaced, strike
 from tests.support.http_frames import LastingOverHttp
 from tests.support.lasting_clients import Talk
@@ -22,11 +22,16 @@ NETWORKS: dict[str, dict[str, object]] = {
 
 @contextlib.asynccontextmanager
 async def talking_over_http(base: str, between: Network) -> AsyncIterator[Talk]:
-    """A talk under way, of a citizen behind this network and an agent with a websocket."""
-    async with agent(base) as helper, citizen(between.base) as visitor:
+    """A talk under way, of a citizen behind this network and an agent with a websocket.
+
+    The press and the transcript go past the network: they are not repeated when it cuts them.
+    """
+    async with agent(base) as helper, citizen(base) as visitor:
         await begin(visitor)
+        behind = Citizen(between.base, visitor.http)
+        behind.chat_id, behind.token = visitor.chat_id, visitor.token
         talk = Talk(visitor, helper)
-        talk.citizen = LastingOverHttp(visitor, poll=between.buffers)
+        talk.citizen = LastingOverHttp(behind, poll=between.buffers)
         running = [asyncio.create_task(side.run()) for side in (talk.citizen, talk.agent)]
         try:
             await talk.citizen.status(dot="green")
@@ -37,9 +42,7 @@ async def talking_over_http(base: str, between: Network) -> AsyncIterator[Talk]:
             yield talk
             await talk.quiet()
             await talk.citizen.end()
-            visitor.base = base  # the end of the test needs no network
         finally:
-            visitor.base = base
             for task in (*running, *talk.tasks):
                 task.cancel()
             await asyncio.gather(*running, *talk.tasks, return_exceptions=True)

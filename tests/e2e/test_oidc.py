@@ -10,7 +10,7 @@ import pytest
 from services.common.clock import utcnow
 from services.presence.agents import totp
 from tests.support.clients import Agent, citizen, http_client, pair, until_blue
-from tests.support.issuer_systems import LIEN, TOTP_SECRET, running_issuer_system
+from tests.support.issuer_systems import LIEN, TOTP_SECRET, for_one_test, running_issuer_system
 from tests.support.mock_issuer import MockIssuer
 from tests.support.servers import PATIENCE, Broker, System
 
@@ -31,9 +31,7 @@ def base(running: tuple[System, MockIssuer]) -> str:
 
 @pytest.fixture
 def issuer(running: tuple[System, MockIssuer]) -> Iterator[MockIssuer]:
-    yield running[1]
-    running[1].claims, running[1].overrides, running[1].error = dict(LIEN), {}, ""
-    running[1].refreshes = False
+    yield from for_one_test(running[1], LIEN)
 
 
 @contextlib.asynccontextmanager

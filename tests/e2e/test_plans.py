@@ -3,14 +3,28 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pymongo
 import pytest
 
+from services.common.clock import utcnow
 from tests.e2e.wiretap import Search, Wiretap, tapped
-from tests.support.clients import Citizen, Socket, agent, begin, citizen, new_id, pair, say, until_green
+from tests.support.clients import (
+    Agent,
+    Citizen,
+    Socket,
+    agent,
+    begin,
+    citizen,
+    new_id,
+    pair,
+    say,
+    until_available,
+    until_green,
+)
 from tests.support.servers import System, running_system
 
 SMALL = {
@@ -22,7 +36,8 @@ SMALL = {
     "queues": "one document a department, read when presence starts",
 }
 """Collections that may be read from end to end, and why."""
-LIMITS = {"ACCEPT_LIMIT": "6", "SETTLE_LIMIT": "0.5", "SILENCE_LIMIT": "12"}
+LIMITS = {"ACCEPT_LIMIT": "10", "SETTLE_LIMIT": "3", "SILENCE_LIMIT": "30"}
+"""Short ones, but longer than a full machine pauses."""
 
 
 @pytest.fixture
@@ -99,7 +114,7 @@ async def a_day(system: System) -> None:
     async with agent(base, "an") as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an, name="An Peeters", question="Waar?")
         async with agent(base, "bert") as bert:
-            await until_green(base)
+            await until_available(an, bert)
             await say(theirs, "Goeiemorgen")  # from here on the citizen is not silent for long
             await say(ours, "Dag", visitor.chat_id)
             await ours.send(type="note", chat_id=visitor.chat_id, id=new_id(), text="dossier 42")
@@ -144,9 +159,27 @@ async def nobody_there(base: str) -> None:
             assignments = ("assignments", f"assignments?chat_id={patient.chat_id}")
             for path in ("agent/me", "agents", *assignments, "questions", reports):
                 assert (await sofie.http.get(f"{base}/api/{path}")).status == 200
+            await supervise(base, sofie)
             done = f"{base}/api/questions/{left_alone.chat_id}/done"
             assert (await sofie.http.post(done, headers={"Origin": base})).status == 204
             await waiting.expect("closed", reason="inactive")  # the citizen says nothing
+
+
+async def supervise(base: str, sofie: Agent) -> None:
+    """A supervisor looks at the live page and at past chats, and closes the intake for a time."""
+    await sofie.socket.send(type="watch")
+    await sofie.socket.expect("live")
+    ours = {"Origin": base}
+    for wanted in ({"own": True}, {"own": False}, {"own": False, "text": "goeiemorgen neem"}, {"form": "aanvraag"}):
+        async with sofie.http.post(f"{base}/api/agent/chats/search", json=wanted, headers=ours) as found:
+            assert found.status == 200
+    intake = f"{base}/api/agent/intakes/algemeen"
+    until = (utcnow() + timedelta(hours=1)).isoformat()
+    async with sofie.http.put(intake, json={"reason": "staff", "until": until}, headers=ours) as closed:
+        assert closed.status == 200
+    async with sofie.http.delete(intake, headers=ours) as opened:
+        assert opened.status == 204
+    await until_green(base)
 
 
 async def too_late(base: str) -> None:

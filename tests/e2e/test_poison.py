@@ -27,7 +27,8 @@ from services.common.events.messages import NotePosted, NoteStored
 from services.common.messaging import topology
 from services.common.messaging.declarations import declare_topology
 from services.transcripts.log.store import Store
-from tests.support.servers import PATIENCE, ROOT, checks_at, in_thread, running, wait_for
+from tests.support.faults import freeze
+from tests.support.servers import PATIENCE, ROOT, START_SECONDS, checks_at, in_thread, running, wait_for
 from tests.transcripts import conftest as transcripts
 from tests.transcripts.conftest import SECRET, EventObserver, new_id, opened_event, posted
 
@@ -86,10 +87,10 @@ def serving(home: Path, vhost_url: str, mongodb_url: str, replicas: int = 1, **m
     finally:
         for one in made:
             os.killpg(one.process.pid, signal.SIGKILL)
-            one.process.wait(10)
+            one.process.wait(PATIENCE)
 
 
-async def until_empty(observer: EventObserver, *queues: str, letters: int, wait: float = 60) -> None:
+async def until_empty(observer: EventObserver, *queues: str, letters: int, wait: float = START_SECONDS) -> None:
     """Returns when these queues are empty, no delivery is unacknowledged, and there are so many dead letters."""
     async with asyncio.timeout(wait):
         while True:
@@ -129,9 +130,11 @@ async def test_a_message_that_hurts_or_kills_its_process_takes_no_neighbour_with
         await observer.put(late)
         published = {g.id for g in (*good, late)}
         await transcripts.until(
-            lambda: published <= {e.id for e in observer.stored()}, "all good ones, and one that came later", 60
+            lambda: published <= {e.id for e in observer.stored()},
+            "all good ones, and one that came later",
+            START_SECONDS,
         )
-        await transcripts.until(lambda: len(notes_seen(observer)) == len(notes), "all notes", 60)
+        await transcripts.until(lambda: len(notes_seen(observer)) == len(notes), "all notes", START_SECONDS)
         deaths = [one.deaths() for one in running]
     print(f"\n{replicas} x {killer}: dead-lettered after {took:.1f} s, deaths {deaths}")
     assert sorted(letters) == sorted(map(encode, bad)), "the two that kill, and nobody else"
@@ -156,7 +159,7 @@ def started(program: Program) -> Iterator["subprocess.Popen[bytes]"]:
         yield process
     finally:
         processes.signal_group(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGSTOP])
@@ -168,20 +171,21 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
     chats = [new_id() for _ in range(10)]
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(started(program))
-        (replica,) = stack.enter_context(
-            serving(tmp_path, vhost_url, database_server.url(port), SABOTAGE_PATIENCE="0.5")
-        )
+        (replica,) = stack.enter_context(serving(tmp_path, vhost_url, database_server.url(port), SABOTAGE_PATIENCE="5"))
         await asyncio.to_thread(wait_for, replica.is_ready, "the service")
         await observer.put(*(opened_event(chat, None) for chat in chats))
         await transcripts.until(lambda: len(observer.stored()) == 10, "the chats")
-        server.send_signal(strike)
+        if strike == signal.SIGSTOP:
+            await asyncio.to_thread(freeze, server.pid)  # what is said from here on is not stored
+        else:
+            server.send_signal(strike)
         said = [posted(chat) for _ in range(50) for chat in chats]
         notes = [note(chat) for _ in range(6) for chat in chats]
         await observer.put(*said, *notes)
         await transcripts.until(
             lambda: {"consumer_stopped", "consumers_stopped"} <= set(re.findall(r"\w+", replica.log.read_text())),
             "the end of patience",
-            60,
+            START_SECONDS,
         )
         assert not await asyncio.to_thread(replica.is_ready)
         await until_waiting(observer, {MESSAGES: 500, NOTES: 60, LETTERS: 0})
@@ -189,8 +193,10 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
             server.send_signal(signal.SIGCONT)
         else:
             await asyncio.to_thread(stack.enter_context, started(program))
-        await transcripts.until(lambda: len({e.id for e in observer.stored()}) == 510, "all that was said", 60)
-        await transcripts.until(lambda: len(notes_seen(observer)) == 60, "all notes", 60)
+        await transcripts.until(
+            lambda: len({e.id for e in observer.stored()}) == 510, "all that was said", START_SECONDS
+        )
+        await transcripts.until(lambda: len(notes_seen(observer)) == 60, "all notes", START_SECONDS)
         await until_waiting(observer, {MESSAGES: 0, NOTES: 0, LETTERS: 0})
         await asyncio.to_thread(wait_for, replica.is_ready, "the service")
         assert replica.deaths() == 0
@@ -237,7 +243,7 @@ async def test_a_broker_that_dies_while_it_dead_letters_loses_none(
         while (dead := await many_letters(node.url, len(poison) - 1_400)) == len(poison):
             poison |= await more_poison(node.url, dead)  # it is to be struck amid the work, which was done already
         first.kill()
-        first.wait(30)
+        first.wait(PATIENCE)
         await asyncio.to_thread(stack.enter_context, started(server))
         assert await letters_of(node.url, len(poison)) == poison
 

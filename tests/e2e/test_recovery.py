@@ -21,7 +21,7 @@ from tests.support.faults import (
     until_missed,
 )
 from tests.support.lasting_clients import Lasting, lasting_agent, lasting_citizen, talking
-from tests.support.servers import PATIENCE, System
+from tests.support.servers import PATIENCE, START_SECONDS, System
 
 EVERY_PROCESS = [*((name,) for name in SERVICES), ("broker",), ("database",), SERVICES]
 
@@ -108,7 +108,7 @@ async def test_kill_9_while_a_chat_starts_makes_one_chat_which_is_served(frail: 
         first = asyncio.create_task(press(visitor, key))
         await asyncio.sleep(0.01)
         old = strike(frail, name)
-        async with asyncio.timeout(2 * PATIENCE):
+        async with asyncio.timeout(START_SECONDS):
             statuses = await first
         participant = lasting_citizen(visitor)
         ours = lasting_agent(an, visitor.chat_id)

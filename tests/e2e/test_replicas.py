@@ -19,6 +19,7 @@ from tests.support.servers import PATIENCE, Broker, System, brisk, running_syste
 
 pytestmark = pytest.mark.e2e
 ONE_AFTER_THE_OTHER = [f"{service}-{number}" for number in (1, 2) for service in SERVICES]
+QUESTIONS = 20  # for each replica that stands still; about two of them meet it
 NOTHING_DEAD = {f"{service}.dead-letters": 0 for service in SERVICES[1:]}
 
 
@@ -121,13 +122,13 @@ async def test_a_replica_that_stands_still_costs_those_who_ask_little(pairs: Sys
     async with agent(base) as an:
         for name in pairs.replicas("presence"):  # one of them has the connections that the gateways keep
             async with stopped(pairs, name):
-                for _ in range(5):
+                for _ in range(QUESTIONS):
                     began = time.monotonic()
                     answer = await an.http.get(f"{base}/api/agents", headers={"Origin": base})
                     answers.append((answer.status, time.monotonic() - began))
             await ready(pairs, name)
     print("\nanswers", " ".join(f"{status} {seconds:.1f} s" for status, seconds in answers))
     took = sorted(seconds for status, seconds in answers if status == 200)
-    assert len(took) >= 8
-    assert took[5] < took[-1] / 2, "it goes on costing time"
+    assert len(took) >= 0.8 * len(answers)
+    assert took[QUESTIONS] < took[-1] / 2, "it goes on costing time"
     assert max(seconds for _, seconds in answers) > 1, "no question went to the one that stood still"

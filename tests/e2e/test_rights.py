@@ -29,10 +29,20 @@ from services.common.events.codec import AnyEvent
 from services.common.messaging import topology
 from services.common.messaging.declarations import declare_topology
 from tests.e2e.test_files import PNG
-from tests.support.clients import agent, citizen, new_id, pair, say
+from tests.support.clients import agent, citizen, new_id, pair, say, until_available
 from tests.support.faults import ready
 from tests.support.lasting_clients import talking
-from tests.support.servers import OUR_VARIABLES, ROOT, Broker, System, patient, running_system, unique, wait_for
+from tests.support.servers import (
+    OUR_VARIABLES,
+    PATIENCE,
+    ROOT,
+    Broker,
+    System,
+    patient,
+    running_system,
+    unique,
+    wait_for,
+)
 
 KEDA = ROOT / "deploy" / "components" / "keda" / "queues.yaml"
 USERS = ROOT / "deploy" / "components" / "rabbitmq" / "users.yaml"
@@ -109,7 +119,7 @@ def confined(rights: Rights, mongodb_url: str, tmp_path_factory: pytest.TempPath
 async def test_with_its_own_rights_every_service_does_all_its_work(confined: System, rights: Rights) -> None:
     base = confined.base_url
     await asyncio.to_thread(rights.links)
-    async with agent(base) as an, agent(base, "bert") as bert, citizen(base) as visitor:
+    async with agent(base) as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an, question="Waar vind ik mijn attest?")
         asked = await say(theirs, "Hallo")
         await ours.expect("message", id=asked["id"])
@@ -121,12 +131,14 @@ async def test_with_its_own_rights_every_service_does_all_its_work(confined: Sys
         note = new_id()
         await ours.send(type="note", chat_id=visitor.chat_id, id=note, text="Let op")
         await ours.expect("note", id=note)
-        await ours.send(type="transfer", chat_id=visitor.chat_id, to={"agent": bert.id})
-        await bert.socket.expect("assigned", chat=lambda c: c["chat_id"] == visitor.chat_id)
-        answer = await say(bert.socket, "Dag, met Bert", visitor.chat_id)
-        await theirs.expect("message", id=answer["id"])
-        await bert.socket.send(type="close", chat_id=visitor.chat_id)
-        assert await theirs.closed() == 1000
+        async with agent(base, "bert") as bert:
+            await until_available(an, bert)
+            await ours.send(type="transfer", chat_id=visitor.chat_id, to={"agent": bert.id})
+            await bert.socket.expect("assigned", chat=lambda c: c["chat_id"] == visitor.chat_id)
+            answer = await say(bert.socket, "Dag, met Bert", visitor.chat_id)
+            await theirs.expect("message", id=answer["id"])
+            await bert.socket.send(type="close", chat_id=visitor.chat_id)
+            assert await theirs.closed() == 1000
     assert not re.search(r"link_lost|AccessRefused|ACCESS_REFUSED", confined.log())
 
 
@@ -189,10 +201,10 @@ ATTACKS: dict[str, Callable[[AbstractChannel, str], Awaitable[object]]] = {
     "hear every chat": lambda channel, _: subscribe(channel, "*.*.*"),
 }
 FORGED = {
-    "gateway": ["chat.state.x", "session.ended.x", "message.stored.x", "place.claimed"],
+    "gateway": ["chat.state.x", "session.ended.x", "message.stored.x", "place.claimed", "configuration.version"],
     "presence": ["message.posted", "chat.state.x", "close.requested"],
-    "routing": ["message.stored.x", "place.claimed", "chat.opened"],
-    "transcripts": ["chat.state.x", "chat.opened", "agent.changed.x"],
+    "routing": ["message.stored.x", "place.claimed", "chat.opened", "configuration.version"],
+    "transcripts": ["chat.state.x", "chat.opened", "agent.changed.x", "configuration.version"],
 }
 
 
@@ -255,7 +267,7 @@ async def test_the_scaler_sees_how_long_queues_are_and_can_do_nothing_to_them(ri
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(rights.broker.management + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code

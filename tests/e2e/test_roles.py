@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,19 @@ import pytest
 from services.common.http.tokens import Keys
 from services.docgen.role_matrix import AGENTS, FILE_BODY, FRAMES, NAMES, ROLES, ROUTES, Frame, Route
 from tests.presence.conftest import HASH
-from tests.support.clients import Agent, Citizen, Closed, Socket, citizen, http_client, new_id, pair, say, until_green
+from tests.support.clients import (
+    Agent,
+    Citizen,
+    Closed,
+    Socket,
+    citizen,
+    http_client,
+    new_id,
+    pair,
+    say,
+    until_available,
+)
+from tests.support.departments import IDENTIFICATION
 from tests.support.servers import ROOT, System, running_system
 
 ACCOUNTS = "".join(
@@ -27,6 +40,21 @@ ACCOUNTS = "".join(
     for name, role in (("beheer", "administrator"), ("audra", "auditor"))
 )
 SECRET = "the secret of the system with two offices"
+CLIENT_SECRET = "5e" * 32
+INTEGRATIONS = f"""
+[[clients]]
+id = "cijfers"
+secret_hashes = ["sha256:{sha256(CLIENT_SECRET.encode()).hexdigest()}"]
+scopes = ["statistics:algemeen", "chats:algemeen", "transcripts:algemeen", "questions:algemeen"]
+"""
+ISSUER = {
+    "PUBLIC_URL": "http://127.0.0.1:8000",
+    "CITIZEN_OIDC_ISSUER": "http://127.0.0.1:1",
+    "CITIZEN_OIDC_CLIENT_ID": "eloket",
+}
+"""An issuer of citizens, whom nobody asks for anything here."""
+INTERNAL = "internal"
+"""Who shows the token of a service at the public door. It is no role: it opens nothing there."""
 PEOPLE = {
     "agent": "an",
     "colleague": "bert",
@@ -47,12 +75,16 @@ def offices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system with agents of two departments."""
     home: Path = tmp_path_factory.mktemp("offices")
     (home / "accounts.toml").write_text(ACCOUNTS)
+    (home / "integrations.toml").write_text(INTEGRATIONS)
     departments = (ROOT / "deploy" / "departments.toml").read_text(encoding="utf-8")
     assert departments.count('id = "algemeen"\n') == 1
-    offered = departments.replace('id = "algemeen"\n', 'id = "algemeen"\nquestions = true\nanswer_within = 5\n')
+    more = 'id = "algemeen"\nquestions = true\nanswer_within = 5\nidentification = true\n'
+    offered = departments.replace('id = "algemeen"\n', more).replace(
+        "[[departments]]", IDENTIFICATION + "[[departments]]", 1
+    )
     (home / "departments.toml").write_text(offered, encoding="utf-8")
-    files = {f"{name.upper()}_FILE": str(home / f"{name}.toml") for name in ("accounts", "departments")}
-    with running_system(home, RATE_LIMITS="off", TOKEN_SECRET=SECRET, **files) as running:
+    files = {f"{name.upper()}_FILE": str(home / f"{name}.toml") for name in ("accounts", "departments", "integrations")}
+    with running_system(home, RATE_LIMITS="off", TOKEN_SECRET=SECRET, TOKEN_KEYS="only", **ISSUER, **files) as running:
         yield running
 
 
@@ -67,6 +99,7 @@ class Cast:
     sockets: dict[str, Socket]
 
     question_token: str = ""
+    client_token: str = ""
 
     def bearer(self, role: str) -> str:
         """The token that this role shows; empty: none."""
@@ -78,6 +111,8 @@ class Cast:
             case "asker":
                 return self.question_token
             case "service":
+                return self.client_token
+            case "internal":
                 return Keys(SECRET).service_token("gateway")
         return ""
 
@@ -116,7 +151,7 @@ class Cast:
         socket = await self.connect(role, row.socket)
         try:
             welcome = await socket.expect("welcome")
-            ids = {"id": new_id()} if row.frame["type"] in ("message", "note") else {}
+            ids = {"id": new_id()} if row.frame["type"] in ("message", "note", "identify") else {}
             await socket.send(**row.frame, **ids, chat_id=self.ids["A"])
             if row.frame["type"] == "close" and (role == "agent" or row.socket == "citizen"):
                 await socket.expect("closed")
@@ -169,6 +204,13 @@ async def cast(base: str) -> AsyncIterator[Cast]:
         assert status == 201, body
         question = json.loads(body)
         ids["Q"], made.question_token = question["question_id"], question["token"]
+        async with users["A"].http.post(
+            f"{base}/api/integration/token",
+            data={"grant_type": "client_credentials"},
+            headers={"Authorization": aiohttp.encode_basic_auth("cijfers", CLIENT_SECRET)},
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            made.client_token = (await answer.json())["access_token"]
         status, body = await made.ask("asker", "POST", "/api/questions/{Q}/attachments", FILE_BODY)
         assert status == 201, body
         ids["asked"] = json.loads(body)["id"]
@@ -192,7 +234,7 @@ def path_of(row: Route) -> str:
     """The path and the query of a row, with the names of ids in braces."""
     path = row.route
     for parameter, name in {**NAMES, **row.names}.items():
-        value = name if parameter in ("department", "name:path") else f"{{{name}}}"
+        value = name if parameter in ("department", "name:path", "version") else f"{{{name}}}"
         path = path.replace(f"{{{parameter}}}", value)
     return f"{path}?{row.query}" if row.query else path
 
@@ -212,6 +254,14 @@ async def test_every_role_on_every_route(offices: System) -> None:
                 if role not in AGENTS:
                     assert b"nota van an" not in body
         assert not wrong, "\n".join(wrong)
+
+
+async def test_the_token_of_a_service_opens_nothing_at_the_public_door(offices: System) -> None:
+    async with cast(offices.base_url) as users:
+        for row in ROUTES:
+            if row.cells[0] == 401:
+                status, _ = await users.ask(INTERNAL, row.method, path_of(row), row.body)
+                assert status == 401, f"{row.method} {path_of(row)}"
 
 
 async def test_every_role_with_every_frame(offices: System) -> None:
@@ -245,7 +295,7 @@ async def test_who_passed_a_chat_on_reads_it_up_to_then_and_a_question_is_read_b
     async with cast(offices.base_url) as users:
         an, bert, path = users.agents["an"], users.agents["bert"], "/api/chats/{A}/transcript?format=json"
         await bert.connect()
-        await until_green(offices.base_url)  # a colleague who can take a chat
+        await until_available(an, bert)
         before = await say(users.sockets["A"], "voor de overdracht")
         await an.socket.expect("message", id=before["id"])
         await an.socket.send(type="transfer", chat_id=users.ids["A"], to={"agent": bert.id}, note="een nota")

@@ -65,6 +65,7 @@ MEMBERS: dict[str, Value] = {
     "chats": lambda r: {str(uuid.UUID(int=r.getrandbits(128))): r.randint(0, 9) for _ in range(r.randint(0, 3))},
     "active": lambda r: r.choice((True, False)),
     "state": lambda r: r.choice(("available", "paused")),
+    "reason": lambda r: r.choice(("lunch", "unknown", "x" * 41)),
     "name": lambda r: " An ",
     "note": lambda r: r.choice((None, "", "let op")),
     "to": lambda r: r.choice(({"department": "premies"}, {"agent": "bert"}, {"department": "a", "agent": "b"}, {})),

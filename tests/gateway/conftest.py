@@ -27,7 +27,7 @@ LIMITS: dict[str, object] = {
     "services.gateway.http.dependencies.BODY_SECONDS": PATIENCE,
     "services.gateway.http.files.DISCARDED_SECONDS": PATIENCE,
     "services.gateway.http.files.PACE_SECONDS": PATIENCE,
-    "services.gateway.http.start_chat.HOLD_LIMIT": PATIENCE,
+    "services.gateway.http.citizen.start_chat.HOLD_LIMIT": PATIENCE,
     "services.gateway.participants.citizen.TURN_LIMIT": PATIENCE,
     "services.gateway.sending.send_queue.CONFIRM_PATIENCE": PATIENCE,
     "services.gateway.sending.send_queue.FIRST_CONFIRMED": PATIENCE,

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
@@ -66,6 +67,7 @@ from tests.support.servers import PATIENCE
 F = TypeVar("F", bound=Event)
 SECRET = "a secret of the tests alone"
 KEYS = Keys(SECRET)
+QUESTION_LEFT_AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
@@ -220,7 +222,7 @@ class Others:
         if path == transcripts_api.QUESTION_ASK:
             asked = transcripts_api.AskedQuestion.model_validate_json(body)
             self.questions.setdefault(asked.chat_id, asked)
-            return transcripts_api.QuestionReceipt(number="AAAA3333")
+            return transcripts_api.QuestionReceipt(number="AAAA3333", at=QUESTION_LEFT_AT)
         if path == transcripts_api.QUESTIONS:
             wanted_ones = transcripts_api.QuestionsQuery.model_validate_json(body).departments
             return transcripts_api.Questions(
@@ -444,6 +446,7 @@ class Parts:
             self.presence,
             self.routing,
             self.live,
+            departments,
         )
         self.resync = CountingResync(self.following, self.agents, self.buttons, self.presence, self.routing)
         self.router = StoppableRouter(self.following, self.citizens, self.agents, self.buttons, self.resync, self.live)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
-from services.common.config.departments import Notice, load_departments
+from services.common.config.departments import Departments, Notice, load_departments
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import EmptyQueue, QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
@@ -279,3 +280,47 @@ def test_a_notice_appears_and_disappears_by_itself() -> None:
         seen.append(body(button).get("notice"))
     shown = {**text, "until": "2026-11-23T09:00:00.000Z"}
     assert seen == [None, shown, shown, None]
+
+
+LAST = "elders"
+
+
+def more_departments() -> Departments:
+    """The departments and one more, the last one."""
+    another = DEPARTMENTS.departments[0].model_copy(update={"id": LAST})
+    return DEPARTMENTS.model_copy(update={"departments": (*DEPARTMENTS.departments, another)})
+
+
+async def test_a_button_shows_what_its_department_says_after_a_change() -> None:
+    departments = more_departments()
+    buttons, (first, second, *_) = Buttons(departments, lambda: True), departments.ids
+    for department in departments.ids:
+        buttons.handle(button_event(9, department=department))
+    before, untouched = buttons.of[first].shown, buttons.of[second].shown
+    one, *others = DEPARTMENTS.departments
+    changed = one.model_copy(update={"start": "form", "busy": "queue"})
+    departments.take_over(DEPARTMENTS.model_copy(update={"departments": (changed, *others)}))
+    gone = buttons.follow_departments()
+    after = buttons.of[first].shown
+    assert (body(buttons.of[first])["start"], body(buttons.of[first])["queue"]) == ("form", None)
+    assert after.revision > before.revision, "a page shows no older revision"
+    assert after.green
+    assert buttons.of[second].shown is untouched
+    assert [button.department for button in gone] == [LAST]
+    buttons.handle(button_event(after.revision + 1, green=False, department=first))
+    assert buttons.of[first].shown.revision == after.revision + 1, "presence goes on from there"
+
+
+async def test_the_button_of_a_department_that_is_gone_ends_its_streams_and_metrics() -> None:
+    departments = more_departments()
+    buttons = Buttons(departments, lambda: True)
+    labels = {"department": LAST, "reason": "unknown"}
+    assert REGISTRY.get_sample_value("eloket_gateway_button", labels) == 1
+    departments.take_over(DEPARTMENTS)
+    gone = buttons.follow_departments()
+    await buttons.forget(gone)
+    assert REGISTRY.get_sample_value("eloket_gateway_button", labels) is None
+    assert gone[0].listeners._ended
+    departments.take_over(more_departments())
+    assert buttons.follow_departments() == []
+    assert body(buttons.of[LAST])["reason"] == "unknown", "a new department, of which presence has said nothing yet"

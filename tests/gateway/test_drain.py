@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from services.common.config.departments import ConfigurationError
+from services.common.config.toml_file import ConfigurationError
 from services.common.events.presence import GatewayConnections
 from services.gateway.app import create_app
 from services.gateway.websocket.frames.server import Close

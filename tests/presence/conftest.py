@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aio_pika
 import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
 from prometheus_client import REGISTRY
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from services.common.clock import utcnow
 from services.common.events.codec import decode
@@ -104,6 +106,38 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str, second
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"waited {seconds} s in vain for {what}") from None
+
+
+class Returned(CommandListener):
+    """Counts the documents that a client reads of the agents."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """Nothing is counted."""
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Count what came."""
+        cursor = event.reply.get("cursor") or {}
+        if str(cursor.get("ns", "")).endswith(".agents"):
+            self.documents += len(cursor.get("firstBatch", cursor.get("nextBatch", ())))
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing is counted."""
+
+
+@contextlib.contextmanager
+def counting_agents(settings: PresenceSettings, db: Database) -> Iterator[tuple[Stores, Returned]]:
+    """Stores of this database, with the number of the agents' documents that were read through them."""
+    returned = Returned()
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        settings.mongodb_url, tz_aware=True, event_listeners=[returned]
+    )
+    try:
+        yield Stores(client[db.name]), returned
+    finally:
+        client.close()
 
 
 class EventObserver:

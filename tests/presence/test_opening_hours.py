@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services.common.config.departments import DAYS, parse_hours
-from services.presence.opening_hours import Schedule, is_open, next_change, next_opening
+from services.presence.opening_hours import Schedule, is_open, next_change, next_opening, working_day
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 BELGIAN = holidays.country_holidays("BE")
@@ -247,3 +247,60 @@ def test_a_whole_week_is_as_the_clock_on_the_wall_says(week: str, hours: str) ->
         following = minutes[n] if opens[n] and (n == 0 or not opens[n - 1]) else following
         if n % 15 == 0 and not opens[n] and following:
             assert next_opening(schedule, minutes[n]) == following
+
+
+@pytest.mark.parametrize(
+    ("at", "number", "day"),
+    [
+        ("2026-11-23T10:00", 1, "2026-11-24"),  # the day itself does not count, also before it opens
+        ("2026-11-23T00:00", 1, "2026-11-24"),
+        ("2026-11-23T23:59", 1, "2026-11-24"),
+        ("2026-11-20T18:00", 1, "2026-11-23"),  # over a weekend
+        ("2026-11-20T18:00", 2, "2026-11-24"),
+        ("2026-12-24T10:00", 2, "2026-12-29"),  # over Christmas, a Friday
+        ("2027-05-05T10:00", 1, "2027-05-10"),  # over the bridge after Ascension Day
+        ("2026-12-30T10:00", 1, "2026-12-31"),  # a half day is a working day
+        ("2026-12-30T10:00", 2, "2027-01-05"),  # New Year, a weekend, and a closing day
+    ],
+)
+def test_a_working_day_is_one_on_which_the_department_is_open(at: str, number: int, day: str) -> None:
+    half = {date(2026, 12, 31): parse_hours("Mon 09:00-12:00")[0]}  # type: ignore[index]
+    schedule = Schedule(
+        parse_hours("Mon-Fri 09:00-17:00"),
+        BRUSSELS,
+        closed_on=frozenset({date(2027, 1, 4)}),
+        is_holiday=BELGIAN.__contains__,
+        special=half.get,
+        bridge=True,
+    )
+    assert working_day(schedule, local(at), number) == date.fromisoformat(day)
+
+
+def test_a_working_day_is_counted_from_the_local_day() -> None:
+    assert working_day(OFFICE, datetime(2026, 11, 23, 22, 59, tzinfo=UTC), 1) == date(2026, 11, 24)
+    assert working_day(OFFICE, datetime(2026, 11, 23, 23, 0, tzinfo=UTC), 1) == date(2026, 11, 25)
+
+
+def test_who_is_always_open_works_from_monday_to_friday_but_for_the_calendar() -> None:
+    special = {date(2026, 12, 28): (), date(2027, 1, 2): parse_hours("Mon 09:00-12:00")[0]}  # type: ignore[index]
+    schedule = Schedule(None, BRUSSELS, is_holiday=BELGIAN.__contains__, special=special.get)
+    days = [working_day(schedule, local("2026-12-24T10:00"), number) for number in range(1, 6)]
+    assert [str(day) for day in days] == ["2026-12-29", "2026-12-30", "2026-12-31", "2027-01-02", "2027-01-04"]
+
+
+def test_a_department_without_working_days_has_none() -> None:
+    assert working_day(Schedule(parse_hours("Mon 09:00-17:00"), BRUSSELS), local("2026-11-23T10:00"), 57) == date(
+        2027, 12, 27
+    )
+    assert working_day(Schedule(parse_hours("Mon 09:00-17:00"), BRUSSELS), local("2026-11-23T10:00"), 58) is None
+
+
+@given(st.datetimes(datetime(2024, 1, 1), datetime(2035, 12, 1)), st.integers(1, 30))
+def test_each_working_day_comes_after_the_one_before_and_is_open(at: datetime, number: int) -> None:
+    instant = at.replace(tzinfo=UTC)
+    day, before = working_day(OFFICE, instant, number), working_day(OFFICE, instant, number - 1 or 1)
+    assert day is not None
+    assert before is not None
+    assert day > instant.astimezone(BRUSSELS).date()
+    assert before < day or number == 1
+    assert is_open(OFFICE, datetime.combine(day, time(12), BRUSSELS))

@@ -1,6 +1,7 @@
 """services/presence/repairs.py and publisher.py: what is published again, departures, the end of sessions."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from services.common.events.types import Choice, ChoiceRule, ReleaseReason
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import Database
 from services.presence import repairs as repair_jobs
+from services.presence.agents.store import AgentStore
 from services.presence.agents.transitions import (
     close_session,
     close_session_soon,
@@ -23,6 +25,7 @@ from services.presence.context import Context
 from services.presence.slots.rules import Agent
 from services.presence.stores import Stores
 from tests.presence.conftest import Clock, EventObserver, account, repairs, there
+from tests.support.servers import PATIENCE
 
 WIDE = account("wide", capacity=3)
 
@@ -134,6 +137,79 @@ async def test_of_many_replicas_one_at_a_time_reminds(
         assert sorted(c.chat_id for c in claims) == sorted(["a", "b"] * rounds)
         assert all(c.reminder for c in claims)
         clock.later(repair_jobs.REMINDER)
+
+
+async def test_reminders_of_many_slots_are_spread_over_time(context: Context, observer: EventObserver) -> None:
+    """New assignments would wait behind a burst. A slot that is free by then is not published any more."""
+    batches = 3
+    agents = [account(f"agent{n:02}") for n in range(batches * repair_jobs.REMINDED)]
+    await there(context.stores, *agents)
+    order: list[int] = []
+    dropped: set[str] = set()
+    for one in agents:
+        assert await context.stores.agents.reserve(one.id, f"chat of {one.id}", 1, context.clock())
+        await context.stores.agents.confirm(one.id, f"chat of {one.id}", 1)
+    sleeps: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        await observer.catch_up(context.publisher)
+        order.append(len(observer.seen(PlaceClaimed)))
+        told = {claim.agent_id for claim in observer.seen(PlaceClaimed)}
+        last = next(one for one in reversed(agents) if one.id not in told | dropped)
+        assert await context.stores.agents.drop(last.id, f"chat of {last.id}", 1, context.clock())
+        dropped.add(last.id)
+
+    await repair_jobs.remind(context, sleep)
+    await observer.catch_up(context.publisher)
+    claimed = [claim.agent_id for claim in observer.seen(PlaceClaimed)]
+    assert order[0] == repair_jobs.REMINDED
+    assert sorted(claimed) == sorted({one.id for one in agents} - dropped)
+    assert sleeps == [repair_jobs.PAUSE] * (batches - 1)
+
+
+async def test_however_many_slots_the_reminders_end_before_the_next_ones(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeps: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+
+    async def ids(store: AgentStore) -> list[str]:
+        return [f"agent {n}" for n in range(15_000)]
+
+    async def none(store: AgentStore, ids: Collection[str]) -> list[Agent]:
+        assert len(ids) <= repair_jobs.REMINDED
+        return []
+
+    monkeypatch.setattr(AgentStore, "ids_with_slots", ids)
+    monkeypatch.setattr(AgentStore, "with_slots", none)
+    await repair_jobs.remind(context, sleep)
+    assert repair_jobs.SPREAD * 0.9 < sum(sleeps) < repair_jobs.REMINDER - repair_jobs.TURN
+
+
+async def test_repairs_of_many_agents_do_not_wait_for_each_other(
+    context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for a confirm of the broker: one after the other they take minutes after an outage."""
+    agents = [account(f"agent{n}") for n in range(4)]
+    await there(context.stores, *agents)
+    for one in agents:
+        assert await context.stores.agents.reserve(one.id, f"chat of {one.id}", 1, context.clock())
+    clock.later(repair_jobs.RESERVED)
+    for job, name in (
+        (repair_jobs.publish_unconfirmed, "publish_slot"),
+        (repair_jobs.publish_changes, "publish_agent"),
+    ):
+        together = asyncio.Barrier(len(agents))
+
+        async def wait(*_: object, barrier: asyncio.Barrier = together) -> None:
+            await barrier.wait()
+
+        monkeypatch.setattr(repair_jobs, name, wait)
+        async with asyncio.timeout(PATIENCE):
+            await job(context)
 
 
 async def test_a_press_that_became_no_chat_is_published_after_longer(

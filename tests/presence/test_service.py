@@ -162,7 +162,7 @@ def published(chat: str, status: ChatStatus, agent: str | None = None) -> ChatSt
     )
 
 
-GRACE = 2.0
+GRACE = 5.0  # seconds: ten heartbeats, so that a machine that stands still for a moment loses no agent
 
 
 async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:

@@ -11,13 +11,15 @@ import pytest
 from services.common.events.chats import ChatState, CloseRequested, QueueChanged, TransferRefused
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
 from services.common.events.types import Choice, ChoiceRule, CloseReason, ReleaseReason
-from services.common.http.tokens import Keys
+from services.common.http.service_tokens import AGENT_HEADER
+from services.common.http.tokens import Agent, Keys
 from services.common.internal_api.erasures import ERASE_CHAT
-from services.common.internal_api.routing import AGENT_CHATS, ASSIGNMENTS, CHATS, TRANSFER, Assignments
+from services.common.internal_api.routing import AGENT_CHATS, ASSIGNMENTS, CHATS, TOKEN_REVOKE, TRANSFER, Assignments
 from services.routing.app import create_app
 from services.routing.chats import rules
 from services.routing.settings import RoutingSettings
-from tests.routing.scene import SECRET, Scene
+from tests.routing.scene import SECRET, Scene, until
+from tests.support import token_keys
 from tests.support.http_server import served
 from tests.support.servers import PATIENCE
 
@@ -43,6 +45,26 @@ async def client(
         async with asyncio.timeout(PATIENCE):
             while set((await app.state.service.readiness()).values()) != {"ok"}:
                 await asyncio.sleep(0.05)
+        yield session
+
+
+@pytest.fixture
+async def keyed(
+    scene: Scene, vhost_url: str, mongodb_url: str, mongodb_prefix: str
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client with the gateway's token, of a service that believes presence alone of an agent."""
+    settings = RoutingSettings(
+        token_secret=token_keys.SECRET,
+        token_keys="only",
+        verification_keys=token_keys.PUBLIC,
+        rabbitmq_url=vhost_url,
+        mongodb_url=mongodb_url,
+        mongodb_prefix=mongodb_prefix,
+        settle_limit=3_600,
+    )
+    async with served(create_app(settings)) as session:
+        token = token_keys.keys_of("gateway").service_token("gateway", None, "routing")
+        session.headers["Authorization"] = f"Bearer {token}"
         yield session
 
 
@@ -224,3 +246,46 @@ async def test_a_chat_is_erased_only_when_it_is_over_and_cannot_be_opened_again(
     assert (await scene.store.load(chat_id)).closed
     async with client.post(ERASE_CHAT, json={"chat_id": str(uuid4())}) as answer:
         assert (answer.status, await answer.json()) == (200, {"erased": {}})
+
+
+# ── revocation of a citizen's token ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def revoke(client: aiohttp.ClientSession, chat_id: str, **body: object) -> tuple[int, str | None]:
+    async with client.post(TOKEN_REVOKE, json={"chat_id": chat_id, "by": "sofie", **body}) as answer:
+        return answer.status, (await answer.json())["code"] if answer.status >= 400 else None
+
+
+async def test_an_officer_revokes_a_token_and_the_chat_ends(client: aiohttp.ClientSession, scene: Scene) -> None:
+    chat_id, waiting = await scene.press(), await scene.press()
+    await scene.assign(chat_id, "an")
+    for one in (chat_id, waiting):
+        assert await revoke(client, one) == (204, None)
+    await until(lambda: len([s for s in scene.observer.of(ChatState) if s.revoked_by]) == 2, "both ends")
+    for one in (chat_id, waiting):
+        last = scene.observer.of(ChatState, one)[-1]
+        assert (last.state, last.reason, last.revoked_by) == ("closed", "agent", "officer")
+    (shown,) = await ask(client, CHATS, chat_ids=[chat_id])
+    assert shown["revoked_by"] == "officer"
+    assert await revoke(client, chat_id, role="administrator") == (204, None), "a repetition changes nothing"
+    assert await revoke(client, str(uuid4())) == (404, "no_such_chat")
+    assert await revoke(client, chat_id, role="auditor") == (403, "forbidden")
+
+
+async def test_presence_says_who_the_officer_is(scene: Scene, keyed: aiohttp.ClientSession) -> None:
+    chat_id, presence = await scene.press(), token_keys.keys_of("presence")
+    for said, body, status in (
+        (None, {}, 403),
+        (Agent(id="sofie", departments=["algemeen"]), {}, 403),
+        (Agent(id="sofie", supervisor=True, departments=["premies"]), {}, 403),
+        (Agent(id="lien", supervisor=True, departments=["algemeen"]), {}, 403),
+        (Agent(id="sofie", role="auditor"), {"role": "administrator"}, 403),
+        (Agent(id="sofie", role="auditor"), {"role": "auditor"}, 403),
+        (Agent(id="sofie", role="administrator"), {}, 403),
+        (Agent(id="sofie", supervisor=True, departments=["algemeen"]), {}, 204),
+        (Agent(id="sofie", role="administrator"), {"role": "administrator"}, 204),
+    ):
+        headers = {AGENT_HEADER: presence.agent_token(said) or ""} if said else {}
+        body = {"chat_id": chat_id, "by": "sofie", **body}
+        async with keyed.post(TOKEN_REVOKE, json=body, headers=headers) as answer:
+            assert answer.status == status, (said, body)

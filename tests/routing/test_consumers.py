@@ -17,7 +17,7 @@ from services.common.events.chats import (
     TransferRefused,
 )
 from services.common.events.places import DepartmentPlaces, PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
-from services.common.events.types import AgentState, Cause, CloseReason, Hold, ReleaseReason
+from services.common.events.types import AgentState, Block, Cause, CloseReason, Hold, ReleaseReason, Revocation
 from services.common.mongo.client import Database
 from services.routing.chats import rules, transfer_rules
 from services.routing.chats.chat import Chat
@@ -366,3 +366,29 @@ async def test_a_reminder_is_answered_only_when_it_is_not_so(scene: Scene) -> No
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
     assert await remind("an") >= 1
     assert scene.observer.of(ChatState)[-1].state == "closed"
+
+
+async def test_a_token_that_is_given_up_is_published_also_after_the_end_and_again(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
+    for _ in range(2):
+        await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN, revoke=True))
+    await scene.catch_up()
+    published = [(s.v, s.state, s.revoked_by) for s in scene.observer.of(ChatState, chat_id)][1:]
+    assert published == [(2, "closed", None), (3, "closed", "citizen"), (3, "closed", "citizen")]
+    assert (await scene.chat(chat_id)).revoked_by is Revocation.CITIZEN
+
+
+async def test_an_agent_who_blocks_revokes_the_token_of_their_own_chat_alone(scene: Scene) -> None:
+    mine, theirs = await scene.press(), await scene.press()
+    await scene.assign(mine, "an")
+    await scene.assign(theirs, "bert")
+    block = Block(minutes=15, reason="Scheldt")
+    for chat_id in (mine, theirs):
+        await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="an", block=block))
+    chats = [await scene.chat(chat_id) for chat_id in (mine, theirs)]
+    assert [(chat.state, chat.revoked_by) for chat in chats] == [("closed", Revocation.AGENT), ("assigned", None)]
+    await scene.handle(CloseRequested(chat_id=theirs, by=CloseReason.AGENT, agent_id="bert"))
+    assert (await scene.chat(theirs)).revoked_by is None, "a close without a block revokes nothing"
+    revoked = await scene.observer.wait_for(ChatState, lambda s: s.chat_id == mine and s.state == "closed")
+    assert (revoked.revoked_by, revoked.reason) == ("agent", "agent")

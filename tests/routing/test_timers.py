@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
-from services.common.events.chats import AcceptOverdue, ChatAccepted, ChatState, QueueChanged
+from services.common.config.departments import QueueRules
+from services.common.events.chats import AcceptOverdue, ChatAccepted, ChatState, CloseRequested, QueueChanged
 from services.common.events.places import PlaceWanted
 from services.common.events.presence import ListenerEcho
 from services.common.events.types import Cause, CloseReason, Detail
@@ -81,6 +82,25 @@ async def test_a_chat_that_waits_too_long_is_closed(scene: Scene) -> None:
     state = await scene.observer.wait_for(ChatState, lambda s: s.state == "closed")
     assert state.reason == CloseReason.NO_AGENT
     assert abandoned("algemeen", "no_agent") - before == 1
+
+
+async def test_other_rules_of_a_queue_hold_for_the_chats_that_wait_already(scene: Scene) -> None:
+    chat_id, accepted = await scene.press(), await scene.press()
+    await scene.assign(accepted, "an")
+    await scene.handle(ChatAccepted(chat_id=accepted, agent_id="an"))
+    queues = scene.routing_timers.limits.queues
+    assert isinstance(queues, dict)
+    queues["algemeen"] = QueueRules(patience=60)
+    scene.later(seconds=61)
+    await scene.routing_timers.timers()
+    assert (await scene.chat(chat_id)).waits, "it is still due by the former rules"
+    await scene.routing_timers.judge_waits_again(["premies", "algemeen"])
+    revision = (await scene.chat(chat_id)).rev
+    await scene.routing_timers.judge_waits_again(["algemeen"])
+    assert (await scene.chat(chat_id)).rev == revision, "it may be repeated"
+    await scene.routing_timers.timers()
+    assert (await scene.chat(chat_id)).closed
+    assert not (await scene.chat(accepted)).closed
 
 
 async def test_a_chat_that_is_not_accepted_goes_back_and_the_agent_is_named_first(scene: Scene) -> None:
@@ -356,3 +376,15 @@ async def test_empty_queues_are_published_again_in_a_digest_with_their_revisions
     await scene.announcer.repeat(many, False)
     await scene.catch_up()
     assert {q.department for q in scene.observer.of(QueueChanged)} >= {*many}, "a former presence reads no digest"
+
+
+async def test_a_revocation_after_the_end_that_was_not_published_is_published_again(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
+    now = scene.now()
+    await scene.store.change(chat_id, lambda c: rules.revoked_by_officer(c, now))  # and then it died
+    scene.later(seconds=2.1)
+    await scene.routing_timers.timers()
+    state = await scene.observer.wait_for(ChatState, lambda s: s.revoked_by is not None)
+    assert (state.chat_id, state.state, state.revoked_by) == (chat_id, "closed", "officer")
+    assert (await scene.chat(chat_id)).untold_since is None

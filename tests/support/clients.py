@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 Frame = dict[str, Any]
-WAIT = 60.0  # seconds: a guard against hanging, never a promise
+WAIT = 120.0  # seconds: a guard against hanging, never a promise
 PASSING = (1006, 1012)  # close codes of a server that goes, or that cannot answer for the moment
 
 
@@ -264,6 +264,20 @@ async def until(
 
 async def until_green(base: str, department: str = "algemeen") -> None:
     await until(lambda b: b["colour"] == "green", base, department=department)
+
+
+async def until_available(helper: Agent, colleague: Agent) -> None:
+    """Return when `helper` can transfer a chat to this colleague: presence learns of a connection after its welcome.
+
+    The button does not tell it: it may still show the green from before the last press.
+    """
+    end = time.monotonic() + WAIT
+    while True:
+        answer = await helper.http.get(f"{helper.base}/api/agents")
+        if answer.status == 200 and colleague.id in {one["id"] for one in (await answer.json())["agents"]}:
+            return
+        assert time.monotonic() < end, f"{colleague.username} is not available: {await answer.text()}"
+        await asyncio.sleep(0.03)
 
 
 async def until_blue(base: str, reason: str) -> None:

@@ -65,7 +65,10 @@ if (!window.complaints) {
 }
 """
 """Keeps what goes wrong in the page from here on."""
-KEPT = """return Object.entries(localStorage).filter(([name]) => name.endsWith(" chat")).map(([, value]) => value);"""
+KEPT = """
+return [sessionStorage, localStorage].flatMap((area) => Object.entries(area))
+    .filter(([name]) => name.endsWith(" chat")).map(([, value]) => value);
+"""
 
 
 class Place(NamedTuple):
@@ -152,6 +155,14 @@ class Page:
         """Where this is drawn, or None."""
         found = await self.run(PLACE, hook, scroll)
         return Place(**found) if found else None
+
+    async def uncovered(self, hook: str) -> Place:
+        """Wait until this can be seen, scrolled to where it has to be, with nothing over it. Return where it is."""
+        end = time.monotonic() + WAIT
+        while not ((place := await self.place(hook, scroll=True)) and place.clear):
+            assert time.monotonic() < end, f"{hook} cannot be pressed: {place}"
+            await asyncio.sleep(LOOK)
+        return place
 
     async def press(self, hook: str) -> None:
         """Press this with the mouse, as soon as nothing lies over it and it stays where it is."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from services.common.events import agents, chats, messages, places, presence, types
+from services.common.events import agents, chats, configuration, identification, messages, places, presence, types
 from services.common.events.codec import AnyEvent
 from services.common.events.event import Event
 
@@ -26,6 +26,21 @@ def _at(hour: int, minute: int = 0, second: int = 0, microsecond: int = 0, day: 
     return datetime(2026, 11, day, hour, minute, second, microsecond, tzinfo=UTC)
 
 
+def _of_the_configuration() -> list[Event]:
+    said = _at(8, 0, 0, 123_000)
+    return [
+        configuration.ConfigurationVersion(
+            event_id="7d3e0037-52a1-4c0b-8f6e-9a1b2c3d4e5f",
+            occurred_at=said,
+            version=13,
+            text='default = "algemeen"\n# één afdeling\n',
+        ),
+        configuration.ConfigurationWanted(
+            event_id="7d3e0038-52a1-4c0b-8f6e-9a1b2c3d4e5f", occurred_at=said, version=12
+        ),
+    ]
+
+
 def _together() -> list[Event]:
     """Several in one broker message; what stands alone elsewhere, and a neighbour."""
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -42,6 +57,28 @@ def _together() -> list[Event]:
     return [
         agents.WrapUpDone(**common_members("0033"), agent_id=AN, chat_id=CHAT),
         agents.WrapUpEnded(**common_members("0034"), chat_id=CHAT, department="algemeen", seconds=74),
+        chats.AnswerOverdue(**common_members("0036"), chat_id=CHAT, turn=1, since=_at(7, 50), answered=4),
+        identification.IdentificationAsked(
+            **common_members("0037"), chat_id=CHAT, id=first, agent_id=AN, agent_name="An"
+        ),
+        identification.IdentificationDeclined(**common_members("0038"), chat_id=CHAT, id=first),
+        identification.IdentificationEnded(
+            **common_members("0039"),
+            chat_id=CHAT,
+            id=first,
+            name="An Peeters",
+            level=types.AssuranceLevel.HIGH,
+            issuer="Toegangsbeheer Vlaanderen",
+        ),
+        agents.PauseEnded(
+            **common_members("0035"),
+            pause_id="33333333-4444-4555-8666-777777777777",
+            agent_id=AN,
+            departments=["algemeen", "premies"],
+            reason="lunch",
+            since=_at(7, 30),
+            seconds=1_800,
+        ),
         messages.MessagesPosted(
             **common_members("0031"),
             posted=[
@@ -212,6 +249,7 @@ def _events() -> list[Event]:
         messages.CitizenStayed(**common_members(), chat_id=CHAT),
         chats.TransferRefused(**common_members(), chat_id=CHAT, agent_id=BERT),
         *_together(),
+        *_of_the_configuration(),
     ]
 
 

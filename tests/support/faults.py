@@ -15,7 +15,7 @@ from pathlib import Path
 import aio_pika
 
 from deploy.local import rabbitmq
-from tests.support.servers import PATIENCE, System, wait_for
+from tests.support.servers import PATIENCE, START_SECONDS, System, wait_for
 
 SERVICES = ("gateway", "presence", "routing", "transcripts")
 
@@ -29,7 +29,7 @@ def strike(system: System, *names: str, number: int = signal.SIGKILL) -> dict[st
     return pids
 
 
-async def replaced(system: System, old: dict[str, int], wait: float = PATIENCE) -> None:
+async def replaced(system: System, old: dict[str, int], wait: float = START_SECONDS) -> None:
     """Returns when the runner has started each of these processes again."""
     await asyncio.to_thread(
         wait_for, lambda: all(system.pids().get(n, pid) != pid for n, pid in old.items()), f"{list(old)} again", wait
@@ -108,7 +108,7 @@ async def dead_letters(system: System) -> dict[str, int]:
         return counts
 
 
-async def broker_speaks(system: System, wait: float = PATIENCE) -> None:
+async def broker_speaks(system: System, wait: float = START_SECONDS) -> None:
     """Returns when the broker speaks AMQP."""
     port = json.loads((system.data_dir / "ports.json").read_text())["broker"]
     async with asyncio.timeout(wait):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 from zlib import crc32
@@ -32,7 +33,7 @@ class HttpFrames:
         self.after = 0
         self.close_code: int | None = None
         self.session = new_id()
-        self.statuses: list[int] = []  # of the requests with frames
+        self.posts: deque[str] = deque(maxlen=20)  # how the last requests with frames ended
         self._known: dict[str, str] = {}
         self._frames: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._outbox: list[Frame] = []
@@ -45,7 +46,12 @@ class HttpFrames:
         return f"{self.participant.base}/api/chats/{self.participant.chat_id}"
 
     async def __aenter__(self) -> "HttpFrames":
-        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._post())]
+        self._tasks = [
+            asyncio.create_task(self._read(), name="reading"),
+            asyncio.create_task(self._post(), name="posting"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -65,11 +71,20 @@ class HttpFrames:
             if self._answer:
                 self._answer.cancel()
             return
+        if frame["type"] == "message" and frame in self._outbox:  # sent again after a welcome: it is still on its way
+            return
         self._outbox.append(frame)
         self._news.set()
 
     async def close(self) -> None:
         self._end(1000)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """A half that ended by itself ends the session: its client begins another one, and a test sees why."""
+        if self.close_code is None:
+            failure = "cancelled" if task.cancelled() else repr(task.exception())
+            self.posts.append(f"{task.get_name()} ended: {failure}")
+            self._end(1006)
 
     def _end(self, code: int | None) -> None:
         self.close_code = code if self.close_code is None else self.close_code
@@ -152,15 +167,17 @@ class HttpFrames:
                     self._frames.put_nowait(frame)
 
     async def _post_one(self, frames: list[Frame]) -> list[Frame] | None:
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            timeout = aiohttp.ClientTimeout(total=25)
+        timeout = aiohttp.ClientTimeout(total=25)
+        try:
             async with self.participant.http.post(
                 f"{self.url}/frames", json={"frames": frames}, headers=self.participant.bearer, timeout=timeout
             ) as answer:
-                self.statuses.append(answer.status)
+                self.posts.append(f"{answer.status}")
                 if answer.status == 200:
                     refused: list[Frame] = (await answer.json())["frames"]
                     return refused
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            self.posts.append(repr(error))
         return None
 
 
@@ -172,9 +189,15 @@ class LastingOverHttp(Lasting):
             participant.http, f"{participant.base}/ws/citizen", lambda after: {"type": "hello", "after": after}
         )
         self.participant, self.poll = participant, poll
+        self._posts: deque[str] = deque()
+
+    def carrier(self) -> str:
+        """Return how the last requests with frames ended."""
+        return "; the last requests: " + ", ".join(self._posts)
 
     async def _connection(self) -> None:
         async with HttpFrames(self.participant, self.poll) as frames:
+            self._posts = frames.posts
             frames.after = max(self.log, default=0)
             async for frame in frames:
                 await self._receive(frames, frame)  # type: ignore[arg-type]

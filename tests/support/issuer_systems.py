@@ -1,13 +1,15 @@
-"""A whole system whose agents log in at the issuer of the tests."""
+"""Whole systems with the issuer of the tests: one whose agents log in there, one whose citizens identify there."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from deploy.local import ports
 from deploy.local.settings import SERVICES
 from tests.support.accounts import Account, weak_hash, write_accounts
-from tests.support.browser_systems import LIMITS
+from tests.support.browser_systems import LIMITS, running_browser_system
+from tests.support.departments import identifying_departments
 from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
 from tests.support.servers import Broker, System, running_system, unique
 
@@ -59,8 +61,7 @@ def running_issuer_system(
     accounts = write_accounts(home / "accounts.toml", [Account("an")])
     accounts.write_text(accounts.read_text() + ROLES)
     name = unique("issuer-")
-    with running_issuer(f"{public}/api/agent/oidc/callback") as issuer:
-        issuer.claims = dict(LIEN)
+    with running_issuer(f"{public}/api/agent/oidc/callback", LIEN) as issuer:
         settings = {
             **LIMITS,
             "RATE_LIMITS": "off",
@@ -81,3 +82,36 @@ def running_issuer_system(
                 yield system, issuer
         finally:
             broker.remove_vhost(name)
+
+
+CITIZEN = {
+    "sub": "pairwise-citizen-1",
+    "given_name": "Lien",
+    "family_name": "De Smet",
+    "rrn": "85073003328",
+    "acr": "urn:be:vlaanderen:authmech:eid",
+}
+
+
+@contextlib.contextmanager
+def running_identifying_system(home: Path, **variables: str) -> Iterator[tuple[System, MockIssuer]]:
+    """A system in whose default department agents may ask citizens to identify, and its issuer."""
+    gateway = ports.remembered(home / "service_ports.json", SERVICES)["gateway"]
+    public = f"http://127.0.0.1:{gateway}"
+    with running_issuer(f"{public}/identify/callback", CITIZEN) as issuer:
+        settings = {
+            "DEPARTMENTS_FILE": str(identifying_departments(home / "departments.toml")),
+            "PUBLIC_URL": public,
+            "CITIZEN_OIDC_ISSUER": issuer.url,
+            "CITIZEN_OIDC_CLIENT_ID": CLIENT_ID,
+            "CITIZEN_OIDC_CLIENT_SECRET": CLIENT_SECRET,
+        }
+        with running_browser_system(home, (), None, "", **settings | variables) as system:
+            yield system, issuer
+
+
+def for_one_test(issuer: MockIssuer, claims: Mapping[str, Any]) -> Iterator[MockIssuer]:
+    """The issuer of a system for one test. What the test has changed of it is as before afterwards."""
+    yield issuer
+    issuer.claims, issuer.overrides, issuer.error = dict(claims), {}, ""
+    issuer.refreshes = issuer.down = False

@@ -17,7 +17,7 @@ from tests.support.clients import Agent, Citizen, Frame, agent, begin, citizen, 
 
 UNDER_WAY = 32
 AGAIN = 0.3  # seconds before what was refused for now is sent again
-OVERALL = 90.0  # seconds: a guard against hanging, never a promise
+OVERALL = 300.0  # seconds: a guard against hanging, never a promise
 
 
 class Lasting:
@@ -73,7 +73,7 @@ class Lasting:
             errors = [f for _, f in self.frames if f["type"] == "error"]
             raise AssertionError(
                 f"waited {wait:.0f} s in vain for {what}; {len(self.pending)} without a receipt, "
-                f"closes: {self.closes}, errors: {errors[-3:]}"
+                f"closes: {self.closes}, errors: {errors[-3:]}{self.carrier()}"
             ) from None
 
     async def shown(self, id_: str, wait: float = OVERALL) -> None:
@@ -102,6 +102,10 @@ class Lasting:
                 await self._send({"type": "close", **({"chat_id": self.chat_id} if self.chat_id else {})})
             with contextlib.suppress(AssertionError):
                 await self.until(lambda: self.over, "the end of the chat", 2)
+
+    def carrier(self) -> str:
+        """What is known of the connection beside its frames."""
+        return ""
 
     async def hang_up(self) -> bool:
         """Close the connection; whether there was one. Another one comes by itself while the chat lasts."""

@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -48,6 +48,7 @@ class MockIssuer:
         refused: Whether it refuses refresh tokens.
         down: Whether it answers 503 to everything.
         asked: The paths that were requested.
+        clock: Returns the present, for its tokens, in seconds since the epoch.
     """
 
     url: str = ""
@@ -61,6 +62,7 @@ class MockIssuer:
     refused: bool = False
     down: bool = False
     asked: list[str] = field(default_factory=list)
+    clock: Callable[[], float] = time.time
     keys: dict[str, RSAKey | ECKey] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -96,7 +98,7 @@ class MockIssuer:
 
     def id_token(self, nonce: str | None) -> str:
         """An ID token of the person, with the overrides of the test."""
-        now = int(time.time())
+        now = int(self.clock())
         claims = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 300, **self.claims}
         if nonce is not None:
             claims["nonce"] = nonce
@@ -105,7 +107,7 @@ class MockIssuer:
 
     def logout_token(self, **more: Any) -> str:
         """A logout token; a claim that is None is missing."""
-        now = int(time.time())
+        now = int(self.clock())
         claims = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": str(uuid.uuid4())}
         claims |= {"events": {LOGOUT_EVENT: {}}, **more}
         return self.sign({name: value for name, value in claims.items() if value is not None}, "logout+jwt")
@@ -182,9 +184,9 @@ class MockIssuer:
 
 
 @contextlib.contextmanager
-def running_issuer(redirect_uri: str = "") -> Iterator[MockIssuer]:
+def running_issuer(redirect_uri: str = "", claims: Mapping[str, Any] | None = None) -> Iterator[MockIssuer]:
     """An issuer in a thread of its own while the context is open."""
-    issuer = MockIssuer(redirect_uri=redirect_uri)
+    issuer = MockIssuer(redirect_uri=redirect_uri, claims=dict(claims or {}))
     bound = listener()
     issuer.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     server = uvicorn.Server(uvicorn.Config(issuer.app(), log_config=None, ws="none"))

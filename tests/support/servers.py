@@ -33,7 +33,8 @@ from deploy.local.settings import SERVICES, Settings, port_variable, read_settin
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 120.0
+START_SECONDS = 300.0
+"""Seconds for what starts processes: a whole system needs a minute and more on a full machine. A guard, likewise."""
 PATIENCE = 60.0
 """Seconds after which a test gives up on what it waits for: a guard against hanging, never a promise in seconds."""
 ANNOUNCED = "Ctrl-C stops it"

@@ -25,7 +25,7 @@ from services.common.mongo import client as mongo_client
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
 from services.common.runtime import worker_process
-from services.transcripts.attachments import checker, uploads
+from services.transcripts.attachments import checker, previews, uploads
 from services.transcripts.attachments.store import Files
 from services.transcripts.log import delivery
 from services.transcripts.log.message_consumer import MessageConsumer
@@ -33,6 +33,7 @@ from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer
 from services.transcripts.migrations import STEPS
+from services.transcripts.past_chats import store as past_chats_store
 from services.transcripts.rendering import pdf
 from services.transcripts.settings import Settings
 from tests.support.clamd import Clamd, running_clamd
@@ -89,9 +90,10 @@ LIMITS = (
     (delivery, "PATIENCE"),
     (delivery, "STATE_PATIENCE"),
     (uploads, "PATIENCE"),
+    (past_chats_store, "SECONDS"),
     (worker_process, "START_SECONDS"),
 )
-LIMITS_OF_WORK = ((checker, "SECONDS"), (pdf, "SECONDS"))
+LIMITS_OF_WORK = ((checker, "SECONDS"), (pdf, "SECONDS"), (previews, "SECONDS"))
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +101,8 @@ def patient_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that is to succeed fails because the machine stands still for some seconds.
 
     Without it an event may be published twice, a message may be refused before its chat is known, and a file may be
-    refused because nobody has judged it in time. A test of one of these limits sets it.
+    refused because nobody has judged it in time. A search may stop before it has found everything. A test of one of
+    these limits sets it.
     """
     for module, name in LIMITS:
         monkeypatch.setattr(module, name, PATIENCE)
@@ -230,6 +233,7 @@ async def observer(vhost_url: str) -> AsyncIterator[EventObserver]:
             "note.stored.#",
             "citizen.silent.#",
             "close.requested",
+            "answer.overdue",
         ):
             await queue.bind(exchange, key)
 

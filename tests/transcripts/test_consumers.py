@@ -1,14 +1,16 @@
 """Mirrors services/transcripts/consumers.py, on the real broker and database."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from faststream.rabbit import RabbitBroker, TestRabbitBroker
+from faststream.rabbit import RabbitBroker, RabbitRouter, TestRabbitBroker
 from pydantic import ValidationError
 
 from services.common.config.integrations import Integrations
-from services.common.events.agents import WrapUpEnded
+from services.common.events.agents import PauseEnded, WrapUpEnded
 from services.common.events.chats import CitizenArrived
 from services.common.events.event import Event
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
@@ -18,8 +20,9 @@ from services.common.messaging.publisher import Publisher
 from services.common.messaging.subscribers import EventCodec
 from services.common.mongo.client import Database
 from services.transcripts.consumers import Handlers, create_router
+from services.transcripts.identifications import Identifications
 from services.transcripts.log.store import Store
-from services.transcripts.log.writer import now_ms
+from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.outbox.store import Outbox
 from services.transcripts.statistics.rules import row_id
@@ -29,10 +32,28 @@ from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, until
 
 
+@contextlib.asynccontextmanager
+async def consuming(vhost_url: str, router: RabbitRouter) -> AsyncIterator[None]:
+    """The ordinary queues are consumed while the context is open."""
+    consumers = Consumers(vhost_url, router, lambda: asyncio.sleep(0))
+    task = asyncio.create_task(consumers.run())
+    await until(lambda: consumers.running, "the consumer")
+    yield
+    await consumers.drain()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 @pytest.fixture
 def announcer(database: Database, store: Store) -> Announcer:
     """One that announces to nobody."""
     return Announcer(Outbox(database, timedelta(days=3)), store, Integrations(), now_ms)
+
+
+@pytest.fixture
+def identifications(store: Store) -> Identifications:
+    """One that no test of this module asks for anything."""
+    return Identifications(store, Writer(store, 5_000), Publisher("amqp://127.0.0.1:1/", "transcripts"), now_ms)
 
 
 async def test_notes_are_stored_once_and_published_each_time(
@@ -54,7 +75,12 @@ async def test_notes_are_stored_once_and_published_each_time(
 
 
 async def test_who_stays_is_remembered(
-    observer: EventObserver, vhost_url: str, store: Store, database: Database, announcer: Announcer
+    observer: EventObserver,
+    vhost_url: str,
+    store: Store,
+    database: Database,
+    announcer: Announcer,
+    identifications: Identifications,
 ) -> None:
     chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
     await store.open_chats([opened_event(chat)])
@@ -68,17 +94,12 @@ async def test_who_stays_is_remembered(
 
     publisher, statistics = Publisher(vhost_url, "transcripts"), Statistics(database)
     handlers = Counted(store, publisher, lambda: at if not handled else OPENED_AT, statistics)
-    consumers = Consumers(vhost_url, create_router(handlers, announcer), lambda: asyncio.sleep(0))
-    task = asyncio.create_task(consumers.run())
-    await until(lambda: consumers.running, "the consumer")
-    await observer.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
-    await until(lambda: len(handled) == 3, "all three")
-    assert [w.stayed_at for w in await store.due_chats(at, 10)] == [at], "a clock that is behind takes nothing away"
+    async with consuming(vhost_url, create_router(handlers, announcer, identifications)):
+        await observer.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
+        await until(lambda: len(handled) == 3, "all three")
+        assert [w.stayed_at for w in await store.due_chats(at, 10)] == [at], "a clock that is behind takes nothing away"
     with pytest.raises(ValueError, match="not a citizen who stayed"):
         await handlers.citizen_stayed(CitizenStayed(chat_id="x"))
-    await consumers.drain()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
@@ -88,34 +109,59 @@ async def test_who_stays_is_remembered(
         topology.TRANSCRIPTS_SILENCES,
         topology.TRANSCRIPTS_STATISTICS,
         topology.TRANSCRIPTS_OUTBOX,
+        topology.TRANSCRIPTS_IDENTIFICATIONS,
     ],
 )
 async def test_another_event_than_that_of_the_queue_is_refused(
-    store: Store, database: Database, announcer: Announcer, queue: topology.Queue
+    store: Store, database: Database, announcer: Announcer, identifications: Identifications, queue: topology.Queue
 ) -> None:
     handlers = Handlers(store, Publisher("amqp://127.0.0.1:1/", "transcripts"), now_ms, Statistics(database))
-    broker = RabbitBroker(codec=EventCodec(), routers=[create_router(handlers, announcer)])
+    broker = RabbitBroker(codec=EventCodec(), routers=[create_router(handlers, announcer, identifications)])
     async with TestRabbitBroker(broker) as made:
         with pytest.raises(ValidationError):
             await made.publish(CitizenArrived(chat_id=new_id()), queue.name)
 
 
 async def test_a_wrap_up_that_is_delivered_twice_counts_once(
-    observer: EventObserver, vhost_url: str, store: Store, database: Database, announcer: Announcer
+    observer: EventObserver,
+    vhost_url: str,
+    store: Store,
+    database: Database,
+    announcer: Announcer,
+    identifications: Identifications,
 ) -> None:
     chat = new_id()
     ended = WrapUpEnded(chat_id=chat, department="algemeen", seconds=74)
     handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
-    consumers = Consumers(vhost_url, create_router(handlers, announcer), lambda: asyncio.sleep(0))
-    task = asyncio.create_task(consumers.run())
-    await until(lambda: consumers.running, "the consumer")
-    await observer.put(ended, ended)
-    async with asyncio.timeout(PATIENCE):
-        while not (kept := await database["wrap_ups"].find({}).to_list(None)):
-            await asyncio.sleep(0.01)
+    async with consuming(vhost_url, create_router(handlers, announcer, identifications)):
+        await observer.put(ended, ended)
+        async with asyncio.timeout(PATIENCE):
+            while not (kept := await database["wrap_ups"].find({}).to_list(None)):
+                await asyncio.sleep(0.01)
     assert [(one["_id"], one["seconds"]) for one in kept] == [(row_id(chat), 74)]
     with pytest.raises(ValueError, match="not a wrap-up"):
         await handlers.wrap_up_ended(ended.model_copy(update={"chat_id": "x"}))
-    await consumers.drain()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_pause_that_is_delivered_twice_counts_once(
+    store: Store,
+    vhost_url: str,
+    database: Database,
+    announcer: Announcer,
+    identifications: Identifications,
+    observer: EventObserver,
+) -> None:
+    ended = PauseEnded(
+        pause_id=new_id(), agent_id="an", departments=["premies", "algemeen"], reason="lunch", since=now_ms(), seconds=9
+    )
+    handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
+    async with consuming(vhost_url, create_router(handlers, announcer, identifications)):
+        await observer.put(ended, ended, WrapUpEnded(chat_id=new_id(), department="algemeen", seconds=1))
+        async with asyncio.timeout(PATIENCE):
+            while not await database["wrap_ups"].count_documents({}):  # of one queue, in order
+                await asyncio.sleep(0.01)
+    (kept,) = await database["pause_statistics"].find({}).to_list(None)
+    assert (kept["_id"], kept["serves"], kept["seconds"]) == (ended.pause_id, "algemeen,premies", 9)
+    assert "agent_id" not in kept, "figures of agents are off"
+    with pytest.raises(ValueError, match="not a pause"):
+        await handlers.pause_ended(ended.model_copy(update={"pause_id": "x"}))

@@ -36,7 +36,12 @@ test("a number is read out in two groups", () => {
 });
 
 test("a question is sent with its key, without cookies", async () => {
-  const calls = answering(201, { question_id: "1", number: "JJ39CWQ7", token: "t", answer_within: 2 });
+  const calls = answering(201, {
+    question_id: "1",
+    number: "JJ39CWQ7",
+    token: "t",
+    answer_within: 2,
+  });
   const { receipt } = await ask("https://chat.be", "key", { text: "Wanneer?" });
   assert.equal(receipt.number, "JJ39CWQ7");
   const [[url, options]] = calls;

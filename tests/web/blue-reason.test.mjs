@@ -16,7 +16,12 @@ const FOLDER = new URL("../../services/gateway/web/widget/translations/reason/",
 const texts = async (language) => translator(JSON.parse(await readFile(new URL(`${language}.json`, FOLDER), "utf8")), language);
 const ZONE = "Europe/Brussels";
 const NOW = Date.parse("2026-11-27T17:00:00Z"); // a Friday, 18:00 in Brussels
-const CLOSED = { colour: "blue", reason: "closed", contact: [], timezone: ZONE };
+const CLOSED = {
+  colour: "blue",
+  reason: "closed",
+  contact: [],
+  timezone: ZONE,
+};
 
 test("a closed office says when it opens, in the language of the page", async () => {
   const closed = { ...CLOSED, opens_at: "2026-11-30T08:00:00Z" };
@@ -68,7 +73,12 @@ test("other reasons", async () => {
 });
 
 test("one waits for busy agents alone, where there is room", () => {
-  const busy = { colour: "blue", reason: "busy", contact: [], queue: { position: null, wait: null } };
+  const busy = {
+    colour: "blue",
+    reason: "busy",
+    contact: [],
+    queue: { position: null, wait: null },
+  };
   assert.equal(mayWait(busy), true);
   for (const other of [{ queue: null }, { queue: undefined }, { reason: "closed" }, { colour: "green" }])
     assert.equal(mayWait({ ...busy, ...other }), false);

@@ -30,10 +30,18 @@ function browser(t) {
     addEventListener: (type, call) => listeners.set(type, call),
     removeEventListener: (type) => listeners.delete(type),
   };
-  const page = { streams: [], asked: [], answer: away, events: null, listeners };
+  const page = {
+    streams: [],
+    asked: [],
+    answer: away,
+    events: null,
+    listeners,
+  };
   const open = (_url, { signal }) => {
     const stream = { open: true };
-    const body = new ReadableStream({ start: (controller) => Object.assign(stream, { controller }) });
+    const body = new ReadableStream({
+      start: (controller) => Object.assign(stream, { controller }),
+    });
     stream.write = (text) => stream.controller.enqueue(new TextEncoder().encode(text));
     stream.tell = (value) => stream.write(`event: button\nid: ${value.revision}\ndata: ${JSON.stringify(value)}\n\n`);
     stream.end = () => stream.controller.close();
@@ -46,7 +54,9 @@ function browser(t) {
       }
     });
     page.streams.push(stream);
-    return new Response(body, { headers: { "Content-Type": "text/event-stream; charset=utf-8" } });
+    return new Response(body, {
+      headers: { "Content-Type": "text/event-stream; charset=utf-8" },
+    });
   };
   page.events = open;
   const fetch = async (url, options) => {
@@ -87,7 +97,10 @@ const serve = (value) => (page) => (page.answer = async () => Response.json(valu
 const html =
   (status = 200) =>
   async () =>
-    new Response("<h1>Sign in", { status, headers: { "Content-Type": "text/html" } });
+    new Response("<h1>Sign in", {
+      status,
+      headers: { "Content-Type": "text/html" },
+    });
 
 test("asks for the department's button and listens to its changes", async (t) => {
   const it = await following(t, serve(button(1)));
@@ -236,6 +249,32 @@ test("a computer that slept asks before it judges", async (t) => {
   assert.equal(it.shown().colour, "green");
 });
 
+test("what the page has asked before is not asked again, and is lost as an answer of its own would be", async (t) => {
+  const page = browser(t);
+  const told = [];
+  const follow = (first) => followButton("http://here", "algemeen", (shown) => told.push(shown), undefined, first);
+  const stop = follow(Promise.resolve(button(3)));
+  await settle();
+  assert.deepEqual([told.at(-1).colour, told.at(-1).contact, told.at(-1).lost], ["green", [], undefined]);
+  assert.equal(page.asked.filter((url) => !url.includes("/events")).length, 0);
+  await pass(10_000);
+  assert.ok(
+    page.asked.some((url) => !url.includes("/events")),
+    "later it asks by itself",
+  );
+  stop();
+  for (const [why, doubt] of [
+    [404, "department"],
+    [new TypeError("another origin"), "origin"],
+    [503, undefined],
+  ]) {
+    const end = follow(Promise.reject(why));
+    await settle();
+    assert.deepEqual([told.at(-1).colour, told.at(-1).lost, told.at(-1).doubt], ["blue", true, doubt]);
+    end();
+  }
+});
+
 test("a hidden page holds no connection; a visible one looks at once", async (t) => {
   const it = await following(t, serve(button(1)));
   document.hidden = true;
@@ -246,6 +285,19 @@ test("a hidden page holds no connection; a visible one looks at once", async (t)
   it.listeners.get("visibilitychange")();
   await settle();
   assert.deepEqual([it.streams.length, it.looks()], [2, 2]);
+});
+
+test("what was asked before the page was hidden is not believed when it is looked at again", async (t) => {
+  const page = browser(t);
+  serve(button(4, "blue"))(page);
+  document.hidden = true;
+  const told = [];
+  page.stop = followButton("http://here", "algemeen", (shown) => told.push(shown.colour), undefined, Promise.resolve(button(3)));
+  await pass(60_000);
+  document.hidden = false;
+  page.listeners.get("visibilitychange")();
+  await settle();
+  assert.deepEqual(told, ["blue"]);
 });
 
 test("stopping leaves nothing behind", async (t) => {

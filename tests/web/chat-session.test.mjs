@@ -4,10 +4,22 @@ import test, { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 // What the session loads when it is needed: here it is there before, because the time of these tests is not the real one.
 import "../../services/gateway/web/widget/chat-over-http.js";
-import { createStore, joinChat } from "../../services/gateway/web/widget/chat-session.js";
+import { joinChat } from "../../services/gateway/web/widget/chat-session.js";
+import { createStore } from "../../services/gateway/web/widget/store.js";
 
-const RECORD = { chat_id: "11111111-2222-4333-8444-555555555555", token: "secret", websocket: "/ws/citizen" };
-const said = (seq, text) => ({ seq, id: `m${seq}`, from: "agent", name: "An", text, at: "2026-11-23T08:00:00Z" });
+const RECORD = {
+  chat_id: "11111111-2222-4333-8444-555555555555",
+  token: "secret",
+  websocket: "/ws/citizen",
+};
+const said = (seq, text) => ({
+  seq,
+  id: `m${seq}`,
+  from: "agent",
+  name: "An",
+  text,
+  at: "2026-11-23T08:00:00Z",
+});
 const transcript = (more) => ({
   chat_id: RECORD.chat_id,
   department: "algemeen",
@@ -33,7 +45,12 @@ function browser(t) {
   const asked = [];
   class WebSocket {
     constructor(url) {
-      Object.assign(this, { url, readyState: 0, bufferedAmount: 0, frames: [] });
+      Object.assign(this, {
+        url,
+        readyState: 0,
+        bufferedAmount: 0,
+        frames: [],
+      });
       sockets.push(this);
     }
     send(text) {
@@ -52,16 +69,27 @@ function browser(t) {
       this.onclose?.({ code });
     }
   }
-  const page = { sockets, asked, kept, answer: () => Promise.reject(new TypeError("no network")), last: () => sockets.at(-1) };
+  const page = {
+    sockets,
+    asked,
+    kept,
+    answer: () => Promise.reject(new TypeError("no network")),
+    last: () => sockets.at(-1),
+  };
   const localStorage = new Proxy(
     {},
     {
       ownKeys: () => [...kept.keys()],
-      getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
+      getOwnPropertyDescriptor: () => ({
+        enumerable: true,
+        configurable: true,
+      }),
       get: (_, name) =>
-        ({ getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) })[
-          name
-        ],
+        ({
+          getItem: (key) => kept.get(key) ?? null,
+          setItem: (key, value) => kept.set(key, value),
+          removeItem: (key) => kept.delete(key),
+        })[name],
     },
   );
   const fetch = async (url, request) => {
@@ -72,14 +100,23 @@ function browser(t) {
   const globals = {
     WebSocket,
     localStorage,
+    sessionStorage: {},
     fetch,
     addEventListener: on,
     removeEventListener: on,
-    document: { visibilityState: "visible", addEventListener: on, removeEventListener: on },
+    document: {
+      visibilityState: "visible",
+      addEventListener: on,
+      removeEventListener: on,
+    },
   };
   const before = Object.fromEntries(Object.keys(globals).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
   for (const [name, value] of Object.entries(globals))
-    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    Object.defineProperty(globalThis, name, {
+      value,
+      configurable: true,
+      writable: true,
+    });
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_795_420_800_000 });
   t.after(() => {
     page.session?.leave();
@@ -172,7 +209,13 @@ test("what was read over HTTP does not make it a chat that was silent", async (t
   const it = joined(t, { shown: 2 });
   it.answer = async () => Response.json(transcript({ messages: [said(1, "Dag")] }));
   await refusing(it, 12_000);
-  it.answer = async () => Response.json(transcript({ messages: [said(1, "Dag")], closed_at: "2026-11-23T08:01:00Z" }));
+  it.answer = async () =>
+    Response.json(
+      transcript({
+        messages: [said(1, "Dag")],
+        closed_at: "2026-11-23T08:01:00Z",
+      }),
+    );
   await refusing(it, 40_000);
   assert.equal(it.chat.closed, "unreached");
 });
@@ -202,7 +245,9 @@ test("an end that nobody hears ends here after 10 s, and is told when it can be"
   assert.deepEqual([it.chat.closed, it.untold, it.session.untold()], ["citizen", [true], true]);
   await reached(it, ...WELCOME);
   assert.ok(it.last().frames.some(({ type }) => type === "close"));
-  it.last().onmessage({ data: JSON.stringify({ type: "closed", reason: "citizen" }) });
+  it.last().onmessage({
+    data: JSON.stringify({ type: "closed", reason: "citizen" }),
+  });
   assert.deepEqual(it.untold, [true, false]);
 });
 
@@ -269,7 +314,14 @@ test("something on the way that closes as if the chat had ended does not end it"
 });
 
 test("kept messages that are none are passed over", async (t) => {
-  const good = { id: "a", text: "x", chat: RECORD.chat_id, since: 1, n: 0, state: "sending" };
+  const good = {
+    id: "a",
+    text: "x",
+    chat: RECORD.chat_id,
+    since: 1,
+    n: 0,
+    state: "sending",
+  };
   const it = joined(t, {}, ({ kept }) => {
     for (const [name, item] of Object.entries({
       a: good,

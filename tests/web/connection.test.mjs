@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { LATE_HELLO } from "../../services/gateway/web/shared/close-codes.js";
-import { Connection } from "../../services/gateway/web/shared/connection.js";
+import { Connection, FINAL, LATE_HELLO } from "../../services/gateway/web/shared/connection.js";
 
 function browser({ random = 0.5 } = {}) {
   const timers = new Map();
@@ -15,7 +14,13 @@ function browser({ random = 0.5 } = {}) {
   const off = (type, call) => listeners.get(type)?.delete(call);
   class WebSocket {
     constructor(url) {
-      Object.assign(this, { url, readyState: 0, bufferedAmount: 0, frames: [], closed: false });
+      Object.assign(this, {
+        url,
+        readyState: 0,
+        bufferedAmount: 0,
+        frames: [],
+        closed: false,
+      });
       sockets.push(this);
     }
     send(text) {
@@ -30,7 +35,9 @@ function browser({ random = 0.5 } = {}) {
       this.onopen({});
     }
     say(frame) {
-      this.onmessage({ data: typeof frame === "string" ? frame : JSON.stringify(frame) });
+      this.onmessage({
+        data: typeof frame === "string" ? frame : JSON.stringify(frame),
+      });
     }
     drop(code = 1006, reason = "") {
       this.readyState = 3;
@@ -45,7 +52,11 @@ function browser({ random = 0.5 } = {}) {
     clearTimeout: (id) => timers.delete(id),
     addEventListener: on,
     removeEventListener: off,
-    document: { visibilityState: "visible", addEventListener: on, removeEventListener: off },
+    document: {
+      visibilityState: "visible",
+      addEventListener: on,
+      removeEventListener: off,
+    },
   };
   /** Lets time pass; `asleep`: no timer runs until the end of it. */
   const pass = (ms, asleep = false) => {
@@ -62,7 +73,15 @@ function browser({ random = 0.5 } = {}) {
   };
   const fire = (type) => [...(listeners.get(type) ?? [])].forEach((call) => call({ type }));
   const heard = () => [...listeners.values()].reduce((count, calls) => count + calls.size, 0);
-  return { env, sockets, pass, fire, heard, timers, last: () => sockets.at(-1) };
+  return {
+    env,
+    sockets,
+    pass,
+    fire,
+    heard,
+    timers,
+    last: () => sockets.at(-1),
+  };
 }
 
 function connected({ silence, ...options } = {}) {
@@ -393,7 +412,13 @@ function withHttp({ needed = false, random = 1, ...more } = {}) {
     needed: () => needed,
     async make(hello) {
       if (http.broken) throw new TypeError("it did not load");
-      const socket = { hello: hello(), readyState: 0, bufferedAmount: 0, frames: [], closed: false };
+      const socket = {
+        hello: hello(),
+        readyState: 0,
+        bufferedAmount: 0,
+        frames: [],
+        closed: false,
+      };
       socket.send = (text) => socket.frames.push(JSON.parse(text));
       socket.close = () => (socket.closed = true);
       socket.open = () => ((socket.readyState = 1), socket.onopen());
@@ -533,4 +558,9 @@ test("without a way over HTTP there are websockets only", async () => {
     await turn();
   }
   assert.equal(it.sockets.length, 6);
+});
+
+test("exactly the final close codes of the protocol are not tried again, and the list cannot be changed", () => {
+  assert.deepEqual(FINAL, [1000, 4400, 4401, 4403, 4404, 4409]);
+  assert.throws(() => FINAL.push(4499), TypeError);
 });

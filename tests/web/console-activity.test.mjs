@@ -9,7 +9,11 @@ import { consoleTexts } from "./texts.mjs";
 function page() {
   const target = new EventTarget();
   const clock = { now: 0 };
-  return { clock, hear: (type) => target.dispatchEvent(new Event(type)), activity: watchActivity({ target, now: () => clock.now }) };
+  return {
+    clock,
+    hear: (type) => target.dispatchEvent(new Event(type)),
+    activity: watchActivity({ target, now: () => clock.now }),
+  };
 }
 
 for (const type of ["keydown", "beforeinput", "paste", "drop", "compositionstart", "compositionupdate", "compositionend"]) {
@@ -33,7 +37,14 @@ test("the pointer is a use of the page, but no typing", () => {
 });
 
 test("every new chat is told but the one on the screen, with the time that is left", () => {
-  const chat = (id, more = {}) => entry({ chat_id: id, department: "d", locale: "nl", opened_at: "2026-11-23T08:00:00Z", ...more });
+  const chat = (id, more = {}) =>
+    entry({
+      chat_id: id,
+      department: "d",
+      locale: "nl",
+      opened_at: "2026-11-23T08:00:00Z",
+      ...more,
+    });
   const chats = [{ ...chat("a"), seen: true }, chat("b", { accept_at: 12_000 }), chat("c"), { ...chat("d"), refusing: true }];
   assert.deepEqual(
     waiting({ chats }, null).map((one) => one.id),

@@ -9,7 +9,11 @@ const answered = async (t, response, request) => {
   globalThis.fetch = response instanceof Response ? async () => response : () => Promise.reject(new TypeError("no network"));
   return request();
 };
-const page = (status) => new Response("<h1>Sign in</h1>", { status, headers: { "Content-Type": "text/html" } });
+const page = (status) =>
+  new Response("<h1>Sign in</h1>", {
+    status,
+    headers: { "Content-Type": "text/html" },
+  });
 
 for (const [what, request] of [
   ["who is logged in", me],

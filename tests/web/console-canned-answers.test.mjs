@@ -66,16 +66,33 @@ test("the text is in the citizen's language, else in another one that is named",
   const one = answer("a", "a", { fr: "Bonjour", en: "Hello" });
   assert.deepEqual(textIn(one, "en"), { language: "en", text: "Hello" });
   assert.deepEqual(textIn(one, "de"), { language: "fr", text: "Bonjour" });
-  assert.deepEqual(textIn(answer("a", "a", { tr: "Merhaba" }), "nl"), { language: "tr", text: "Merhaba" });
-  assert.deepEqual(textIn(one, "constructor"), { language: "fr", text: "Bonjour" });
+  assert.deepEqual(textIn(answer("a", "a", { tr: "Merhaba" }), "nl"), {
+    language: "tr",
+    text: "Merhaba",
+  });
+  assert.deepEqual(textIn(one, "constructor"), {
+    language: "fr",
+    text: "Bonjour",
+  });
 });
 
 test("variables are filled in once, and those that are not known leave a sentence that reads", () => {
-  const values = { agent: "An", citizen: "Lien {{agent}} $&", department: "Premies", chat: "c-1" };
+  const values = {
+    agent: "An",
+    citizen: "Lien {{agent}} $&",
+    department: "Premies",
+    chat: "c-1",
+  };
   const text = "Dag {{citizen}},\n{{ agent }} van {{department}} ({{chat}}) {{later}}";
-  assert.deepEqual(fill(text, values), { text: "Dag Lien {{agent}} $&,\nAn van Premies (c-1) {{later}}", missing: [] });
+  assert.deepEqual(fill(text, values), {
+    text: "Dag Lien {{agent}} $&,\nAn van Premies (c-1) {{later}}",
+    missing: [],
+  });
   const unknown = { ...values, citizen: null };
-  assert.deepEqual(fill("Dag {{citizen}}, welkom", unknown), { text: "Dag, welkom", missing: ["citizen"] });
+  assert.deepEqual(fill("Dag {{citizen}}, welkom", unknown), {
+    text: "Dag, welkom",
+    missing: ["citizen"],
+  });
   assert.deepEqual(fill("Hallo\n{{citizen}}, u kunt {{citizen}}!", unknown).text, "Hallo\nu kunt!");
   assert.equal(fill("{{citizen}} {{agent}}", unknown).text, "An");
 });
@@ -83,7 +100,13 @@ test("variables are filled in once, and those that are not known leave a sentenc
 test("a draft says what is wrong with it, field by field", () => {
   const draft = draftOf(answer("groet", "Begroeting"), ["algemeen"]);
   assert.deepEqual(faultsOf(draft), {});
-  const wrong = { ...draft, code: "Een groet", title: " ", departments: [], texts: { nl: "{{naam}}", fr: "x".repeat(4001), de: " " } };
+  const wrong = {
+    ...draft,
+    code: "Een groet",
+    title: " ",
+    departments: [],
+    texts: { nl: "{{naam}}", fr: "x".repeat(4001), de: " " },
+  };
   assert.deepEqual(faultsOf(wrong), {
     code: "code_wrong",
     title: "title_missing",
@@ -92,7 +115,9 @@ test("a draft says what is wrong with it, field by field", () => {
     "texts.fr": "text_long",
   });
   assert.deepEqual(faultsOf({ ...draft, title: "x".repeat(101), texts: { nl: "  " } }), { title: "title_long", texts: "text_missing" });
-  assert.deepEqual(faultsOf({ ...draft, code: "x".repeat(31) }), { code: "code_wrong" });
+  assert.deepEqual(faultsOf({ ...draft, code: "x".repeat(31) }), {
+    code: "code_wrong",
+  });
   assert.deepEqual(faultsOf({ ...draft, texts: { nl: "😀".repeat(4000), fr: "{{ agent }}" } }), {});
 });
 
@@ -113,9 +138,15 @@ test("the list is asked for again after a minute at the earliest, with its tag, 
     () => new Response(null, { status: 304, headers: { ETag: '"t1"' } }),
     () => Response.json({ code: "unavailable" }, { status: 503 }),
   ];
-  const before = { fetch: globalThis.fetch, document: globalThis.document, addEventListener: globalThis.addEventListener };
+  const before = {
+    fetch: globalThis.fetch,
+    document: globalThis.document,
+    addEventListener: globalThis.addEventListener,
+  };
   t.after(() => Object.assign(globalThis, before));
-  globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  globalThis.document = Object.assign(new EventTarget(), {
+    visibilityState: "visible",
+  });
   globalThis.addEventListener = () => {};
   globalThis.fetch = async (path, { headers }) => (requests.push(headers["If-None-Match"] ?? null), answers.shift()());
   const settled = () => new Promise((done) => setTimeout(done, 5));
@@ -137,9 +168,15 @@ test("the list is asked for again after a minute at the earliest, with its tag, 
 
 test("what the server says of a change is told with what is stored", async (t) => {
   const current = answer("a");
-  const before = { fetch: globalThis.fetch, document: globalThis.document, addEventListener: globalThis.addEventListener };
+  const before = {
+    fetch: globalThis.fetch,
+    document: globalThis.document,
+    addEventListener: globalThis.addEventListener,
+  };
   t.after(() => Object.assign(globalThis, before));
-  globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  globalThis.document = Object.assign(new EventTarget(), {
+    visibilityState: "visible",
+  });
   globalThis.addEventListener = () => {};
   const asked = [];
   let told;
@@ -151,7 +188,13 @@ test("what the server says of a change is told with what is stored", async (t) =
   const canned = cannedAnswers({ onChange() {} });
   told = Response.json({ code: "changed", current }, { status: 409 });
   assert.deepEqual(await canned.save({ ...draftOf(current, ["algemeen"]), title: " Groet " }), { problem: "changed", current });
-  const content = { code: "a", title: "Groet", departments: ["algemeen"], texts: { nl: "tekst" }, revision: 1 };
+  const content = {
+    code: "a",
+    title: "Groet",
+    departments: ["algemeen"],
+    texts: { nl: "tekst" },
+    revision: 1,
+  };
   assert.deepEqual(asked.pop(), ["PUT", "/api/agent/canned-answers/a", content]);
   told = Response.json({ code: "no_such_answer" }, { status: 404 });
   assert.equal((await canned.save(draftOf(current, ["algemeen"]))).problem, "gone");

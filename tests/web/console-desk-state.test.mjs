@@ -8,7 +8,13 @@ import { isSaid, wrapUpLeft } from "../../services/gateway/web/console/wrap-ups.
 import * as notes from "../../services/gateway/web/console/notes.js";
 import { after, AWAY, chat, deskOf, HERE, message } from "./console-samples.mjs";
 
-const AGENT = { id: "an", name: "An", departments: ["algemeen"], capacity: 2, state: "available" };
+const AGENT = {
+  id: "an",
+  name: "An",
+  departments: ["algemeen"],
+  capacity: 2,
+  state: "available",
+};
 const { welcome, start } = deskOf(AGENT);
 const types = (frames) => frames.map((frame) => frame.type);
 
@@ -55,14 +61,34 @@ test("nobody there: a new chat is neither accepted nor read; then somebody looks
 test("a chat behind another one is accepted by a press only", () => {
   const two = rules.select(start({ type: "assigned", chat: chat("a") }, { type: "assigned", chat: chat("b") }), "a");
   assert.deepEqual(rules.due(two, HERE).frames, [{ type: "accept", chat_id: "a" }]);
-  const pressed = rules.update(two, "b", (one) => ({ ...one, pressed: true, seen: true }));
+  const pressed = rules.update(two, "b", (one) => ({
+    ...one,
+    pressed: true,
+    seen: true,
+  }));
   assert.deepEqual(rules.due(pressed, AWAY).frames, [{ type: "accept", chat_id: "b" }]);
 });
 
 test("a chat that was accepted in another tab is new here no more; an acceptance of an earlier turn says nothing", () => {
-  const accepted = (seq, agent_id) => message("a", seq, "system", { event: "assigned", about: { agent_id, agent: "An" } });
+  const accepted = (seq, agent_id) =>
+    message("a", seq, "system", {
+      event: "assigned",
+      about: { agent_id, agent: "An" },
+    });
   const fresh = (...frames) =>
-    isNew(rules.find(start({ type: "assigned", chat: chat("a", { last_seq: 2, transferred: true }) }, message("a", 1), ...frames), "a"));
+    isNew(
+      rules.find(
+        start(
+          {
+            type: "assigned",
+            chat: chat("a", { last_seq: 2, transferred: true }),
+          },
+          message("a", 1),
+          ...frames,
+        ),
+        "a",
+      ),
+    );
   assert.ok(fresh(accepted(2, "an")), "of an earlier turn");
   assert.ok(fresh(message("a", 2), accepted(3, "bert")), "a colleague's");
   assert.ok(!fresh(message("a", 2), accepted(3, "an")));
@@ -70,7 +96,11 @@ test("a chat that was accepted in another tab is new here no more; an acceptance
 
 test("a press on accept without a connection is told after the next welcome", () => {
   let state = rules.disconnected(start({ type: "assigned", chat: chat("a") }));
-  state = rules.update(state, "a", (one) => ({ ...one, pressed: true, seen: true }));
+  state = rules.update(state, "a", (one) => ({
+    ...one,
+    pressed: true,
+    seen: true,
+  }));
   assert.deepEqual(rules.due(state, HERE).frames, []);
   assert.deepEqual(rules.due(after(state, welcome(chat("a"))).state, AWAY).frames, [{ type: "accept", chat_id: "a" }]);
 });
@@ -93,18 +123,51 @@ test("unread counts the citizen's messages alone, over all chats", () => {
   );
   assert.equal(unread(rules.find(state, "a")), 1);
   assert.equal(rules.unread(state), 3);
-  const read = after(state, { type: "read", chat_id: "b", from: "agent", seq: 1 }).state;
+  const read = after(state, {
+    type: "read",
+    chat_id: "b",
+    from: "agent",
+    seq: 1,
+  }).state;
   assert.equal(rules.unread(read), 2); // read in another tab
 });
 
 test("the list: unseen first, then open, then ended, each as they came", () => {
   let state = start(...["a", "b", "c", "d"].map((id) => ({ type: "assigned", chat: chat(id) })));
   for (const id of ["a", "b", "d"]) state = rules.update(state, id, (one) => ({ ...one, seen: true }));
-  state = after(state, { type: "closed", chat_id: "a", reason: "citizen" }).state;
+  state = after(state, {
+    type: "closed",
+    chat_id: "a",
+    reason: "citizen",
+  }).state;
   assert.deepEqual(
     rules.ordered(state).map((one) => one.id),
     ["c", "b", "d", "a"],
   );
+});
+
+test("unread chats come before the others, the one whose citizen waits longest first, and are the next ones", () => {
+  const asked = (id, seq, minute) => ({
+    ...message(id, seq),
+    at: `2026-11-23T09:0${minute}:00Z`,
+  });
+  let state = start(...["a", "b", "c", "d"].map((id) => ({ type: "assigned", chat: chat(id) })));
+  for (const id of ["a", "b", "c", "d"]) state = rules.update(state, id, (one) => ({ ...one, seen: true }));
+  state = after(rules.select(state, "b"), asked("d", 1, 2), asked("b", 1, 5), asked("b", 2, 9)).state;
+  const order = (now) => rules.ordered(now).map((one) => one.id);
+  assert.deepEqual(order(state), ["d", "b", "a", "c"]);
+  assert.equal(rules.nextUnread(state)?.id, "d");
+  assert.equal(rules.nextUnread(rules.select(state, "d"))?.id, "b", "not the one that is in front");
+  state = after(state, {
+    type: "read",
+    chat_id: "d",
+    from: "agent",
+    seq: 1,
+  }).state;
+  assert.deepEqual(order(state), ["b", "a", "c", "d"]);
+  assert.equal(rules.nextUnread(state), undefined, "b is in front, and the others are read");
+  const fresh = after(state, { type: "assigned", chat: chat("e") }).state;
+  assert.deepEqual([order(fresh)[0], rules.nextUnread(fresh)?.id], ["e", "e"]);
 });
 
 test("hello names what this page has of the open chats", () => {
@@ -128,7 +191,10 @@ test("hello names at most a hundred chats", () => {
 
 test("a message goes out once, again after a reconnect under the same id, and not after its receipt", () => {
   let state = start({ type: "assigned", chat: chat("a") });
-  state = rules.update(state, "a", (one) => ({ ...one, talk: talk.post(one.talk, "m1", { text: "hi" }) }));
+  state = rules.update(state, "a", (one) => ({
+    ...one,
+    talk: talk.post(one.talk, "m1", { text: "hi" }),
+  }));
   const first = rules.due(state, AWAY);
   assert.deepEqual(first.frames, [{ type: "message", id: "m1", text: "hi", chat_id: "a" }]);
   assert.deepEqual(rules.due(first.desk, AWAY).frames, []);
@@ -140,7 +206,11 @@ test("a message goes out once, again after a reconnect under the same id, and no
 
 test("the end of a chat waits behind what was written, and is told again after a reconnect", () => {
   let state = start({ type: "assigned", chat: chat("a") });
-  state = rules.update(state, "a", (one) => ({ ...one, closing: true, talk: talk.post(one.talk, "m1", { text: "dag" }) }));
+  state = rules.update(state, "a", (one) => ({
+    ...one,
+    closing: true,
+    talk: talk.post(one.talk, "m1", { text: "dag" }),
+  }));
   const step = rules.due(state, AWAY);
   assert.deepEqual(types(step.frames), ["message", "close"]);
   assert.deepEqual(rules.due(step.desk, AWAY).frames, []);
@@ -149,11 +219,22 @@ test("the end of a chat waits behind what was written, and is told again after a
 
 test("a refused line holds the end of the chat back until the next welcome", () => {
   let state = start({ type: "assigned", chat: chat("a") });
-  state = rules.update(state, "a", (one) => ({ ...one, talk: talk.post(one.talk, "m1", { text: "dag" }) }));
+  state = rules.update(state, "a", (one) => ({
+    ...one,
+    talk: talk.post(one.talk, "m1", { text: "dag" }),
+  }));
   state = rules.due(state, AWAY).desk;
-  const { state: refused, effects } = after(state, { type: "error", chat_id: "a", code: "unavailable", id: "m1" });
+  const { state: refused, effects } = after(state, {
+    type: "error",
+    chat_id: "a",
+    code: "unavailable",
+    id: "m1",
+  });
   assert.deepEqual(effects, [{ type: "later" }]);
-  const closing = rules.update(refused, "a", (one) => ({ ...one, closing: true }));
+  const closing = rules.update(refused, "a", (one) => ({
+    ...one,
+    closing: true,
+  }));
   assert.deepEqual(rules.due(closing, AWAY).frames, []);
   assert.deepEqual(types(rules.due(after(closing, welcome(chat("a"))).state, AWAY).frames), ["message", "close"]);
 });
@@ -183,7 +264,10 @@ test("after its end a chat is not taken away a second time", () => {
     { type: "closed", chat_id: "a", reason: "agent" },
     { type: "unassigned", chat_id: "a", reason: "closed" },
   );
-  assert.deepEqual(rules.find(state, "a").ended, { kind: "closed", reason: "agent" });
+  assert.deepEqual(rules.find(state, "a").ended, {
+    kind: "closed",
+    reason: "agent",
+  });
   assert.equal(effects.length, 1);
 });
 
@@ -207,8 +291,16 @@ test("what crossed the end of a chat is no news, unless somebody wrote it", () =
   for (const code of ["chat_closed", "not_yours"]) {
     const state = start({ type: "assigned", chat: chat("a") });
     assert.deepEqual(after(state, { type: "error", chat_id: "a", code }).effects, []);
-    const written = rules.update(state, "a", (one) => ({ ...one, talk: talk.post(one.talk, "m1", { text: "x" }) }));
-    const { state: refused } = after(written, { type: "error", chat_id: "a", code, id: "m1" });
+    const written = rules.update(state, "a", (one) => ({
+      ...one,
+      talk: talk.post(one.talk, "m1", { text: "x" }),
+    }));
+    const { state: refused } = after(written, {
+      type: "error",
+      chat_id: "a",
+      code,
+      id: "m1",
+    });
     assert.equal(rules.find(refused, "a").talk.pending[0].state, "failed");
   }
 });
@@ -216,7 +308,10 @@ test("what crossed the end of a chat is no news, unless somebody wrote it", () =
 test("an accept that the server did not hear is told again, on the same connection only", () => {
   let state = rules.select(start({ type: "assigned", chat: chat("a", { accepted: false }) }), "a");
   state = rules.due(state, HERE).desk;
-  const { state: refused, effects } = after(state, { type: "error", code: "unavailable" });
+  const { state: refused, effects } = after(state, {
+    type: "error",
+    code: "unavailable",
+  });
   assert.deepEqual(types(effects), ["error", "later"]);
   const again = after(refused, welcome(chat("a", { accepted: false }))).state;
   assert.deepEqual(types(rules.due(again, AWAY).frames), ["accept"]);
@@ -233,7 +328,10 @@ test("an open chat that a welcome does not name is gone, and somebody asks why",
     closed_at: "2026-11-23T09:00:00Z",
     messages: [message("a", 1), message("a", 2, "system")],
   });
-  assert.deepEqual(rules.find(recalled, "a").ended, { kind: "closed", reason: "away" });
+  assert.deepEqual(rules.find(recalled, "a").ended, {
+    kind: "closed",
+    reason: "away",
+  });
   assert.equal(rules.find(recalled, "a").talk.messages.length, 2);
   assert.equal(rules.unread(recalled), 0);
 });
@@ -244,7 +342,11 @@ test("a refused transfer leaves the conversation alone", () => {
     transfer: true,
     talk: talk.post(one.talk, "m1", { text: "x" }),
   }));
-  const { state: refused, effects } = after(state, { type: "error", chat_id: "a", code: "unavailable" });
+  const { state: refused, effects } = after(state, {
+    type: "error",
+    chat_id: "a",
+    code: "unavailable",
+  });
   assert.deepEqual(effects, [{ type: "transfer_refused", id: "a" }]);
   assert.equal(rules.find(refused, "a").transfer, false);
   assert.deepEqual(types(rules.due(refused, AWAY).frames), ["message"]);
@@ -256,18 +358,35 @@ test("a refused note fails or waits; it never stops the messages", () => {
     book: notes.write(one.book, "n1", "nota"),
   }));
   state = rules.due(state, AWAY).desk;
-  const invalid = after(state, { type: "error", chat_id: "a", code: "invalid", id: "n1" });
+  const invalid = after(state, {
+    type: "error",
+    chat_id: "a",
+    code: "invalid",
+    id: "n1",
+  });
   assert.equal(rules.find(invalid.state, "a").book.pending[0].state, "failed");
-  const later = after(state, { type: "error", chat_id: "a", code: "rate_limited", id: "n1" });
+  const later = after(state, {
+    type: "error",
+    chat_id: "a",
+    code: "rate_limited",
+    id: "n1",
+  });
   assert.deepEqual(later.effects, [{ type: "later" }]);
   assert.deepEqual(types(rules.due(later.state, AWAY).frames), ["note"]);
 });
 
 test("a hole makes it say hello again", () => {
   assert.deepEqual(after(start({ type: "assigned", chat: chat("a") }), message("a", 2)).effects.at(-1), { type: "hello" });
-  assert.deepEqual(after(start({ type: "assigned", chat: chat("a") }), { type: "sync", chat_id: "a", last_seq: 4 }).effects.at(-1), {
-    type: "hello",
-  });
+  assert.deepEqual(
+    after(start({ type: "assigned", chat: chat("a") }), {
+      type: "sync",
+      chat_id: "a",
+      last_seq: 4,
+    }).effects.at(-1),
+    {
+      type: "hello",
+    },
+  );
 });
 
 test("a reload keeps drafts, unsent texts and notes, what was read and what has ended", () => {
@@ -280,10 +399,17 @@ test("a reload keeps drafts, unsent texts and notes, what was read and what has 
     draft: { text: "half", note: "nota", kind: "note" },
     shown: 3,
     closing: true,
-    talk: talk.post(one.talk, "m1", { attachment: "f1", file: { id: "f1", name: "x.pdf", size: 3 } }),
+    talk: talk.post(one.talk, "m1", {
+      attachment: "f1",
+      file: { id: "f1", name: "x.pdf", size: 3 },
+    }),
     book: notes.write(one.book, "n1", "n"),
   }));
-  state = after(rules.due(state, AWAY).desk, { type: "closed", chat_id: "b", reason: "inactive" }).state;
+  state = after(rules.due(state, AWAY).desk, {
+    type: "closed",
+    chat_id: "b",
+    reason: "inactive",
+  }).state;
   const kept = JSON.parse(JSON.stringify(rules.keep(state)));
   const again = rules.desk(AGENT, kept);
   assert.equal(again.selected, "a");
@@ -334,7 +460,10 @@ test("frames of unknown chats and unknown frames change nothing", () => {
     assert.deepEqual(after(state, frame).state, state);
 });
 
-const typed = (draft) => (one) => ({ ...one, draft: { ...one.draft, ...draft } });
+const typed = (draft) => (one) => ({
+  ...one,
+  draft: { ...one.draft, ...draft },
+});
 
 test("a new chat comes in front by itself only where nobody is at work", () => {
   const none = start({ type: "assigned", chat: chat("b") });
@@ -366,7 +495,11 @@ test("the cursor goes into a new chat by itself only when no other chat made way
 });
 
 test("what is added to an ended chat has failed at once and is not sent when another one is", () => {
-  let state = after(start({ type: "assigned", chat: chat("a") }), { type: "closed", chat_id: "a", reason: "citizen" }).state;
+  let state = after(start({ type: "assigned", chat: chat("a") }), {
+    type: "closed",
+    chat_id: "a",
+    reason: "citizen",
+  }).state;
   state = rules.update(state, "a", (one) => unsent({ ...one, talk: talk.post(one.talk, "late", { text: "te laat" }) }));
   assert.deepEqual(
     rules.find(state, "a").talk.pending.map((item) => [item.state, item.code]),
@@ -376,7 +509,13 @@ test("what is added to an ended chat has failed at once and is not sent when ano
 });
 
 test("the notes that the server keeps stand in an ended chat, each once", () => {
-  const note = { id: "n1", agent_id: "bert", name: "Bert", text: "identiteit nagekeken", at: "2026-11-23T08:00:05Z" };
+  const note = {
+    id: "n1",
+    agent_id: "bert",
+    name: "Bert",
+    text: "identiteit nagekeken",
+    at: "2026-11-23T08:00:05Z",
+  };
   let state = after(
     start({ type: "assigned", chat: chat("a") }),
     { type: "note", chat_id: "a", ...note },
@@ -393,13 +532,19 @@ test("the notes that the server keeps stand in an ended chat, each once", () => 
 
 test("frames beyond version 1 are those that the last welcome named", () => {
   assert.deepEqual(start().frames, []);
-  const state = after(rules.desk(AGENT, null), { ...welcome(), frames: ["active"] }).state;
+  const state = after(rules.desk(AGENT, null), {
+    ...welcome(),
+    frames: ["active"],
+  }).state;
   assert.deepEqual(state.frames, ["active"]);
   assert.deepEqual(after(state, welcome()).state.frames, []); // another gateway, of an earlier release
 });
 
 test("the time to accept is counted from what the server said last", () => {
-  const state = start({ type: "assigned", chat: chat("a", { accept_at: 30_000 }) });
+  const state = start({
+    type: "assigned",
+    chat: chat("a", { accept_at: 30_000 }),
+  });
   assert.deepEqual(
     [0, 29_001, 31_000].map((now) => secondsLeft(rules.find(state, "a"), now)),
     [30, 1, 0],
@@ -421,17 +566,34 @@ test("ending with a block is one frame, told again after a reconnect, and kept o
 });
 
 test("a block that is refused after the end is told", () => {
-  let state = after(start({ type: "assigned", chat: chat("a") }), { type: "closed", chat_id: "a", reason: "citizen" }).state;
+  let state = after(start({ type: "assigned", chat: chat("a") }), {
+    type: "closed",
+    chat_id: "a",
+    reason: "citizen",
+  }).state;
   state = rules.update(state, "a", (one) => ({ ...one, blocking: true }));
-  const { effects } = after(state, { type: "error", code: "not_yours", chat_id: "a" });
+  const { effects } = after(state, {
+    type: "error",
+    code: "not_yours",
+    chat_id: "a",
+  });
   assert.deepEqual(effects, [{ type: "block_refused", id: "a" }]);
 });
 
 test("the wrap-ups of the agent are what the server says, each begins and ends once, and keeps the citizen's name", () => {
-  const told = (...list) => ({ type: "state", state: "available", wrap_ups: list });
-  const [first, second] = ["a", "b"].map((id) => ({ chat_id: id, department: "algemeen", seconds: 120, until: 5000 }));
+  const listed = (...list) => ({
+    type: "state",
+    state: "available",
+    wrap_ups: list,
+  });
+  const [first, second] = ["a", "b"].map((id) => ({
+    chat_id: id,
+    department: "algemeen",
+    seconds: 120,
+    until: 5000,
+  }));
   const busy = start({ type: "assigned", chat: chat("a", { name: "Piet" }) });
-  const { state, effects } = after(busy, { type: "closed", chat_id: "a", reason: "agent" }, told(first), told(first, second));
+  const { state, effects } = after(busy, { type: "closed", chat_id: "a", reason: "agent" }, listed(first), listed(first, second));
   assert.deepEqual(state.wrapUps, [
     { id: "a", department: "algemeen", name: "Piet", until: 5000 },
     { id: "b", department: "algemeen", name: null, until: 5000 },
@@ -442,13 +604,13 @@ test("the wrap-ups of the agent are what the server says, each begins and ends o
     ["wrap_began", "b"],
   ]);
   const dismissed = rules.dismiss(state, "a");
-  const later = after(dismissed, { type: "state", state: "paused" }, told(first), { ...welcome(), agent: { ...AGENT, wrap_ups: [] } });
+  const later = after(dismissed, { type: "state", state: "paused" }, listed(first), { ...welcome(), agent: { ...AGENT, wrap_ups: [] } });
   assert.deepEqual(news(later.effects), [
     ["wrap_ended", "b"],
     ["wrap_ended", "a"],
   ]);
   assert.deepEqual(later.state.wrapUps, []);
-  assert.equal(after(dismissed, told(first)).state.wrapUps[0].name, "Piet", "the chat is not on the desk any more");
+  assert.equal(after(dismissed, listed(first)).state.wrapUps[0].name, "Piet", "the chat is not on the desk any more");
   assert.ok(!("wrap_ups" in later.state.agent));
 });
 

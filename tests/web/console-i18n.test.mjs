@@ -35,7 +35,14 @@ test("braces in a value are not filled in again", () => {
 });
 
 test("a text without plural forms may have a number; a form that a language lacks is the general one", () => {
-  const t = translator({ left: "{n} left", "files.other": "{n} fichiers", "files.one": "{n} fichier" }, "fr");
+  const t = translator(
+    {
+      left: "{n} left",
+      "files.other": "{n} fichiers",
+      "files.one": "{n} fichier",
+    },
+    "fr",
+  );
   assert.equal(t("left", { n: 1 }), "1 left");
   assert.deepEqual([t("files", { n: 0 }), t("files", { n: 2 }), t("files", { n: 1e6 })], ["0 fichier", "2 fichiers", "1000000 fichiers"]);
 });

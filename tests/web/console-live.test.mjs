@@ -21,10 +21,24 @@ import { consoleTexts } from "./texts.mjs";
 
 const NOW = Date.parse("2026-11-23T08:10:00Z");
 const chat = (id, minute, more = {}) => ({
-  ...{ chat_id: id, agent_id: "an", agent: "An", since: `2026-11-23T08:0${minute}:00.000Z`, accepted: true, locale: "nl" },
+  ...{
+    chat_id: id,
+    agent_id: "an",
+    agent: "An",
+    since: `2026-11-23T08:0${minute}:00.000Z`,
+    accepted: true,
+    locale: "nl",
+  },
   ...{ unanswered_since: null, ...more },
 });
-const person = (id, state) => ({ id, name: id, state, since: null, chats: 0, capacity: 2 });
+const person = (id, state) => ({
+  id,
+  name: id,
+  state,
+  since: null,
+  chats: 0,
+  capacity: 2,
+});
 const whole = (more = {}) => ({
   type: "live",
   department: "algemeen",
@@ -44,16 +58,28 @@ const whole = (more = {}) => ({
   ...more,
 });
 const change = (more) => ({
-  ...{ type: "live", department: "algemeen", at: "2026-11-23T08:10:00.000Z", whole: false, current: true },
+  ...{
+    type: "live",
+    department: "algemeen",
+    at: "2026-11-23T08:10:00.000Z",
+    whole: false,
+    current: true,
+  },
   ...{ remind_after: 120, alarm_after: 300, ...more },
 });
 const after = (...frames) => frames.reduce((known, frame) => takeLive(known, frame, NOW), new Map());
 
 test("a change alters what is known, and means nothing before a whole state", () => {
   assert.equal(after(change({ running: 7 })).size, 0);
-  const one = after(whole(), change({ running: 1, chats_gone: ["a"], chats: [chat("c", 3)], agents: [person("bea", "available")] })).get(
-    "algemeen",
-  );
+  const one = after(
+    whole(),
+    change({
+      running: 1,
+      chats_gone: ["a"],
+      chats: [chat("c", 3)],
+      agents: [person("bea", "available")],
+    }),
+  ).get("algemeen");
   assert.deepEqual([one.running, one.staff, chatsOf(one).map((it) => it.chat_id)], [1, 3, ["b", "c"]]);
   assert.deepEqual(
     agentsOf(one).map((it) => it.id),
@@ -66,9 +92,11 @@ test("a change alters what is known, and means nothing before a whole state", ()
   assert.equal(after(whole({ intake: {} }), change({ intake: null })).get("algemeen").intake, null);
 });
 
-test("times count by the server's clock, and a citizen who waits too long is told of", () => {
+test("times count by the server's clock, and a citizen who waits too long is reported", () => {
   const late = chat("a", 1, { unanswered_since: "2026-11-23T08:05:00.000Z" });
-  const reminded = chat("b", 0, { unanswered_since: "2026-11-23T08:07:00.000Z" });
+  const reminded = chat("b", 0, {
+    unanswered_since: "2026-11-23T08:07:00.000Z",
+  });
   const fresh = chat("c", 0, { unanswered_since: "2026-11-23T08:09:00.000Z" });
   const known = after(whole({ chats: [fresh, reminded, late, chat("d", 0)] }));
   const one = known.get("algemeen");
@@ -93,30 +121,52 @@ test("times count by the server's clock, and a citizen who waits too long is tol
   assert.equal(standing(never, late, NOW), "waits");
 });
 
-test("a supervisor is told once of each chat that becomes late", (t) => {
+test("a supervisor is notified once of each chat that becomes late", (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
-  const told = [];
+  const late = [];
   let now = NOW;
-  const live = liveDepartments({ onChange: () => {}, onLate: (chats) => told.push(chats.map((it) => it.chat_id)), now: () => now });
+  const live = liveDepartments({
+    onChange: () => {},
+    onLate: (chats) => late.push(chats.map((it) => it.chat_id)),
+    now: () => now,
+  });
   t.after(live.stop);
-  live.take(whole({ chats: [chat("a", 1, { unanswered_since: "2026-11-23T08:06:00.000Z" })] }));
-  assert.deepEqual([told, live.late()], [[], 0]);
+  live.take(
+    whole({
+      chats: [chat("a", 1, { unanswered_since: "2026-11-23T08:06:00.000Z" })],
+    }),
+  );
+  assert.deepEqual([late, live.late()], [[], 0]);
   now += 60_000;
   t.mock.timers.tick(5000);
-  assert.deepEqual([told, live.late()], [[["a"]], 1]);
+  assert.deepEqual([late, live.late()], [[["a"]], 1]);
   t.mock.timers.tick(5000);
   live.take(change({ at: "2026-11-23T08:11:00.000Z", chats: [chat("a", 1)] }));
-  assert.deepEqual([told.length, live.late()], [1, 0]);
+  assert.deepEqual([late.length, live.late()], [1, 0]);
 });
 
 test("the button and the hours in words", () => {
   const t = consoleTexts("nl");
   const words = (more) => buttonWords(t, after(whole(more)).get("algemeen"), NOW);
   assert.equal(words({}), "Groene knop: burgers kunnen een gesprek beginnen.");
-  const closed = { colour: "blue", reason: "closed", opens_at: "2026-11-23T12:00:00.000Z" };
+  const closed = {
+    colour: "blue",
+    reason: "closed",
+    opens_at: "2026-11-23T12:00:00.000Z",
+  };
   assert.equal(words({ button: closed }), "Blauwe knop: buiten de openingsuren. Weer open om 13:00.");
-  assert.match(words({ button: { ...closed, reason: "of a later server", opens_at: null } }), /de stand is niet bekend/);
-  const intake = { reason: "staff", until: "2026-11-23T12:00:00.000Z", name: "Sara", at: "2026-11-23T08:00:00.000Z" };
+  assert.match(
+    words({
+      button: { ...closed, reason: "of a later server", opens_at: null },
+    }),
+    /de stand is niet bekend/,
+  );
+  const intake = {
+    reason: "staff",
+    until: "2026-11-23T12:00:00.000Z",
+    name: "Sara",
+    at: "2026-11-23T08:00:00.000Z",
+  };
   assert.equal(words({ intake }), "Blauwe knop: Sara sloot de instroom tot 13:00. Reden: te weinig medewerkers.");
   assert.match(words({ intake: { ...intake, reason: "of a later server" } }), /geen bijzondere reden/);
   const hours = (list) => hoursWords(t, after(whole({ hours: list })).get("algemeen"));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { formOf } from "../../services/gateway/web/console/earlier-chats.js";
-import { asRead, factsOf, formName } from "../../services/gateway/web/console/past-chats.js";
+import { asRead, detailsOf, formName } from "../../services/gateway/web/console/past-chats.js";
 import { addressOf, filtersOf, isPast, requestOf } from "../../services/gateway/web/console/past-filters.js";
 import { consoleTexts } from "./texts.mjs";
 
@@ -80,9 +80,9 @@ test("the server is asked with its own names", () => {
   assert.deepEqual(JSON.parse(JSON.stringify(requestOf({}))), {});
 });
 
-test("a chat is told in words", () => {
+test("the details of a chat are shown in words", () => {
   const t = consoleTexts("nl");
-  assert.deepEqual(factsOf(t, CHAT, NAMES), [
+  assert.deepEqual(detailsOf(t, CHAT, NAMES), [
     "Algemeen loket, premies",
     "Frans",
     "Beëindigd door de burger",
@@ -98,8 +98,8 @@ test("a chat is told in words", () => {
     ended_by: null,
     locale: "xx",
   };
-  assert.deepEqual(factsOf(t, left, NAMES), ["Algemeen loket", "xx", "U hebt dit gesprek doorgegeven", "Zonder medewerker"]);
-  assert.equal(factsOf(t, { ...CHAT, ended_by: "new" }, NAMES)[2], "Afgelopen");
+  assert.deepEqual(detailsOf(t, left, NAMES), ["Algemeen loket", "xx", "U hebt dit gesprek doorgegeven", "Zonder medewerker"]);
+  assert.equal(detailsOf(t, { ...CHAT, ended_by: "new" }, NAMES)[2], "Afgelopen");
   assert.deepEqual([formName(CHAT.form), formName({ id: "p" }), formName({ url: "u" }), formName(null)], ["Parkeerkaart", "p", "u", null]);
 });
 

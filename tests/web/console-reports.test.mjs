@@ -1,7 +1,7 @@
 // Mirrors services/gateway/web/console/reports.js: its RULES, and the days and numbers of format.js.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FIGURES, FIGURES_OF_AGENTS, bars, figure, periodName, shownOf } from "../../services/gateway/web/console/reports.js";
+import { FIGURES, FIGURES_OF_AGENTS, bars, figure, pauseLines, periodName, shownOf } from "../../services/gateway/web/console/reports.js";
 import { reportUrl } from "../../services/gateway/web/console/api.js";
 import { day, number, today, useZone } from "../../services/gateway/web/console/format.js";
 import { consoleTexts } from "./texts.mjs";
@@ -26,13 +26,27 @@ const ALL = {
   wrap_up_p50: 40,
   wrap_up_p90: 120,
   wrap_up_total: 160,
+  paused_total: 5400,
 };
 
 test("each figure reads in the language of the agent", () => {
   const t = consoleTexts("nl");
   assert.deepEqual(
     FIGURES.map((name) => figure(t, name, ALL).replaceAll("\u00a0", "_")),
-    ["1.234", "9", "2", "20_sec / 1_min_40_sec", "–", "3_min_20_sec / 1_uur_2_min", "40_sec / 2_min", "1", "0", "3 / 1 / 0", "4,25 (4)"],
+    [
+      "1.234",
+      "9",
+      "2",
+      "20_sec / 1_min_40_sec",
+      "–",
+      "3_min_20_sec / 1_uur_2_min",
+      "40_sec / 2_min",
+      "1_uur_30_min",
+      "1",
+      "0",
+      "3 / 1 / 0",
+      "4,25 (4)",
+    ],
   );
   assert.equal(figure(consoleTexts("en"), "score", ALL), "4.25 (4)");
   assert.equal(figure(t, "score", { scores: 0, score_mean: null }), "–");
@@ -84,7 +98,12 @@ test("today is the day of the service, wherever the computer is", () => {
 });
 
 test("all departments are asked for by naming none", () => {
-  const wish = { from: "2026-10-01", until: "2026-10-31", by: "day", department: "" };
+  const wish = {
+    from: "2026-10-01",
+    until: "2026-10-31",
+    by: "day",
+    department: "",
+  };
   assert.equal(reportUrl(wish), "/api/agent/reports?from=2026-10-01&until=2026-10-31&by=day");
   assert.equal(
     reportUrl({ ...wish, department: "a&b", format: "csv" }),
@@ -100,4 +119,26 @@ test("the time to wrap chats up is shown where a department gives one", () => {
     FIGURES.filter((name) => name !== "wrap_up"),
   );
   assert.ok(!shownOf(FIGURES, { offered: 1 }).includes("wrap_up"), "a server of an earlier release does not tell it");
+});
+
+test("pauses are told by reason, in words, and not at all where there were none", () => {
+  const t = consoleTexts("en");
+  const report = {
+    total: {
+      pauses: [
+        { reason: "lunch", pauses: 2, seconds: 5400 },
+        { reason: "old", pauses: 1, seconds: 60 },
+        { reason: null, pauses: 1, seconds: 30 },
+      ],
+    },
+    names: { pause_reasons: { lunch: { nl: "Middagpauze", en: "Lunch" } } },
+  };
+  assert.deepEqual(pauseLines(t, report), [
+    ["Lunch", "2", "1 hr 30 mins"],
+    ["old", "1", "1 min"],
+    ["Without a reason", "1", "30 secs"],
+  ]);
+  assert.deepEqual(pauseLines(t, { total: {} }), [], "a server before 2.0 does not tell them");
+  assert.ok(!shownOf(FIGURES, { wrap_up_total: 0, paused_total: 0 }).includes("paused"));
+  assert.ok(shownOf(FIGURES, { wrap_up_total: 0, paused_total: 1 }).includes("paused"));
 });

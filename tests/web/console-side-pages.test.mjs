@@ -41,7 +41,13 @@ test("a question is news when it was not there before, but never at the first lo
 
 test("why an agent got a chat is said in words, with the figures", () => {
   const t = consoleTexts("nl");
-  const choice = { rule: "fewest_chats", candidates: 3, speaks: true, chats: 1, idle_for: 125.4 };
+  const choice = {
+    rule: "fewest_chats",
+    candidates: 3,
+    speaks: true,
+    chats: 1,
+    idle_for: 125.4,
+  };
   assert.equal(reasonOf(t, choice), "had de minste gesprekken");
   assert.deepEqual(figuresOf(t, choice), ["3 kandidaten", "had 1 gesprek", "2 min 5 sec vrij", "spreekt de taal van de burger"]);
   assert.equal(reasonOf(t, { ...choice, rule: "a_newer_rule" }), "de reden is niet bewaard");
@@ -67,10 +73,34 @@ test("the conversation of a question is one that has ended, with what was said a
   const said = {
     opened_at: "2026-11-23T08:00:00Z",
     closed_at: "2026-11-23T08:09:00Z",
-    messages: [{ seq: 1, id: "m1", from: "citizen", text: "Waar?", at: "2026-11-23T08:00:01Z" }],
+    messages: [
+      {
+        seq: 1,
+        id: "m1",
+        from: "citizen",
+        text: "Waar?",
+        at: "2026-11-23T08:00:01Z",
+      },
+    ],
   };
-  const note = { id: "n1", agent_id: "b", name: "Bert", text: "gebeld", at: "2026-11-23T08:05:00Z" };
-  const one = asRead({ chat_id: "c", department: "d", locale: "fr", name: "Lien", at: "2026-11-23T08:09:00Z" }, said, [note]);
+  const note = {
+    id: "n1",
+    agent_id: "b",
+    name: "Bert",
+    text: "gebeld",
+    at: "2026-11-23T08:05:00Z",
+  };
+  const one = asRead(
+    {
+      chat_id: "c",
+      department: "d",
+      locale: "fr",
+      name: "Lien",
+      at: "2026-11-23T08:09:00Z",
+    },
+    said,
+    [note],
+  );
   assert.deepEqual(
     [one.talk.messages.map((message) => message.text), one.book.notes.map((written) => written.text), one.about.locale, one.ended.kind],
     [["Waar?"], ["gebeld"], "fr", "closed"],

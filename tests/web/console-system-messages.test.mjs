@@ -5,7 +5,11 @@ import { systemWords } from "../../services/gateway/web/console/system-messages.
 import { LANGUAGES } from "../../services/gateway/web/console/i18n.js";
 import { consoleTexts } from "./texts.mjs";
 
-const WHERE = { own: "an", name: "Anna", departments: new Map([["premies", "Premies en toelagen"]]) };
+const WHERE = {
+  own: "an",
+  name: "Anna",
+  departments: new Map([["premies", "Premies en toelagen"]]),
+};
 const nl = consoleTexts("nl");
 const said = (event, about, t = nl) => systemWords(t, { event, text: "U hebt het gesprek beëindigd.", about }, WHERE);
 
@@ -23,7 +27,11 @@ test("accepting, leaving and transferring have a doer: the agent, a colleague or
   assert.equal(said("assigned", { agent_id: "bert", agent: "Bert" }), "Bert heeft het gesprek aangenomen.");
   assert.equal(said("assigned", {}), "Het gesprek is aangenomen.");
   assert.equal(
-    said("agent_left", { agent_id: "bert", agent: "Bert", detail: "not_accepted" }),
+    said("agent_left", {
+      agent_id: "bert",
+      agent: "Bert",
+      detail: "not_accepted",
+    }),
     "Bert nam het gesprek niet op tijd aan. Het ging terug naar de wachtrij.",
   );
   assert.equal(said("agent_left", { agent_id: "bert", agent: "Bert" }), "Bert is weg. Het gesprek ging terug naar de wachtrij.");
@@ -36,7 +44,12 @@ test("accepting, leaving and transferring have a doer: the agent, a colleague or
     "Het gesprek ging naar Premies en toelagen, omdat daar sneller iemand vrij is.",
   );
   assert.equal(
-    said("transferred", { agent_id: "bert", agent: "Bert", department: "premies", detail: "refused" }),
+    said("transferred", {
+      agent_id: "bert",
+      agent: "Bert",
+      department: "premies",
+      detail: "refused",
+    }),
     "Het doorgegeven gesprek is geweigerd en ging terug.",
   );
 });

@@ -6,9 +6,18 @@ import { endKey, handover, isNew, isOffer, timeline } from "../../services/gatew
 import * as talk from "../../services/gateway/web/shared/conversation.js";
 import { after, AWAY, chat, deskOf, HERE, message } from "./console-samples.mjs";
 
-const AGENT = { id: "bert", name: "Bert", departments: ["algemeen"], capacity: 2, state: "available" };
+const AGENT = {
+  id: "bert",
+  name: "Bert",
+  departments: ["algemeen"],
+  capacity: 2,
+  state: "available",
+};
 const { welcome, start } = deskOf(AGENT);
-const offer = (id) => ({ type: "assigned", chat: chat(id, { transferred: true, accepted: false, last_seq: 1 }) });
+const offer = (id) => ({
+  type: "assigned",
+  chat: chat(id, { transferred: true, accepted: false, last_seq: 1 }),
+});
 const types = (list) => list.map((one) => one.type);
 const change = (state, more) => rules.update(state, "a", (one) => ({ ...one, ...more }));
 const find = (state) => rules.find(state, "a");
@@ -18,24 +27,39 @@ test("an offered chat can be looked at: nothing is told that would accept it", (
   let state = rules.select(start(offer("a"), message("a", 1)), "a");
   assert.ok(isOffer(find(state)));
   assert.deepEqual(rules.due(state, HERE).frames, []);
-  state = rules.update(state, "a", (one) => ({ ...one, talk: talk.post(one.talk, "m1", { text: "x" }) }));
+  state = rules.update(state, "a", (one) => ({
+    ...one,
+    talk: talk.post(one.talk, "m1", { text: "x" }),
+  }));
   assert.deepEqual(rules.due(state, HERE).frames, []);
 });
 
 test("an ordinary chat that is not accepted yet is no offer", () => {
-  const state = rules.select(start({ type: "assigned", chat: chat("a", { accepted: false, transferred: false }) }), "a");
+  const state = rules.select(
+    start({
+      type: "assigned",
+      chat: chat("a", { accepted: false, transferred: false }),
+    }),
+    "a",
+  );
   assert.ok(isNew(find(state)) && !isOffer(find(state)));
   assert.deepEqual(types(rules.due(state, HERE).frames), ["accept"]);
 });
 
 test("an offered chat that is accepted becomes a chat like any other", () => {
-  const state = change(rules.select(start(offer("a"), message("a", 1)), "a"), { pressed: true, seen: true });
+  const state = change(rules.select(start(offer("a"), message("a", 1)), "a"), {
+    pressed: true,
+    seen: true,
+  });
   assert.ok(!isOffer(find(state)));
   assert.deepEqual(types(rules.due(state, HERE).frames), ["accept", "read"]);
 });
 
 test("a transferred chat that the server has accepted already is offered no more", () => {
-  const state = start({ type: "assigned", chat: chat("a", { transferred: true, accepted: true }) });
+  const state = start({
+    type: "assigned",
+    chat: chat("a", { transferred: true, accepted: true }),
+  });
   assert.ok(!isOffer(find(state)));
 });
 
@@ -62,7 +86,11 @@ test("a refusal outlives a reload", () => {
 
 test("a refusal that comes too late leaves the chat here, and the next welcome says how it stands", () => {
   const told = rules.due(change(start(offer("a")), { refusing: true }), AWAY).desk;
-  const { state, effects } = after(told, { type: "error", chat_id: "a", code: "unavailable" });
+  const { state, effects } = after(told, {
+    type: "error",
+    chat_id: "a",
+    code: "unavailable",
+  });
   assert.deepEqual(types(effects), ["refusal_refused", "later"]);
   assert.ok(!find(state).refusing && !find(state).ended);
   const { state: again } = after(state, welcome(chat("a", { transferred: false, accepted: true })));
@@ -77,7 +105,10 @@ test("a refused chat that is offered once more waits for a new choice", () => {
 
 test("an offered chat that is taken back says that it was a transferred one, any other says what the server says", () => {
   const end = (state, reason) => endKey(find(after(state, { type: "unassigned", chat_id: "a", reason }).state));
-  const plain = start({ type: "assigned", chat: chat("a", { accepted: false }) });
+  const plain = start({
+    type: "assigned",
+    chat: chat("a", { accepted: false }),
+  });
   assert.deepEqual(end(start(offer("a")), "not_accepted"), ["gone", "unanswered"]);
   assert.deepEqual(end(change(start(offer("a")), { refusing: true }), "not_accepted"), ["gone", "refused"]); // they crossed
   assert.deepEqual(end(plain, "not_accepted"), ["gone", "not_accepted"]);
@@ -87,7 +118,14 @@ test("an offered chat that is taken back says that it was a transferred one, any
 });
 
 test("what a colleague wrote for whoever takes it over is the last note", () => {
-  const note = (id, second) => ({ type: "note", chat_id: "a", id, name: "An", text: id, at: `2026-11-23T08:00:0${second}Z` });
+  const note = (id, second) => ({
+    type: "note",
+    chat_id: "a",
+    id,
+    name: "An",
+    text: id,
+    at: `2026-11-23T08:00:0${second}Z`,
+  });
   assert.equal(handover(find(start(offer("a")))), null);
   assert.equal(handover(find(start(offer("a"), note("last", 3), note("first", 1)))).id, "last");
 });
@@ -132,7 +170,11 @@ test("why an agent is paused is known until he is available again, over a reload
   );
   assert.deepEqual(effects, [{ type: "state", state: "paused", why: "accept_overdue" }]);
   const kept = JSON.parse(JSON.stringify(rules.keep(state)));
-  const paused = { type: "welcome", agent: { ...AGENT, state: "paused" }, chats: [] };
+  const paused = {
+    type: "welcome",
+    agent: { ...AGENT, state: "paused" },
+    chats: [],
+  };
   assert.equal(after(rules.desk(AGENT, kept), paused).state.agent.why, "accept_overdue");
   assert.equal(after(rules.desk(AGENT, kept), welcome()).state.agent.why, null);
   assert.equal(after(state, { type: "state", state: "available" }).state.agent.why, null);
@@ -152,7 +194,10 @@ test("a citizen's silence is known until he writes, it is over, or the chat has 
     { type: "silent", id: "a" },
     { type: "silent", id: "a" },
   ]);
-  assert.deepEqual(find(state).silent, { warning: 2, closes_at: "2026-11-23T08:15:00Z" });
+  assert.deepEqual(find(state).silent, {
+    warning: 2,
+    closes_at: "2026-11-23T08:15:00Z",
+  });
   for (const over of [silent(0), message("a", 1), { type: "closed", chat_id: "a", reason: "inactive" }])
     assert.equal(find(after(state, over).state).silent, null);
   assert.equal(find(rules.disconnected(state)).silent, null);

@@ -27,7 +27,11 @@ test("the reason tells, else the code; what is not known yet gets the general wo
 
 test("what files may weigh and the time zone are what the server says, else the defaults", () => {
   assert.deepEqual(limitsOf({ attachment_bytes: 5, attachment_count: 2, attachment_total: 9 }), { bytes: 5, count: 2, total: 9 });
-  assert.deepEqual(limitsOf(null), { bytes: 10_485_760, count: 20, total: 52_428_800 });
+  assert.deepEqual(limitsOf(null), {
+    bytes: 10_485_760,
+    count: 20,
+    total: 52_428_800,
+  });
   const noon = "2026-11-23T12:00:00Z";
   assert.equal(clock(noon, "nl", new Date(noon)), "13:00");
   useZone("America/New_York");

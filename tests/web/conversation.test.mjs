@@ -12,9 +12,23 @@ const agentSays = (seq, text = `m${seq}`) => ({
   text,
   at: "2026-11-23T08:00:00Z",
 });
-const receipt = (seq, id) => ({ type: "message", seq, id, from: "citizen", name: "An", text: id, at: "2026-11-23T08:00:00Z" });
+const receipt = (seq, id) => ({
+  type: "message",
+  seq,
+  id,
+  from: "citizen",
+  name: "An",
+  text: id,
+  at: "2026-11-23T08:00:00Z",
+});
 const hear = (chat, ...frames) => frames.reduce((now, frame) => rules.receive(now, frame).chat, chat);
-const welcomed = (pending) => hear(rules.conversation("citizen", pending), { type: "welcome", chat_id: "c", dot: "grey", last_seq: 0 });
+const welcomed = (pending) =>
+  hear(rules.conversation("citizen", pending), {
+    type: "welcome",
+    chat_id: "c",
+    dot: "grey",
+    last_seq: 0,
+  });
 const ids = (items) => items.map((item) => item.id);
 const seqs = (chat) => chat.messages.map((message) => message.seq);
 
@@ -59,10 +73,18 @@ test("a lost last frame is found by sync", () => {
 });
 
 test("a receipt is matched by id, also when its seq is known already", () => {
-  let chat = rules.post(rules.post(welcomed(), "x", { text: "x" }), "y", { text: "y" });
+  let chat = rules.post(rules.post(welcomed(), "x", { text: "x" }), "y", {
+    text: "y",
+  });
   chat = hear(chat, receipt(1, "x"));
   assert.deepEqual(ids(chat.pending), ["y"]);
-  chat = hear({ ...chat, pending: [...chat.pending, { id: "x", text: "x", state: "sending", wire: true }] }, receipt(1, "x"));
+  chat = hear(
+    {
+      ...chat,
+      pending: [...chat.pending, { id: "x", text: "x", state: "sending", wire: true }],
+    },
+    receipt(1, "x"),
+  );
   assert.deepEqual(ids(chat.pending), ["y"]);
 });
 
@@ -102,7 +124,9 @@ test("nothing goes out before welcome; after a reconnect the same ids go out in 
 });
 
 test("pending messages of an earlier page go out first", () => {
-  const chat = rules.post(welcomed([{ id: "old", text: "old" }]), "new", { text: "new" });
+  const chat = rules.post(welcomed([{ id: "old", text: "old" }]), "new", {
+    text: "new",
+  });
   assert.deepEqual(ids(rules.due(chat)), ["old", "new"]);
 });
 
@@ -121,8 +145,17 @@ for (const code of ["rate_limited", "unavailable"]) {
 
 for (const code of ["invalid", "too_long", "unknown_attachment", "chat_closed", "not_yours"]) {
   test(`${code} fails that message alone`, () => {
-    const chat = rules.sent(rules.post(rules.post(welcomed(), "x", { text: "x" }), "y", { text: "y" }), ["x", "y"]);
-    const { chat: next, ask } = rules.receive(chat, { type: "error", code, id: "x" });
+    const chat = rules.sent(
+      rules.post(rules.post(welcomed(), "x", { text: "x" }), "y", {
+        text: "y",
+      }),
+      ["x", "y"],
+    );
+    const { chat: next, ask } = rules.receive(chat, {
+      type: "error",
+      code,
+      id: "x",
+    });
     assert.equal(ask, null);
     assert.deepEqual(
       next.pending.map((item) => [item.id, item.state, item.code]),
@@ -145,21 +178,32 @@ test("a failed message is sent again under its id, at the end of the line, or gi
 
 test("a server that knows less than we do is right: its history replaces ours, what had no receipt stays", () => {
   const chat = rules.post(hear(welcomed(), agentSays(1), agentSays(2), agentSays(3)), "x", { text: "x" });
-  const { chat: next, ask } = rules.receive(rules.disconnected(chat), { type: "welcome", last_seq: 1 });
+  const { chat: next, ask } = rules.receive(rules.disconnected(chat), {
+    type: "welcome",
+    last_seq: 1,
+  });
   assert.equal(ask, "hello");
   assert.equal(rules.lastSeq(next), 0);
   assert.deepEqual(ids(next.pending), ["x"]);
 });
 
 test("the end fails what was not stored and stops the sending", () => {
-  const chat = hear(rules.post(welcomed(), "x", { text: "x" }), { type: "closed", reason: "agent" });
+  const chat = hear(rules.post(welcomed(), "x", { text: "x" }), {
+    type: "closed",
+    reason: "agent",
+  });
   assert.equal(chat.closed, "agent");
   assert.equal(chat.pending[0].code, "chat_closed");
   assert.deepEqual(rules.due(rules.post(chat, "y", { text: "y" })), []);
 });
 
 test("the dot tells the truth about the connection too", () => {
-  const green = hear(welcomed(), { type: "status", dot: "green", position: null, agent: { name: "Bert" } });
+  const green = hear(welcomed(), {
+    type: "status",
+    dot: "green",
+    position: null,
+    agent: { name: "Bert" },
+  });
   assert.equal(rules.dot(rules.conversation("citizen"), "connecting"), "grey");
   assert.equal(rules.dot(green, "open"), "green");
   assert.equal(rules.dot(rules.disconnected(green), "lost"), "red");
@@ -190,7 +234,10 @@ test("after a hole nothing is sent until the welcome: hello makes the server for
 });
 
 test("one hello at a time", () => {
-  const heard = rules.receive(welcomed(), { type: "error", code: "rate_limited" });
+  const heard = rules.receive(welcomed(), {
+    type: "error",
+    code: "rate_limited",
+  });
   assert.equal(heard.ask, "later");
   assert.equal(rules.receive(heard.chat, { type: "error", code: "unavailable" }).ask, null);
   assert.equal(rules.receive(heard.chat, agentSays(2)).ask, null);
@@ -204,7 +251,14 @@ test("unread counts what the agent said after what was shown", () => {
 
 test("of the system's lines, that an agent has come and the end are unread", () => {
   const lines = ["opened", "assigned", "agent_left", "transferred", "closed", undefined];
-  const chat = hear(welcomed(), ...lines.map((event, n) => ({ ...agentSays(n + 1), from: "system", event })));
+  const chat = hear(
+    welcomed(),
+    ...lines.map((event, n) => ({
+      ...agentSays(n + 1),
+      from: "system",
+      event,
+    })),
+  );
   assert.deepEqual(
     lines.map((_, n) => rules.unread(chat, n)),
     [2, 2, 1, 1, 1, 0],
@@ -223,7 +277,10 @@ test("unknown frames change nothing, and no state is changed in place", () => {
   Object.freeze(chat.pending);
   Object.freeze(chat.ahead);
   assert.equal(rules.receive(chat, { type: "new_kind" }).chat, chat);
-  hear(chat, agentSays(2), agentSays(1), { type: "error", code: "unavailable" });
+  hear(chat, agentSays(2), agentSays(1), {
+    type: "error",
+    code: "unavailable",
+  });
   assert.deepEqual(seqs(chat), []);
 });
 
@@ -260,7 +317,11 @@ function journey(seed) {
     const known = log.find((one) => one.id === frame.id);
     if (!known && (refused === null ? chance() < 0.1 : frame.id !== refused)) {
       refused ??= frame.id;
-      return down.push({ type: "error", code: chance() < 0.5 ? "unavailable" : "rate_limited", id: frame.id });
+      return down.push({
+        type: "error",
+        code: chance() < 0.5 ? "unavailable" : "rate_limited",
+        id: frame.id,
+      });
     }
     refused = null;
     if (!known) log.push(receipt(log.length + 1, frame.id));
@@ -319,8 +380,20 @@ test("whatever is lost, doubled, reordered, refused or cut, both end with the sa
   }
 });
 
-const inLine = (wait) => ({ type: "status", dot: "grey", position: 2, agent: null, ...(wait === undefined ? {} : { wait }) });
-const withAgent = { type: "status", dot: "green", position: null, agent: { name: "An" }, wait: null };
+const inLine = (wait) => ({
+  type: "status",
+  dot: "grey",
+  position: 2,
+  agent: null,
+  ...(wait === undefined ? {} : { wait }),
+});
+const withAgent = {
+  type: "status",
+  dot: "green",
+  position: null,
+  agent: { name: "An" },
+  wait: null,
+};
 const silent = (warning) => ({
   type: "inactive",
   warning,
@@ -360,12 +433,27 @@ test("a frame with members of another kind changes nothing wrongly and leaves no
   ];
   const chat = hear(welcomed(), ...strange);
   assert.deepEqual([chat.dot, chat.read, chat.inactive, chat.closed], ["grey", 0, null, null]);
-  const status = hear(chat, { type: "status", dot: "grey", position: "2", agent: "An", wait: "9" });
+  const status = hear(chat, {
+    type: "status",
+    dot: "grey",
+    position: "2",
+    agent: "An",
+    wait: "9",
+  });
   assert.deepEqual([status.position, status.agent, status.wait], [null, null, null]);
   const shown = hear(
     chat,
     { type: "message", seq: 1 },
-    { type: "message", seq: 2, id: "x", from: "robot", name: {}, text: 7, attachment: { name: "a" }, at: "once" },
+    {
+      type: "message",
+      seq: 2,
+      id: "x",
+      from: "robot",
+      name: {},
+      text: 7,
+      attachment: { name: "a" },
+      at: "once",
+    },
   ).messages;
   assert.deepEqual(
     shown.map(({ from, name, text, attachment, at }) => [from, name, text, attachment, at]),
@@ -378,8 +466,22 @@ test("a frame with members of another kind changes nothing wrongly and leaves no
 });
 
 test("an agent who has the chat on the screen is told apart from a queue, until green", () => {
-  const chat = hear(welcomed(), { type: "status", dot: "grey", position: null, agent: null, assigned: true });
+  const chat = hear(welcomed(), {
+    type: "status",
+    dot: "grey",
+    position: null,
+    agent: null,
+    assigned: true,
+  });
   assert.equal(chat.assigned, true);
   assert.equal(hear(chat, { type: "status", dot: "grey", position: 1 }).assigned, false);
-  assert.equal(hear(chat, { type: "status", dot: "green", agent: { name: "An" }, assigned: true }).assigned, false);
+  assert.equal(
+    hear(chat, {
+      type: "status",
+      dot: "green",
+      agent: { name: "An" },
+      assigned: true,
+    }).assigned,
+    false,
+  );
 });

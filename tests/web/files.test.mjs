@@ -1,12 +1,16 @@
 // Mirrors services/gateway/web/widget/files.js: the name of a download, what an upload is answered with, and its words.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { sizes } from "../../services/gateway/web/widget/format.js";
+import { size } from "../../services/gateway/web/shared/format.js";
 import { because, fileName, outcome } from "../../services/gateway/web/widget/files.js";
 import { widgetTexts } from "./texts.mjs";
 
 const t = widgetTexts("nl", "files");
-const SETTINGS = { attachment_bytes: 10 * 1024 * 1024, attachment_count: 20, attachment_total: 50 * 1024 * 1024 };
+const SETTINGS = {
+  attachment_bytes: 10 * 1024 * 1024,
+  attachment_count: 20,
+  attachment_total: 50 * 1024 * 1024,
+};
 const words = (problem) => because(t, problem, "nl", SETTINGS).replaceAll("\u00a0", " ");
 
 test("the encoded name goes first", () => {
@@ -23,7 +27,13 @@ test("no name, or one that cannot be read", () => {
 });
 
 test("only a whole 201 is an attachment; what is no answer of ours is the network", () => {
-  const file = { id: "f", name: "a.pdf", size: 3, content_type: "application/pdf", sha256: "" };
+  const file = {
+    id: "f",
+    name: "a.pdf",
+    size: 3,
+    content_type: "application/pdf",
+    sha256: "",
+  };
   assert.deepEqual(outcome(201, JSON.stringify(file)), { attachment: file });
   for (const text of ["<h1>Sign in", "{}", "null", '{"id":7,"name":"a","size":1}'])
     assert.deepEqual(outcome(201, text), { code: "network" });
@@ -41,7 +51,12 @@ test("a refusal says why and what to do, with what is allowed and the limits of 
   assert.match(refused("not_allowed", ["pdf", "office", "dwg"]), /Wel: pdf, Office \(docx, xlsx, pptx\) en dwg\.$/);
   for (const reason of [undefined, "unheard_of", 7]) assert.match(refused(reason), /Wel: pdf, png, .* en Office/);
   assert.match(
-    words({ code: "too_large", limit_bytes: 2_000_000, limit_files: 3, limit_total_bytes: 5_500_000 }),
+    words({
+      code: "too_large",
+      limit_bytes: 2_000_000,
+      limit_files: 3,
+      limit_total_bytes: 5_500_000,
+    }),
     /hoogstens 2 MB per bestand, 3 bestanden en 5,5 MB per gesprek/,
   );
   assert.match(words({ code: "too_large", limit_bytes: "x" }), /10,5 MB per bestand, 20 bestanden en 52,5 MB/);
@@ -49,10 +64,10 @@ test("a refusal says why and what to do, with what is allowed and the limits of 
 });
 
 test("a size is in MB from 1,000 kB on, with the comma or the point of the language", () => {
-  const size = (bytes, lang = "nl") => sizes(lang)(bytes).replaceAll("\u00a0", " ");
+  const shown = (bytes, language = "nl") => size(bytes, language).replaceAll("\u00a0", " ");
   assert.deepEqual(
-    [1, 999, 1_000, 999_000, 999_001, 1_000_000, 8_000_000, 10_125_000].map((bytes) => size(bytes)),
+    [1, 999, 1_000, 999_000, 999_001, 1_000_000, 8_000_000, 10_125_000].map((bytes) => shown(bytes)),
     ["1 kB", "1 kB", "1 kB", "999 kB", "1 MB", "1 MB", "8 MB", "10,2 MB"],
   );
-  assert.equal(size(10_125_000, "en"), "10.2 MB");
+  assert.equal(shown(10_125_000, "en"), "10.2 MB");
 });

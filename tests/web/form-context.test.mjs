@@ -5,7 +5,10 @@ import { formOf, placeOf } from "../../services/gateway/web/widget/form-context.
 
 test("the form is what the page said, cut to what the server takes, and start() comes first", (t) => {
   const before = [globalThis.location, globalThis.document];
-  Object.assign(globalThis, { location: new URL("https://site.example/form?secret=1"), document: { title: "Titel" } });
+  Object.assign(globalThis, {
+    location: new URL("https://site.example/form?secret=1"),
+    document: { title: "Titel" },
+  });
   t.after(() => Object.assign(globalThis, { location: before[0], document: before[1] }));
   const host = {
     getAttribute: (name) => ({ "form-id": "p-1" })[name] ?? null,

@@ -8,6 +8,7 @@ const WEB = new URL("../../services/gateway/web/", import.meta.url);
 const PLACES = {
   folders: { citizen: "widget/", agent: "console/" },
   conversation: "shared/conversation.js",
+  store: "widget/store.js",
   session: "widget/chat-session.js",
   desk: "console/desk-state.js",
   work: "console/controller.js",
@@ -17,7 +18,8 @@ const DOCUMENT = new URL("../../docs/api/asyncapi.json", import.meta.url);
 
 const talk = await import(new URL(PLACES.conversation, WEB));
 const desk = await import(new URL(PLACES.desk, WEB));
-const { createStore, joinChat } = await import(new URL(PLACES.session, WEB));
+const { joinChat } = await import(new URL(PLACES.session, WEB));
+const { createStore } = await import(new URL(PLACES.store, WEB));
 const { takeLive } = await import(new URL(PLACES.live, WEB));
 const { startWork } = await import(new URL(PLACES.work, WEB));
 
@@ -30,8 +32,14 @@ function schemas(party, action) {
   return Object.fromEntries(messages.map(([name, message]) => [name.slice(start.length), message.payload]));
 }
 
-const SENT = { citizen: schemas("citizen", "receive"), agent: schemas("agent", "receive") };
-const RECEIVED = { citizen: schemas("citizen", "send"), agent: schemas("agent", "send") };
+const SENT = {
+  citizen: schemas("citizen", "receive"),
+  agent: schemas("agent", "receive"),
+};
+const RECEIVED = {
+  citizen: schemas("citizen", "send"),
+  agent: schemas("agent", "send"),
+};
 
 // ── a checker of the part of JSON Schema that the document uses ──────────────────────────────────────────────────────
 
@@ -85,7 +93,11 @@ const isRight = (frame, of) => {
 };
 
 test("the checker finds what is wrong", () => {
-  const right = { type: "message", id: "c0000000-0000-4000-8000-000000000001", text: "Dag" };
+  const right = {
+    type: "message",
+    id: "c0000000-0000-4000-8000-000000000001",
+    text: "Dag",
+  };
   assert.deepEqual(problems(right, SENT.citizen.message), []);
   const wrong = [
     { id: "x" },
@@ -112,11 +124,38 @@ test("the checker finds what is wrong", () => {
 
 const [CHAT, OTHER, THIRD, FILE] = [1, 2, 3, 4].map((n) => `c0000000-0000-4000-8000-00000000000${n}`);
 const AT = "2026-11-23T08:00:00.000Z";
-const AGENT = { id: "an", name: "An", departments: ["algemeen"], capacity: 3, state: "available", wrap_ups: [] };
-const attachment = { id: FILE, name: "a.pdf", size: 3, content_type: "application/pdf" };
+const AGENT = {
+  id: "an",
+  name: "An",
+  departments: ["algemeen"],
+  capacity: 3,
+  state: "available",
+  wrap_ups: [],
+};
+const attachment = {
+  id: FILE,
+  name: "a.pdf",
+  size: 3,
+  content_type: "application/pdf",
+};
 const chat = (chat_id, more = {}) => ({
-  ...{ chat_id, department: "algemeen", locale: "nl", name: "Ann", question: null, form: { id: null, title: "Formulier", url: null } },
-  ...{ opened_at: AT, last_seq: 0, accepted: false, accept_seconds: 30, transferred: false, returned: null, ...more },
+  ...{
+    chat_id,
+    department: "algemeen",
+    locale: "nl",
+    name: "Ann",
+    question: null,
+    form: { id: null, title: "Formulier", url: null },
+  },
+  ...{
+    opened_at: AT,
+    last_seq: 0,
+    accepted: false,
+    accept_seconds: 30,
+    transferred: false,
+    returned: null,
+    ...more,
+  },
 });
 const message = (seq, more = {}) => ({
   type: "message",
@@ -140,12 +179,35 @@ const LIVE = {
   button: { colour: "blue", reason: "closed", opens_at: AT },
   intake: { reason: "staff", until: AT, name: "Sara", at: AT },
   hours: ["09:00-12:00"],
-  waiting: { count: 1, since: AT, first: [{ chat_id: CHAT, since: AT, locale: "nl" }] },
+  waiting: {
+    count: 1,
+    since: AT,
+    first: [{ chat_id: CHAT, since: AT, locale: "nl" }],
+  },
   running: 1,
   staff: 1,
-  agents: [{ id: "an", name: "An", state: "paused", since: null, chats: 1, capacity: 2 }],
+  agents: [
+    {
+      id: "an",
+      name: "An",
+      state: "paused",
+      since: null,
+      chats: 1,
+      capacity: 2,
+    },
+  ],
   agents_gone: ["bert"],
-  chats: [{ chat_id: OTHER, agent_id: "an", agent: "An", since: AT, accepted: true, locale: "nl", unanswered_since: AT }],
+  chats: [
+    {
+      chat_id: OTHER,
+      agent_id: "an",
+      agent: "An",
+      since: AT,
+      accepted: true,
+      locale: "nl",
+      unanswered_since: AT,
+    },
+  ],
   chats_gone: [THIRD],
 };
 
@@ -175,7 +237,11 @@ function browser(t) {
   }
   const on = () => {};
   const storage = { getItem: () => null, setItem: on, removeItem: on };
-  const document = { visibilityState: "visible", addEventListener: on, removeEventListener: on };
+  const document = {
+    visibilityState: "visible",
+    addEventListener: on,
+    removeEventListener: on,
+  };
   const fetch = () => Promise.reject(new TypeError("no network"));
   const globals = {
     WebSocket,
@@ -189,7 +255,11 @@ function browser(t) {
   };
   const before = Object.fromEntries(Object.keys(globals).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
   for (const [name, value] of Object.entries(globals))
-    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    Object.defineProperty(globalThis, name, {
+      value,
+      configurable: true,
+      writable: true,
+    });
   t.after(() => {
     page.leave();
     for (const [name, descriptor] of Object.entries(before))
@@ -238,7 +308,13 @@ test("a citizen's page sends frames of the schema, and each of them", async (t) 
   const page = browser(t);
   const { sockets } = page;
   const record = { chat_id: CHAT, token: "secret", websocket: "/ws/citizen" };
-  const session = joinChat({ base: "http://here", record, store: createStore("frames "), onChange: () => {}, onUntold: () => {} });
+  const session = joinChat({
+    base: "http://here",
+    record,
+    store: createStore("frames "),
+    onChange: () => {},
+    onUntold: () => {},
+  });
   page.leave = () => session.leave();
   sockets[0].accept({ type: "welcome", chat_id: CHAT, dot: "grey", last_seq: 1 }, message(1, { from: "agent" }));
   session.typing(true);
@@ -268,7 +344,16 @@ test("the console sends frames of the schema, and each of them", async (t) => {
   });
   page.leave = () => work.stop();
   const chats = [chat(CHAT), chat(OTHER, { transferred: true }), chat(THIRD)];
-  sockets[0].accept({ type: "welcome", agent: AGENT, chats, frames: ["active", "done", "watch"] }, message(1, { chat_id: CHAT }), LIVE);
+  sockets[0].accept(
+    {
+      type: "welcome",
+      agent: AGENT,
+      chats,
+      frames: ["active", "done", "identify", "watch"],
+    },
+    message(1, { chat_id: CHAT }),
+    LIVE,
+  );
   assert.deepEqual(live, [JSON.parse(JSON.stringify(LIVE))]);
   work.active();
   work.done(OTHER);
@@ -282,6 +367,7 @@ test("the console sends frames of the schema, and each of them", async (t) => {
   work.setState("paused");
   work.transfer(CHAT, { agent: "bert" }, "Dringend");
   work.transfer(CHAT, { department: "premies" }, "");
+  work.identify(CHAT);
   work.close(THIRD);
   await settle();
   const [own, file] = sockets[0].frames.filter((frame) => frame.type === "message");
@@ -312,16 +398,40 @@ test("the console sends frames of the schema, and each of them", async (t) => {
 // ── what the pages receive ───────────────────────────────────────────────────────────────────────────────────────────
 
 const IGNORED = { citizen: [], agent: [] }; // types of frames that a page does nothing with, on purpose
-const error = (more) => ({ type: "error", code: "too_long", message: "Too long.", ...more });
+const error = (more) => ({
+  type: "error",
+  code: "too_long",
+  message: "Too long.",
+  ...more,
+});
 const EXAMPLES = {
   citizen: [
     { type: "welcome", chat_id: CHAT, dot: "grey", last_seq: 0 },
     { type: "status", dot: "grey", position: 2, wait: 90, agent: null },
-    { type: "status", dot: "grey", position: null, wait: null, agent: null, assigned: true },
-    { type: "status", dot: "green", position: null, wait: null, agent: { name: "An" } },
+    {
+      type: "status",
+      dot: "grey",
+      position: null,
+      wait: null,
+      agent: null,
+      assigned: true,
+    },
+    {
+      type: "status",
+      dot: "green",
+      position: null,
+      wait: null,
+      agent: { name: "An" },
+    },
     message(1),
     message(1, { from: "agent", text: undefined, attachment }),
     message(1, { from: "system", name: undefined, event: "opened" }),
+    message(1, {
+      from: "system",
+      name: undefined,
+      event: "identification",
+      identification: { id: OTHER, step: "asked", seconds: 600 },
+    }),
     { type: "typing", from: "agent", active: true },
     { type: "read", from: "agent", seq: 1 },
     { type: "sync", last_seq: 7 },
@@ -330,7 +440,12 @@ const EXAMPLES = {
     error({ id: OTHER }),
   ],
   agent: [
-    { type: "welcome", agent: AGENT, chats: [chat(CHAT, { accepted: true, accept_seconds: null })], frames: ["active"] },
+    {
+      type: "welcome",
+      agent: AGENT,
+      chats: [chat(CHAT, { accepted: true, accept_seconds: null })],
+      frames: ["active"],
+    },
     { type: "assigned", chat: chat(THIRD, { returned: "refused" }) },
     { type: "unassigned", chat_id: CHAT, reason: "not_accepted" },
     message(1, { chat_id: CHAT }),
@@ -339,17 +454,49 @@ const EXAMPLES = {
       from: "system",
       name: undefined,
       event: "transferred",
-      about: { agent_id: "bert", agent: "Bert", department: "premies", detail: "refused" },
+      about: {
+        agent_id: "bert",
+        agent: "Bert",
+        department: "premies",
+        detail: "refused",
+      },
     }),
-    { type: "note", chat_id: CHAT, id: OTHER, agent_id: "bert", name: "Bert", text: "Intern", at: AT },
+    message(1, {
+      chat_id: CHAT,
+      from: "system",
+      name: undefined,
+      event: "identification",
+      about: {},
+      identification: { id: OTHER, step: "identified", name: "Lien De Smet", level: "high", issuer: "Toegangsbeheer" },
+    }),
+    {
+      type: "note",
+      chat_id: CHAT,
+      id: OTHER,
+      agent_id: "bert",
+      name: "Bert",
+      text: "Intern",
+      at: AT,
+    },
     { type: "typing", chat_id: CHAT, from: "citizen", active: true },
     { type: "read", chat_id: CHAT, from: "citizen", seq: 1 },
     { type: "sync", chat_id: CHAT, last_seq: 7 },
-    { type: "inactive", chat_id: CHAT, warning: 1, closes_at: AT, seconds: 300 },
+    {
+      type: "inactive",
+      chat_id: CHAT,
+      warning: 1,
+      closes_at: AT,
+      seconds: 300,
+    },
     { type: "closed", chat_id: CHAT, reason: "citizen" },
     { type: "citizen", chat_id: CHAT, online: false },
     { type: "state", state: "paused", reason: "accept_overdue" },
-    { type: "state", state: "available", reason: "back", wrap_ups: [{ chat_id: OTHER, department: "algemeen", seconds: 90 }] },
+    {
+      type: "state",
+      state: "available",
+      reason: "back",
+      wrap_ups: [{ chat_id: OTHER, department: "algemeen", seconds: 90 }],
+    },
     LIVE,
     error({ id: OTHER, chat_id: CHAT }),
   ],
@@ -357,17 +504,27 @@ const EXAMPLES = {
 const PAGES = {
   citizen: () => {
     const open = talk.post(talk.welcome(talk.conversation("citizen"), 0).chat, OTHER, { text: "Dag" });
-    return { take: (frame) => talk.receive(open, frame), same: { chat: open, ask: null, added: [] } };
+    return {
+      take: (frame) => talk.receive(open, frame),
+      same: { chat: open, ask: null, added: [] },
+    };
   },
   agent: () => {
-    const { desk: welcomed } = desk.take(desk.desk(AGENT, null), { type: "welcome", agent: AGENT, chats: [chat(CHAT)] });
+    const { desk: welcomed } = desk.take(desk.desk(AGENT, null), {
+      type: "welcome",
+      agent: AGENT,
+      chats: [chat(CHAT)],
+    });
     const open = desk.update(welcomed, CHAT, (one) => ({
       ...one,
       online: true,
       talk: talk.post(talk.welcome(one.talk, 0).chat, OTHER, { text: "Dag" }),
     }));
     const live = (frame) => takeLive(new Map(), frame, 0);
-    return { take: (frame) => (frame.type === "live" ? live(frame) : desk.take(open, frame)), same: { desk: open, effects: [] } };
+    return {
+      take: (frame) => (frame.type === "live" ? live(frame) : desk.take(open, frame)),
+      same: { desk: open, effects: [] },
+    };
   },
 };
 

@@ -22,7 +22,12 @@ function browser() {
     clearTimeout: (id) => timers.delete(id),
     fetch: (url, request) =>
       new Promise((resolve, reject) => {
-        const one = { url: url.replace(URL_OF_CHAT, ""), request, reject, resolve };
+        const one = {
+          url: url.replace(URL_OF_CHAT, ""),
+          request,
+          reject,
+          resolve,
+        };
         one.body = request.body && JSON.parse(request.body).frames;
         asked.push(one);
         request.signal.addEventListener("abort", () => {
@@ -50,13 +55,21 @@ function browser() {
     await settle();
   };
   const of = (path) => asked.filter(({ url }) => url.startsWith(path));
-  return { env, pass, asked, streams: () => of("/stream"), posts: () => of("/frames") };
+  return {
+    env,
+    pass,
+    asked,
+    streams: () => of("/stream"),
+    posts: () => of("/frames"),
+  };
 }
 
 const encoder = new TextEncoder();
 /** The stream begins; `.say(text)`, `.end()`, `.cut()`. */
 async function begin(one, type = "text/event-stream; charset=utf-8") {
-  const body = new ReadableStream({ start: (controller) => (one.stream = controller) });
+  const body = new ReadableStream({
+    start: (controller) => (one.stream = controller),
+  });
   one.resolve(new Response(body, { headers: { "Content-Type": type } }));
   one.say = async (text) => (one.stream.enqueue(encoder.encode(text)), settle());
   one.end = async () => (one.stream.close(), settle());
@@ -68,11 +81,21 @@ const data = (frame) => `data: ${JSON.stringify(frame)}\n\n`;
 const PADDING = `:${" ".repeat(100)}\n\n`;
 const WELCOME = { type: "welcome", last_seq: 0 };
 const problem = (status, code) =>
-  new Response(JSON.stringify({ code }), { status, headers: { "Content-Type": "application/problem+json" } });
+  new Response(JSON.stringify({ code }), {
+    status,
+    headers: { "Content-Type": "application/problem+json" },
+  });
 
 async function opened({ poll = false, start = true } = {}) {
   const page = browser();
-  const it = { ...page, frames: [], closes: [], opens: 0, firsts: [], after: 0 };
+  const it = {
+    ...page,
+    frames: [],
+    closes: [],
+    opens: 0,
+    firsts: [],
+    after: 0,
+  };
   it.socket = new HttpSocket({
     url: URL_OF_CHAT,
     hello: () => ({ type: "hello", token: "secret", after: it.after }),
@@ -285,6 +308,22 @@ test("what follows a message that was refused for now does not overtake it", asy
   assert.equal(it.posts().length, 2);
 });
 
+test("a message that is sent again while it is on its way is there once, and states are not", async () => {
+  const it = await opened();
+  for (const id of [1, 2, 1, 2, 3]) it.socket.send(JSON.stringify({ type: "message", id }));
+  for (const active of [true, false, true]) it.socket.send(JSON.stringify({ type: "typing", active }));
+  await settle();
+  for (let n = 0; n < 2; n += 1) {
+    it.posts()[n].resolve(Response.json({ frames: [] }));
+    await settle();
+  }
+  const sent = it.posts().flatMap(({ body }) => body.map(({ id, active }) => id ?? active));
+  assert.deepEqual(sent, [1, 2, 3, true, false, true]);
+  it.socket.send(JSON.stringify({ type: "message", id: 1 }));
+  await settle();
+  assert.equal(it.posts().length, 3);
+});
+
 test("a network that lets the stream through and no request is a lost connection", async () => {
   const it = await opened();
   it.socket.send(JSON.stringify({ type: "typing", active: true }));
@@ -311,7 +350,10 @@ test("close aborts everything, without a word", async () => {
 
 test("that HTTP was needed, and how, is remembered for the session of the browser and a while", async (t) => {
   const kept = new Map();
-  const storage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value) };
+  const storage = {
+    getItem: (name) => kept.get(name) ?? null,
+    setItem: (name, value) => kept.set(name, value),
+  };
   t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
   const { fetch } = globalThis;
   globalThis.fetch = () => new Promise(() => {});

@@ -1,7 +1,7 @@
 // Mirrors services/gateway/web/widget/leave-question.js: who can be reached, and what the server's answers mean.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { contactProblem, leaveQuestion } from "../../services/gateway/web/widget/leave-question.js";
+import { contactProblem, dayInWords, leaveQuestion } from "../../services/gateway/web/widget/leave-question.js";
 
 test("an e-mail address or a telephone number will do", () => {
   for (const contact of [
@@ -28,7 +28,13 @@ async function asked(t, answer) {
     return answer();
   });
   const record = { chat_id: "c1", token: "secret" };
-  return { told: await leaveQuestion("http://here", record, { contact: "lien@example.be", text: "Mag dat?" }), calls };
+  return {
+    told: await leaveQuestion("http://here", record, {
+      contact: "lien@example.be",
+      text: "Mag dat?",
+    }),
+    calls,
+  };
 }
 
 test("the question goes out once, with the chat's token in a header", async (t) => {
@@ -40,7 +46,10 @@ test("the question goes out once, with the chat's token in a header", async (t) 
   assert.equal(request.method, "POST");
   assert.equal(request.headers.Authorization, "Bearer secret");
   assert.equal(request.credentials, "omit");
-  assert.deepEqual(JSON.parse(request.body), { contact: "lien@example.be", text: "Mag dat?" });
+  assert.deepEqual(JSON.parse(request.body), {
+    contact: "lien@example.be",
+    text: "Mag dat?",
+  });
 });
 
 test("a refusal is its code, with the time to wait", async (t) => {
@@ -49,4 +58,27 @@ test("a refusal is its code, with the time to wait", async (t) => {
   assert.deepEqual((await asked(t, refuse(429, "rate_limited", { "Retry-After": "7" }))).told, { code: "rate_limited", seconds: 7 });
   assert.equal((await asked(t, () => new Response("<h1>Bad gateway", { status: 502 }))).told.code, "unavailable");
   assert.equal((await asked(t, () => Promise.reject(new TypeError("no network")))).told.code, "network");
+});
+
+test("the day of the answer is said in words, in the language and without a time zone", () => {
+  const said = (language, day) =>
+    dayInWords(
+      Object.assign(() => "", { language }),
+      day,
+    );
+  assert.equal(said("nl", "2026-12-02"), "woensdag 2 december 2026");
+  assert.equal(said("fr", "2026-12-02"), "mercredi 2 décembre 2026");
+  assert.equal(said("de", "2026-12-02"), "Mittwoch, 2. Dezember 2026");
+  assert.match(said("en", "2026-12-02"), /^Wednesday,? .*2.*2026$/);
+});
+
+test("what is no day is not said", () => {
+  for (const day of [undefined, null, "", 20261202, "2026-13-02", "2026-12-02T00:00:00Z", "<b>", {}])
+    assert.equal(
+      dayInWords(
+        Object.assign(() => "", { language: "nl" }),
+        day,
+      ),
+      null,
+    );
 });

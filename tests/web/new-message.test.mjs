@@ -7,7 +7,10 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{1
 
 test("an id is a random UUID, also on plain http, where the browser makes none", (t) => {
   const ids = [newId(), newId()];
-  Object.defineProperty(crypto, "randomUUID", { value: undefined, configurable: true });
+  Object.defineProperty(crypto, "randomUUID", {
+    value: undefined,
+    configurable: true,
+  });
   t.after(() => delete crypto.randomUUID);
   ids.push(newId(), newId());
   for (const id of ids) assert.match(id, UUID);

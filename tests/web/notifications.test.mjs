@@ -5,10 +5,27 @@ import { setImmediate as turn } from "node:timers/promises";
 import { happened, inOneTab, marked, notifier, unseen } from "../../services/gateway/web/widget/notifications.js";
 import { widgetTexts } from "./texts.mjs";
 
-const CHAT = { messages: [], welcomed: true, dot: "green", closed: null, inactive: null };
-const entry = (seq, from = "agent", event = undefined) => ({ seq, from, event, text: "geheim", name: "An" });
+const CHAT = {
+  messages: [],
+  welcomed: true,
+  dot: "green",
+  closed: null,
+  inactive: null,
+};
+const entry = (seq, from = "agent", event = undefined) => ({
+  seq,
+  from,
+  event,
+  text: "geheim",
+  name: "An",
+});
 const chat = (messages, more = {}) => ({ ...CHAT, messages, ...more });
-const WARNING = { type: "inactive", warning: 1, closes_at: "2026-11-23T13:05:00Z", seconds: 300 };
+const WARNING = {
+  type: "inactive",
+  warning: 1,
+  closes_at: "2026-11-23T13:05:00Z",
+  seconds: 300,
+};
 const settle = async () => {
   for (let n = 0; n < 5; n += 1) await turn();
 };
@@ -24,13 +41,20 @@ test("an agent who has come is news until one wrote, or left again", () => {
   const came = [entry(1, "system", "assigned")];
   assert.deepEqual(unseen(chat(came), 0, false), { key: "agentNews" });
   assert.equal(unseen(chat(came, { dot: "grey" }), 0, false), null);
-  assert.deepEqual(unseen(chat([...came, entry(2)]), 0, false), { key: "messageNews", n: 1 });
+  assert.deepEqual(unseen(chat([...came, entry(2)]), 0, false), {
+    key: "messageNews",
+    n: 1,
+  });
 });
 
 test("a warning comes before messages, and the end before all, except for the citizen who ended the chat", () => {
-  assert.deepEqual(unseen(chat([entry(1)], { inactive: WARNING }), 0, false), { key: "closingNews" });
+  assert.deepEqual(unseen(chat([entry(1)], { inactive: WARNING }), 0, false), {
+    key: "closingNews",
+  });
   for (const closed of ["agent", "inactive", "no_agent"])
-    assert.deepEqual(unseen(chat([entry(1)], { closed }), 0, false), { key: "endedNews" });
+    assert.deepEqual(unseen(chat([entry(1)], { closed }), 0, false), {
+      key: "endedNews",
+    });
   assert.equal(unseen(chat([entry(1)], { closed: "agent" }), 0, true), null);
   assert.equal(unseen(chat([entry(1)], { closed: "citizen" }), 0, false), null);
 });
@@ -71,7 +95,11 @@ function locks(t) {
 function give(t, globals) {
   for (const [name, value] of Object.entries(globals)) {
     const before = Object.getOwnPropertyDescriptor(globalThis, name);
-    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    Object.defineProperty(globalThis, name, {
+      value,
+      configurable: true,
+      writable: true,
+    });
     t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
   }
 }
@@ -93,7 +121,13 @@ test("a browser without locks, or that refuses them, acts once in each tab", asy
   const acted = [];
   give(t, { navigator: {} });
   inOneTab("entry 3", () => acted.push("none"), Promise.resolve());
-  give(t, { navigator: { locks: { request: async () => Promise.reject(new DOMException("no origin", "SecurityError")) } } });
+  give(t, {
+    navigator: {
+      locks: {
+        request: async () => Promise.reject(new DOMException("no origin", "SecurityError")),
+      },
+    },
+  });
   inOneTab("entry 3", () => acted.push("refused"), Promise.resolve());
   await settle();
   assert.deepEqual(acted, ["none", "refused"]);
@@ -140,7 +174,12 @@ function browser(t) {
     disconnect() {}
   }
   locks(t);
-  give(t, { window: { Notification, focus: () => {} }, Notification, document: page, MutationObserver });
+  give(t, {
+    window: { Notification, focus: () => {} },
+    Notification,
+    document: page,
+    MutationObserver,
+  });
   mock.timers.enable({ apis: ["setTimeout"] });
   t.after(() => mock.timers.reset());
   const it = {
@@ -159,7 +198,10 @@ function browser(t) {
         t: widgetTexts("nl", "settings"),
         host: { press: () => (one.pressed += 1) },
         dialog: one.dialog,
-        wants: () => ({ sound: { play: (name) => set.sound && sounds.push(name) }, notify: set.notify }),
+        wants: () => ({
+          sound: { play: (name) => set.sound && sounds.push(name) },
+          notify: set.notify,
+        }),
       });
       tabs.push(one);
       return one;

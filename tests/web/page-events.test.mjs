@@ -3,17 +3,37 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { followChat } from "../../services/gateway/web/widget/page-events.js";
 
-const CHAT = { messages: [], welcomed: false, agent: null, position: null, closed: null };
-const said = (seq, from = "agent") => ({ seq, from, text: "geheim", at: "2026-11-23T08:00:00Z" });
+const CHAT = {
+  messages: [],
+  welcomed: false,
+  agent: null,
+  position: null,
+  closed: null,
+};
+const said = (seq, from = "agent") => ({
+  seq,
+  from,
+  text: "geheim",
+  at: "2026-11-23T08:00:00Z",
+});
 
 function page(t, attributes = {}, record = {}) {
   t.mock.timers.enable({ apis: ["setInterval"] });
   const asked = [];
   t.mock.method(globalThis, "fetch", async (address, options) => asked.push([address, options.credentials]));
   const told = [];
-  const host = { emit: (name, detail) => told.push([name, detail]), getAttribute: (name) => attributes[name] ?? null };
+  const host = {
+    emit: (name, detail) => told.push([name, detail]),
+    getAttribute: (name) => attributes[name] ?? null,
+  };
   const tell = followChat(host, { chat_id: "one", ...record });
-  return { host, tell, told, asked, of: (name) => told.filter(([one]) => one === name).map(([, detail]) => detail) };
+  return {
+    host,
+    tell,
+    told,
+    asked,
+    of: (name) => told.filter(([one]) => one === name).map(([, detail]) => detail),
+  };
 }
 
 test("messages that were there at the welcome are not new, later ones are told once and without their text", (t) => {
@@ -21,7 +41,11 @@ test("messages that were there at the welcome are not new, later ones are told o
   tell(CHAT, "grey", 0);
   tell({ ...CHAT, welcomed: true, messages: [said(1), said(2)] }, "green", 2);
   assert.deepEqual(of("message"), []);
-  const more = { ...CHAT, welcomed: true, messages: [said(1), said(2), said(3), said(4, "system"), said(5, "citizen")] };
+  const more = {
+    ...CHAT,
+    welcomed: true,
+    messages: [said(1), said(2), said(3), said(4, "system"), said(5, "citizen")],
+  };
   for (let n = 0; n < 2; n += 1) tell(more, "green", 2);
   assert.deepEqual(
     of("message").map(({ from, seq }) => [from, seq]),

@@ -1,11 +1,17 @@
-// Mirrors services/gateway/web/widget/shared-computer.js and store.js: where a chat is kept, and what its end leaves.
+// Mirrors services/gateway/web/widget/store.js, tabs.js and shared-computer.js: where a chat is kept, which tabs find it, what its end leaves.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { isShared, setShared, shareWithTabs } from "../../services/gateway/web/widget/shared-computer.js";
+import { giveUp, isShared, setShared, shareWithTabs } from "../../services/gateway/web/widget/shared-computer.js";
 import { createStore } from "../../services/gateway/web/widget/store.js";
+import { followTabs } from "../../services/gateway/web/widget/tabs.js";
 
 const PREFIX = "eloket-chat here ";
 const CHAT = { chat_id: "one", token: "secret", websocket: "/ws/citizen" };
+const host = (storage = null) => ({
+  chat: {},
+  getAttribute: (name) => (name === "storage" ? storage : null),
+});
+const LOCAL = host("local");
 const PENDING = { id: "m1", text: "onderweg", chat: "one", since: 1, n: 0 };
 
 function storage(full = false) {
@@ -34,15 +40,23 @@ function browser(t, { full = false } = {}) {
   };
   for (const [name, value] of Object.entries(globals)) {
     const before = Object.getOwnPropertyDescriptor(globalThis, name);
-    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    Object.defineProperty(globalThis, name, {
+      value,
+      configurable: true,
+      writable: true,
+    });
     t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
   }
-  return { ...globals, listeners, keys: (area) => Object.keys(area).map((key) => key.slice(PREFIX.length)) };
+  return {
+    ...globals,
+    listeners,
+    keys: (area) => Object.keys(area).map((key) => key.slice(PREFIX.length)),
+  };
 }
 
-test("a chat is in local storage, until the computer is a shared one; a pending message goes along", (t) => {
+test("a chat is in local storage where the page asks for it, until the computer is a shared one; a pending message goes along", (t) => {
   const it = browser(t);
-  const store = createStore(PREFIX);
+  const store = createStore(PREFIX, LOCAL);
   for (const [name, value] of [
     ["chat", CHAT],
     ["p:m1", PENDING],
@@ -52,21 +66,21 @@ test("a chat is in local storage, until the computer is a shared one; a pending 
   ])
     store.write(name, value);
   assert.deepEqual([isShared(PREFIX), it.keys(it.sessionStorage)], [false, []]);
-  setShared(PREFIX, true);
+  setShared(store, true);
   assert.equal(isShared(PREFIX), true);
   assert.deepEqual(it.keys(it.localStorage).sort(), ["browser", "shared", "sound"]);
   assert.deepEqual(it.keys(it.sessionStorage).sort(), ["chat", "draft", "p:m1"]);
   assert.deepEqual([store.read("chat"), store.read("draft"), store.waiting("one")], [CHAT, "half", [PENDING]]);
   store.write("p:m2", { ...PENDING, id: "m2" });
   assert.deepEqual(it.keys(it.localStorage).sort(), ["browser", "shared", "sound"]);
-  setShared(PREFIX, false);
+  setShared(store, false);
   assert.deepEqual([store.read("chat"), store.waiting("one").length, it.keys(it.sessionStorage)], [CHAT, 2, []]);
 });
 
 test("the end of a chat leaves what the citizen set and the id of the browser", (t) => {
   const it = browser(t);
-  const store = createStore(PREFIX);
-  setShared(PREFIX, true);
+  const store = createStore(PREFIX, LOCAL);
+  setShared(store, true);
   it.sessionStorage.setItem(`${PREFIX}notice`, "closed");
   for (const [name, value] of [
     ["chat", CHAT],
@@ -84,10 +98,136 @@ test("the end of a chat leaves what the citizen set and the id of the browser", 
 
 test("without room for the move everything stays where it is", (t) => {
   const it = browser(t, { full: true });
-  const store = createStore(PREFIX);
+  const store = createStore(PREFIX, LOCAL);
   store.write("chat", CHAT);
-  setShared(PREFIX, true);
+  setShared(store, true);
   assert.deepEqual([isShared(PREFIX), store.read("chat"), it.keys(it.sessionStorage)], [false, CHAT, []]);
+});
+
+const KEPT = [
+  ["chat", CHAT],
+  ["p:m1", PENDING],
+  ["draft", "half"],
+  ["press", { at: 1 }],
+  ["start", { key: "k" }],
+  ["browser", "id"],
+  ["sound", true],
+];
+
+test("a chat is in session storage, and in local storage only a press that has no answer yet and what is of the browser", (t) => {
+  const it = browser(t);
+  const store = createStore(PREFIX, host());
+  for (const [name, value] of KEPT) store.write(name, value);
+  assert.deepEqual(it.keys(it.sessionStorage).sort(), ["chat", "draft", "p:m1"]);
+  assert.deepEqual(it.keys(it.localStorage).sort(), ["browser", "press", "sound", "start"]);
+  assert.deepEqual([store.read("chat"), store.read("press"), store.waiting("one")], [CHAT, { at: 1 }, [PENDING]]);
+  setShared(store, true);
+  assert.deepEqual(it.keys(it.sessionStorage).sort(), ["chat", "draft", "p:m1", "press", "start"]);
+  assert.deepEqual(it.keys(it.localStorage).sort(), ["browser", "shared", "sound"]);
+  setShared(store, false);
+  assert.deepEqual(it.keys(it.sessionStorage).sort(), ["chat", "draft", "p:m1"]);
+  store.clear();
+  assert.deepEqual([it.keys(it.sessionStorage), it.keys(it.localStorage).sort()], [[], ["browser", "sound"]]);
+});
+
+test("what version 1.1 has kept is moved once, and a page of that version keeps to local storage", (t) => {
+  const it = browser(t);
+  const former = createStore(PREFIX);
+  for (const [name, value] of KEPT) former.write(name, value);
+  assert.deepEqual(it.keys(it.sessionStorage), []);
+  const store = createStore(PREFIX, host());
+  assert.deepEqual([store.read("chat"), store.read("draft"), store.waiting("one")], [CHAT, "half", [PENDING]]);
+  assert.deepEqual(it.keys(it.localStorage).sort(), ["browser", "press", "sound", "start"]);
+  assert.equal(createStore(PREFIX, { getAttribute: () => null }).local, true);
+});
+
+test("a chat of this tab stays, and another one that is kept elsewhere waits for another tab", (t) => {
+  const it = browser(t);
+  createStore(PREFIX, host()).write("chat", CHAT);
+  const other = { ...CHAT, chat_id: "two" };
+  it.localStorage.setItem(`${PREFIX}chat`, JSON.stringify(other));
+  const store = createStore(PREFIX, host());
+  assert.deepEqual([store.read("chat"), it.keys(it.localStorage)], [CHAT, ["chat"]]);
+  store.clear();
+  assert.deepEqual([store.read("chat"), it.keys(it.localStorage)], [null, ["chat"]]);
+  store.settle();
+  assert.deepEqual([store.read("chat"), it.keys(it.localStorage)], [other, []]);
+});
+
+// A tab: its own session storage, an element, and what the other tabs say.
+function tab(t, element = host()) {
+  const gone = new AbortController();
+  const shown = [];
+  const one = Object.assign(element, {
+    gone,
+    restore: () => shown.push("launcher"),
+    panel: null,
+  });
+  t.after(() => gone.abort());
+  return { one, shown };
+}
+
+const soon = () => new Promise((done) => setTimeout(done, 50));
+
+async function until(condition) {
+  for (const end = Date.now() + 60_000; !condition() && Date.now() < end; ) await soon();
+}
+
+test("a tab without a chat gets that of another tab, at once or when it starts", async (t) => {
+  const it = browser(t);
+  const others = new BroadcastChannel(`${PREFIX}shared`);
+  t.after(() => others.close());
+  const asked = [];
+  others.onmessage = ({ data }) => asked.push(data);
+  const { one, shown } = tab(t);
+  followTabs(one, PREFIX);
+  await until(() => asked.length);
+  assert.deepEqual(asked, [{ ask: true }]);
+  others.postMessage({ chat: CHAT });
+  await until(() => shown.length);
+  assert.deepEqual([shown, createStore(PREFIX, host()).read("chat")], [["launcher"], CHAT]);
+  others.postMessage({ chat: { ...CHAT, chat_id: "two" } });
+  await soon();
+  assert.deepEqual([shown, createStore(PREFIX, host()).read("chat")], [["launcher"], CHAT]); // it has one
+  assert.deepEqual(it.keys(it.localStorage), []);
+  const put = [];
+  one.panel = Promise.resolve({ gone: (id) => put.push(id) });
+  others.postMessage({ gone: "one" });
+  await until(() => put.length);
+  assert.deepEqual(put, ["one"]);
+});
+
+test("a tab that keeps its chat in local storage neither asks nor takes", async (t) => {
+  const it = browser(t);
+  const others = new BroadcastChannel(`${PREFIX}shared`);
+  t.after(() => others.close());
+  const asked = [];
+  others.onmessage = ({ data }) => asked.push(data);
+  const { one, shown } = tab(t, host("local"));
+  followTabs(one, PREFIX);
+  others.postMessage({ chat: CHAT });
+  await soon();
+  assert.deepEqual([asked, shown, it.keys(it.sessionStorage)], [[], [], []]);
+});
+
+test("a tab gives its chat to one that asks, until it has ended", async (t) => {
+  browser(t);
+  const store = createStore(PREFIX, host());
+  store.write("chat", CHAT);
+  const others = new BroadcastChannel(`${PREFIX}shared`);
+  t.after(() => others.close());
+  const given = [];
+  others.onmessage = ({ data }) => given.push(data);
+  const gone = new AbortController();
+  t.after(() => gone.abort());
+  shareWithTabs(store, CHAT, gone.signal, () => {});
+  others.postMessage({ ask: true });
+  await until(() => given.length > 1);
+  assert.deepEqual(given, [{ chat: CHAT }, { chat: CHAT }]);
+  store.write("chat", { ...CHAT, ended: 1 });
+  others.postMessage({ ask: true });
+  await soon();
+  assert.equal(given.length, 2);
 });
 
 test("a browser that keeps nothing has no such choice", (t) => {
@@ -103,11 +243,11 @@ test("a browser that keeps nothing has no such choice", (t) => {
 
 test("when another tab sets or takes back the choice, this one keeps its chat", (t) => {
   const it = browser(t);
-  const store = createStore(PREFIX);
+  const store = createStore(PREFIX, LOCAL);
   const gone = new AbortController();
   t.after(() => gone.abort());
   let changes = 0;
-  shareWithTabs(store, CHAT, PREFIX, gone.signal, () => (changes += 1));
+  shareWithTabs(store, CHAT, gone.signal, () => (changes += 1));
   const [[type, follow]] = it.listeners;
   assert.equal(type, "storage");
   const set = (key, newValue) => follow({ key: PREFIX + key, newValue, storageArea: it.localStorage });
@@ -119,4 +259,20 @@ test("when another tab sets or takes back the choice, this one keeps its chat", 
   it.localStorage.removeItem(`${PREFIX}shared`);
   set("shared", null);
   assert.deepEqual([changes, store.read("chat"), it.keys(it.sessionStorage)], [2, CHAT, []]);
+});
+
+test("the token of a chat is given up by a request that outlives the page, and a failure is nobody's", async (t) => {
+  const asked = [];
+  t.mock.method(globalThis, "fetch", async (...request) => {
+    asked.push(request);
+    throw new TypeError("Failed to fetch");
+  });
+  giveUp("https://chat.example", CHAT);
+  await new Promise(setImmediate);
+  assert.deepEqual(asked, [
+    [
+      "https://chat.example/api/chats/one/token",
+      { method: "DELETE", headers: { Authorization: "Bearer secret" }, credentials: "omit", keepalive: true },
+    ],
+  ]);
 });

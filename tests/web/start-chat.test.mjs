@@ -3,11 +3,19 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { browserOf, press, pressNow, startChat } from "../../services/gateway/web/widget/start-chat.js";
 
-const CHAT = { chat_id: "11111111-2222-4333-8444-555555555555", token: "secret", websocket: "/ws/citizen" };
+const CHAT = {
+  chat_id: "11111111-2222-4333-8444-555555555555",
+  token: "secret",
+  websocket: "/ws/citizen",
+};
 const asChat = (value) => (value?.chat_id && value.token && value.websocket ? value : null);
 
 function memory(kept = {}) {
-  return { kept, read: (name) => kept[name] ?? null, write: (name, value) => (value === null ? delete kept[name] : (kept[name] = value)) };
+  return {
+    kept,
+    read: (name) => kept[name] ?? null,
+    write: (name, value) => (value === null ? delete kept[name] : (kept[name] = value)),
+  };
 }
 
 async function pressed(t, answer, store = memory(), details = { locale: "nl" }) {
@@ -25,7 +33,11 @@ async function pressed(t, answer, store = memory(), details = { locale: "nl" }) 
 }
 
 const json = (status, body, headers) => () => Response.json(body, { status, headers });
-const page = (status) => () => new Response("<h1>Sign in", { status, headers: { "Content-Type": "text/html" } });
+const page = (status) => () =>
+  new Response("<h1>Sign in", {
+    status,
+    headers: { "Content-Type": "text/html" },
+  });
 
 test("a 201 with all its members is a chat, and nothing else of it is kept", async (t) => {
   const { told, request, store } = await pressed(t, json(201, { ...CHAT, more: 1 }));
@@ -59,8 +71,23 @@ test("a page of a proxy with an error is strange, no answer is the network", asy
 
 test("a refusal is its code, with the time to wait and a path of our own", async (t) => {
   const blue = await pressed(t, json(409, { code: "button_blue", infofiche_url: "/infofiche/x" }));
-  assert.deepEqual(blue.told, { code: "button_blue", seconds: 5, infofiche: "/infofiche/x" });
-  assert.equal((await pressed(t, json(409, { code: "button_blue", infofiche_url: "https://evil.example" }))).told.infofiche, undefined);
+  assert.deepEqual(blue.told, {
+    code: "button_blue",
+    seconds: 5,
+    infofiche: "/infofiche/x",
+  });
+  assert.equal(
+    (
+      await pressed(
+        t,
+        json(409, {
+          code: "button_blue",
+          infofiche_url: "https://evil.example",
+        }),
+      )
+    ).told.infofiche,
+    undefined,
+  );
   for (const [header, seconds] of [
     ["7", 7],
     ["-1", 5],

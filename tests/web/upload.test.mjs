@@ -27,12 +27,19 @@ function start(options) {
   globalThis.XMLHttpRequest = Request;
   const seen = [];
   const file = new File(["abc"], "a.txt");
-  const { done, cancel } = upload({ url: "/there", file, onProgress: (share) => seen.push(share), ...options });
+  const { done, cancel } = upload({
+    url: "/there",
+    file,
+    onProgress: (share) => seen.push(share),
+    ...options,
+  });
   return { request: Request.last, done, cancel, seen };
 }
 
 test("the file goes up as a form, with the headers that were given, and the answer comes back as it is", async () => {
-  const { request, done, seen } = start({ headers: { Authorization: "Bearer x" } });
+  const { request, done, seen } = start({
+    headers: { Authorization: "Bearer x" },
+  });
   assert.deepEqual(request.opened, ["POST", "/there"]);
   assert.deepEqual(request.headers, { Authorization: "Bearer x" });
   assert.equal(request.form.get("file").name, "a.txt");

@@ -1,13 +1,13 @@
 """Departments file: names in four languages, opening hours, contact ways, and the pages that may embed the chat.
 
-Every service reads the same TOML file at start and validates it as a whole. `ConfigurationError` names the error in one
-line.
+Every service reads the same TOML file at start, and again when it changes (`watch.py`), and validates it as a whole.
+`ConfigurationError` names the error in one line.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,21 +21,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 
 from services.common.config.retention import DepartmentRetention, Periods, Retention, periods
+from services.common.config.toml_file import Source, load_toml
+from services.common.events.types import AssuranceLevel
 
 LOCALES = ("nl", "fr", "de", "en")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 ALWAYS = "always"
 MOST_NOTICE = 300  # characters
+MOST_OPTION_NAME = 60  # characters
 _SPAN = re.compile(r"([0-2]\d):([0-5]\d)-([0-2]\d):([0-5]\d)")
-
-
-class ConfigurationError(Exception):
-    """The configuration cannot be used. The text says where the error is and what to do."""
 
 
 class Span(BaseModel):
@@ -226,6 +224,35 @@ class Text(BaseModel):
         return words
 
 
+class Option(BaseModel):
+    """A word of a list that a department gives its agents to choose from, such as a reason for a pause.
+
+    Attributes:
+        id: By which it is stored and counted. It stays when the names change.
+        names: How people read it, at most 60 characters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    names: Text
+
+    @model_validator(mode="after")
+    def _short(self) -> Option:
+        if max(map(len, self.names.model_dump().values())) > MOST_OPTION_NAME:
+            raise ValueError(f"'{self.id}' has a name of more than {MOST_OPTION_NAME} characters")
+        return self
+
+
+def _once(options: tuple[Option, ...]) -> tuple[Option, ...]:
+    ids = [option.id for option in options]
+    if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
+        raise ValueError(f"'{twice[0]}' is there twice")
+    return options
+
+
+Options = Annotated[tuple[Option, ...], Field(max_length=30), AfterValidator(_once)]
+
+
 class Contact(BaseModel):
     """Another way to reach the department. `value` is a number, an address or a page."""
 
@@ -236,7 +263,7 @@ class Contact(BaseModel):
 
 
 class Privacy(BaseModel):
-    """What citizens are told of the use of their data, before their first message (GDPR, article 13).
+    """What citizens read about the use of their data, before their first message (GDPR, article 13).
 
     Attributes:
         text: One or two sentences: who uses what, why, and for how long.
@@ -265,7 +292,7 @@ class Accessibility(BaseModel):
 
     Attributes:
         organisation: Its name, as a sentence begins with it.
-        contacts: Whom to tell of a barrier; none: the contact ways of the default department.
+        contacts: Ways to report a barrier; none: the contact ways of the default department.
         enforcement: Who handles complaints about the answer.
         enforcement_url: The page of that body, in each language.
         prepared: The day on which the organisation prepared or reviewed the statement.
@@ -378,6 +405,27 @@ class NumberPolicy(BaseModel):
         return self.national == self.iban == self.card == "allow"
 
 
+class IdentificationRules(BaseModel):
+    """How citizens identify in a chat: what the citizens' issuer is called, and how certain its logins are.
+
+    Attributes:
+        name: The name of the issuer, as citizens and agents read it.
+        levels: The assurance level of each value of the claim `acr`. A login with any other value is not accepted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: Text
+    levels: dict[Annotated[str, Field(min_length=1, max_length=200)], AssuranceLevel] = Field(
+        min_length=1, max_length=50
+    )
+
+    @model_validator(mode="after")
+    def _short(self) -> IdentificationRules:
+        if max(map(len, self.name.model_dump().values())) > MOST_OPTION_NAME:
+            raise ValueError(f"identification has a name of more than {MOST_OPTION_NAME} characters")
+        return self
+
+
 Search = Literal["names", "messages", "off"]
 
 
@@ -410,7 +458,13 @@ class Department(BaseModel):
         wrap_up: Seconds after the end of a chat for which its agent still has its slot, to wrap it up; 0: none.
         remind_after: Seconds after which an agent is reminded of a citizen who waits for their answer; 0: never.
         alarm_after: Seconds after which supervisors see that a citizen waits for an answer; 0: never.
+        reassign_after: Seconds after which a chat whose citizen waits for an answer goes to another agent; 0: never.
         search: The words by which its ended chats are found: those of messages and names, those of messages, or none.
+        pause_reasons: The reasons of which its agents choose one when they pause; none: they are not asked.
+        closing_reasons: The reasons of which the agent chooses one at the end of a chat; none: they are not asked.
+        tags: The words that the agent may give a chat at its end.
+        closing_required: Whether the console asks for a reason until it has one.
+        identification: Whether its agents may ask a citizen to identify.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -436,6 +490,12 @@ class Department(BaseModel):
     ask_reason: Literal["nobody", "others", "former"] = "nobody"
     remind_after: int = Field(120, ge=0, le=86_400)
     alarm_after: int = Field(300, ge=0, le=86_400)
+    reassign_after: int = Field(0, ge=0, le=86_400)
+    pause_reasons: Options = ()
+    closing_reasons: Options = ()
+    tags: Options = ()
+    closing_required: bool = False
+    identification: bool = False
 
     @model_validator(mode="after")
     def _kept_promises(self) -> Department:
@@ -443,22 +503,27 @@ class Department(BaseModel):
             raise ValueError(f"'{self.id}' has questions = true and needs answer_within, a number of working days")
         if self.busy == "queue" and not self.queue.longest:
             raise ValueError(f"'{self.id}' has busy = \"queue\" and needs a queue.longest above 0")
+        if self.closing_required and not self.closing_reasons:
+            raise ValueError(f"'{self.id}' has closing_required = true and needs closing_reasons")
         return self
 
 
 class Departments(BaseModel):
     """All departments. `default` is used when a request names none.
 
-    `privacy`, `accessibility` and `notices` are those of all.
+    `privacy`, `accessibility`, `notices` and `identification` are those of all. A process has one such object, which
+    takes over what the file says after a change. Its parts never change; code that needs them looked up again asks it
+    again.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
     default: str
     calendar: Calendar = Calendar()
     privacy: Privacy | None = None
     accessibility: Accessibility | None = None
     notices: tuple[Notice, ...] = Field((), max_length=100)
     retention: Retention = Retention()
+    identification: IdentificationRules | None = None
     departments: tuple[Department, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -471,12 +536,41 @@ class Departments(BaseModel):
         for d in self.departments:
             if d.queue.overflow and (d.queue.overflow.to not in ids or d.queue.overflow.to == d.id):
                 raise ValueError(f"'{d.id}' overflows to '{d.queue.overflow.to}', which is no other department")
+            if d.identification and self.identification is None:
+                raise ValueError(f"'{d.id}' has identification = true and needs a section [identification]")
         return self
+
+    def take_over(self, other: Departments) -> None:
+        """Become as `other`, at once for all code that has this object."""
+        for name in Departments.model_fields:
+            setattr(self, name, getattr(other, name))
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all departments, in the order of the file."""
+        return [d.id for d in self.departments]
 
     def get(self, id_: str | None) -> Department | None:
         """Return the department with this id, the default one for None, or None when there is no such department."""
         wanted = self.default if id_ is None else id_
         return next((d for d in self.departments if d.id == wanted), None)
+
+    def pause_reasons(self, ids: Iterable[str]) -> dict[str, Text]:
+        """Return the names of the pause reasons of these departments, by id."""
+        return self.options(ids, "pause_reasons")
+
+    def options(self, ids: Iterable[str], name: Literal["pause_reasons", "closing_reasons", "tags"]) -> dict[str, Text]:
+        """Return the names in one of the lists of these departments, by id.
+
+        Of a word that several departments have, the names are those of the first one.
+        """
+        found: dict[str, Text] = {}
+        for id_ in ids:
+            department = self.get(id_)
+            options: tuple[Option, ...] = getattr(department, name) if department else ()
+            for option in options:
+                found.setdefault(option.id, option.names)
+        return found
 
     def periods(self, id_: str) -> Periods:
         """Return the retention periods of a department; those of all for one that is not in the file (any more)."""
@@ -508,21 +602,10 @@ class Departments(BaseModel):
         return frozenset(o for d in self.departments for o in d.origins)
 
 
-def load_departments(path: Path) -> Departments:
-    """Return the departments of this file.
+def load_departments(source: Source) -> Departments:
+    """Return the departments of this file or text.
 
     Raises:
-        ConfigurationError: The file is invalid; the message names the file, the place and the problem.
+        ConfigurationError: It is invalid; the message names the file or the version, the place and the problem.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"DEPARTMENTS_FILE {path}: cannot be read ({error.strerror}).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"DEPARTMENTS_FILE {path}: is not TOML: {error}.") from None
-    try:
-        return Departments.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(p) for p in first["loc"]) or "the file"
-        raise ConfigurationError(f"DEPARTMENTS_FILE {path}: {place}: {first['msg']}.") from None
+    return load_toml("DEPARTMENTS_FILE" if isinstance(source, Path) else "departments,", source, Departments)

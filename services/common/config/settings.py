@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.config.departments import parse_hours
+from services.common.http.key_ring import parse_public_keys
 
 EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): a restart does not help
 MIB = 1024 * 1024
@@ -31,6 +32,20 @@ class Settings(BaseSettings):
 
     token_secret: str = described("signs tokens; the same in every service", min_length=16)
     token_secret_previous: str = described("still accepted while `TOKEN_SECRET` is rotated", "")
+    signing_key: str = described(
+        "private key of this service, with which it signs tokens; gateway and presence have one (`make token-keys`)",
+        "",
+        pattern="^([0-9a-fA-F]{64})?$",
+        repr=False,
+    )
+    verification_keys: str = described(
+        "public keys of the services that sign, `gateway:KEY,presence:KEY`; the same in every service", ""
+    )
+    token_keys: Literal["verify", "sign", "only"] = described(
+        "where there are keys: `verify`: tokens are still signed with `TOKEN_SECRET`, for an update from 1.1; `sign`: "
+        "with keys, and both are accepted; `only`: with keys, and nothing else is accepted",
+        "sign",
+    )
     rabbitmq_url: str = described(
         "address of the broker; `amqps://…/?cafile=FILE`: TLS, verified by this CA",
         "amqp://guest:guest@127.0.0.1:5672/",
@@ -46,6 +61,12 @@ class Settings(BaseSettings):
     mongodb_prefix: str = described("before the name of the service's database", "")
     departments_file: Path = described(
         "the departments: names, hours, contacts, sites that embed the chat", Path("deploy/departments.toml")
+    )
+    config_source: Literal["file", "database"] = described(
+        "where the departments and the accounts are: in `DEPARTMENTS_FILE` and `ACCOUNTS_FILE`, or in the database of "
+        "presence, where administrators change them in the console and which begins with these files; the same in "
+        "every service",
+        "file",
     )
     office_hours: str = described("hours of departments that name none", "Mon-Fri 09:00-17:00")
     timezone: str = described("the time zone of all hours (IANA)", "Europe/Brussels")
@@ -78,6 +99,14 @@ class Settings(BaseSettings):
         "other replicas on this machine listen on the service's port too", "off"
     )
     own_port: Port | None = described("where this process alone answers then, on loopback", None, validate_default=True)
+    tls_certificate: Path | None = described(
+        "the certificate of the service with its chain (PEM), for `TLS_PORT`", None
+    )
+    tls_key: Path | None = described("the key of that certificate (PEM)", None)
+    tls_port: Port | None = described("where the service answers by TLS too; probes and scrapes stay on its port", None)
+    tls_ca: Path | None = described(
+        "the CA that verifies the services whose address is `https://…` (PEM); none: those of the system", None
+    )
 
     @field_validator("token_secret")
     @classmethod
@@ -90,11 +119,33 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("verification_keys")
+    @classmethod
+    def _public_keys(cls, value: str) -> str:
+        parse_public_keys(value)
+        return value
+
+    @field_validator("token_keys")
+    @classmethod
+    def _with_keys(cls, value: str, info: ValidationInfo) -> str:
+        if value == "only" and not info.data.get("verification_keys"):
+            raise ValueError("is `only`, and there are no VERIFICATION_KEYS: no token would be accepted")
+        return value
+
     @field_validator("own_port")
     @classmethod
     def _beside_a_shared_port(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value is None and info.data.get("port_shared") == "on":
             raise ValueError("is needed where PORT_SHARED is on")
+        return value
+
+    @field_validator("tls_port")
+    @classmethod
+    def _with_a_certificate(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and None in (info.data.get("tls_certificate"), info.data.get("tls_key")):
+            raise ValueError("needs TLS_CERTIFICATE and TLS_KEY")
+        if value is not None and info.data.get("port_shared") == "on":
+            raise ValueError("is for replicas with an address each, not where PORT_SHARED is on")
         return value
 
     @field_validator("timezone")

@@ -37,12 +37,33 @@ class WrapUpEnded(Event):
     seconds: Whole
 
 
+class PauseEnded(Event):
+    """A pause of an agent has ended, or goes on for another reason. Published by presence; handled by transcripts.
+
+    Only the time for which the agent was paused and online counts, in whole seconds from `since` on.
+
+    Attributes:
+        pause_id: The same in each repetition.
+        departments: Those that the agent serves.
+        reason: The id of the reason that the agent chose; None: they chose none, or the system paused them.
+    """
+
+    type: Literal["pause.ended"] = "pause.ended"
+    pause_id: str
+    agent_id: str
+    departments: list[str]
+    reason: str | None = None
+    since: datetime
+    seconds: Whole
+
+
 class StateRequested(Event):
-    """An agent asked to become available or paused."""
+    """An agent asked to become available or paused. `reason`: the id of the reason for a pause; since version 2.0."""
 
     type: Literal["state.requested"] = "state.requested"
     agent_id: str
     state: AgentState
+    reason: str | None = None
 
 
 class AgentChanged(Event):
@@ -51,7 +72,7 @@ class AgentChanged(Event):
     `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`; since version 2.0 also `supervisor`, who has paused
     the agent. It stays as it was when only the wrap-ups changed. `wrap_ups`: the chats that the agent wraps up; None:
     published by a release that does not know them. `departments`: those that the agent serves, for their supervisors.
-    None: by a release before 2.0.
+    None: by a release before 2.0. `pause_reason`: the id of the reason that a paused agent chose.
     """
 
     type: Literal["agent.changed"] = "agent.changed"
@@ -62,6 +83,7 @@ class AgentChanged(Event):
     cause: str
     wrap_ups: list[WrapUp] | None = None
     departments: list[str] | None = None
+    pause_reason: str | None = None
 
 
 class SessionEnded(Event):

@@ -8,7 +8,18 @@ from typing import Literal
 from pydantic import Field
 
 from services.common.events.event import Event
-from services.common.events.types import Block, Cause, ChatStatus, CloseReason, Detail, Form, Hold, Record, Whole
+from services.common.events.types import (
+    Block,
+    Cause,
+    ChatStatus,
+    CloseReason,
+    Detail,
+    Form,
+    Hold,
+    Record,
+    Revocation,
+    Whole,
+)
 
 
 class ChatOpened(Event):
@@ -43,8 +54,9 @@ class CitizenArrived(Event):
 class CloseRequested(Event):
     """A participant ended the chat, or transcripts closes it for inactivity.
 
-    `agent_id`: the agent, when `by` is `agent`. `block`: the agent also blocks the citizen; this applies also to a chat
-    of this agent that has ended already.
+    `agent_id`: the agent, when `by` is `agent`. `block`: the agent also blocks the citizen, and their token is revoked;
+    this applies also to a chat of this agent that has ended already. `revoke`: the citizen gives up the token of the
+    chat, ended already or not.
     """
 
     type: Literal["close.requested"] = "close.requested"
@@ -52,6 +64,7 @@ class CloseRequested(Event):
     by: CloseReason
     agent_id: str | None = None
     block: Block | None = None
+    revoke: bool = False
 
 
 class ChatAccepted(Event):
@@ -76,6 +89,8 @@ class ChatState(Event):
 
     `former_departments`: departments that the chat came from or was to go to; their supervisors see it leave. None:
     none, or a release before 2.0.
+
+    `revoked_by`: who has revoked the token of a closed chat; None: nobody.
     """
 
     type: Literal["chat.state"] = "chat.state"
@@ -93,6 +108,7 @@ class ChatState(Event):
     detail: Detail | None = None
     accepted: bool | None = None
     former_departments: list[str] | None = None
+    revoked_by: Revocation | None = None
     at: datetime
 
 
@@ -135,3 +151,22 @@ class AcceptOverdue(Event):
     chat_id: str
     turn: Whole
     agent_id: str
+
+
+class AnswerOverdue(Event):
+    """The citizen of a chat has waited too long for an answer. Published by transcripts, again while it lasts.
+
+    Handled by routing, which decides whether another agent gets the chat.
+
+    Attributes:
+        chat_id: The chat.
+        turn: The attempt in which the agent has it, as far as transcripts knows.
+        since: Since when the citizen has been waiting for an answer of this agent.
+        answered: The sequence number of the last message of an agent; 0: there is none.
+    """
+
+    type: Literal["answer.overdue"] = "answer.overdue"
+    chat_id: str
+    turn: Whole
+    since: datetime
+    answered: Whole = 0

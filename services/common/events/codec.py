@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter
 from services.common.events.agents import (
     AgentChanged,
     ButtonChanged,
+    PauseEnded,
     SessionEnded,
     StateRequested,
     WrapUpDone,
@@ -19,6 +20,7 @@ from services.common.events.agents import (
 )
 from services.common.events.chats import (
     AcceptOverdue,
+    AnswerOverdue,
     ChatAccepted,
     ChatOpened,
     ChatState,
@@ -27,7 +29,9 @@ from services.common.events.chats import (
     QueueChanged,
     TransferRefused,
 )
+from services.common.events.configuration import ConfigurationVersion, ConfigurationWanted
 from services.common.events.event import Event
+from services.common.events.identification import IdentificationAsked, IdentificationDeclined, IdentificationEnded
 from services.common.events.messages import (
     CitizenPresence,
     CitizenSilent,
@@ -57,11 +61,13 @@ AnyEvent = Annotated[
     | PlaceReleased
     | PlacesChanged
     | AcceptOverdue
+    | AnswerOverdue
     | StateRequested
     | AgentChanged
     | SessionEnded
     | WrapUpDone
     | WrapUpEnded
+    | PauseEnded
     | ButtonChanged
     | GatewayConnections
     | ListenerEcho
@@ -77,7 +83,12 @@ AnyEvent = Annotated[
     | CitizenPresence
     | CitizenSilent
     | CitizenStayed
-    | TransferRefused,
+    | TransferRefused
+    | IdentificationAsked
+    | IdentificationDeclined
+    | IdentificationEnded
+    | ConfigurationVersion
+    | ConfigurationWanted,
     Field(discriminator="type"),
 ]
 

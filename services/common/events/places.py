@@ -9,7 +9,10 @@ from services.common.events.types import Choice, Record, ReleaseReason, Whole
 
 
 class PlaceWanted(Event):
-    """A waiting chat requests an agent. `agent_id`: only this one will do (a transfer to a colleague)."""
+    """A waiting chat requests an agent. `agent_id`: only this one will do (a transfer to a colleague).
+
+    `not_agent_id`: any but this one, who has left the citizen without an answer. Presence before 2.0 ignores it.
+    """
 
     type: Literal["place.wanted"] = "place.wanted"
     chat_id: str
@@ -17,6 +20,7 @@ class PlaceWanted(Event):
     department: str
     locale: str = "nl"
     agent_id: str | None = None
+    not_agent_id: str | None = None
 
 
 class PlaceClaimed(Event):

@@ -14,6 +14,7 @@ class GatewayConnections(Event):
     The message is transient and never waits in a backlog. `counter` grows within an `incarnation` (one run of a gateway
     process); the highest counts. `chats` is None in messages that list agents only (most of them: citizens are listed
     every 6 s). `active`: agents who used their console lately, with the seconds since, as far as their pages report it.
+    `writing`: chats in which an agent has typed lately, with the seconds since; since version 2.0.
     `digests`: whether this gateway reads digests (`ButtonChanged.others`); one before version 2.0 does not say so.
     """
 
@@ -23,6 +24,7 @@ class GatewayConnections(Event):
     agents: list[AgentConnection]
     chats: list[str] | None = None
     active: dict[str, float] | None = None
+    writing: dict[str, float] | None = None
     leaving: bool = False
     digests: bool | None = None
 

@@ -65,12 +65,21 @@ class CloseReason(StrEnum):
     NO_AGENT = "no_agent"
 
 
+class Revocation(StrEnum):
+    """Who has revoked the token of a chat. Since version 2.0."""
+
+    CITIZEN = "citizen"  # they gave it up, on a computer that others use too
+    AGENT = "agent"  # who ended the chat and blocked the citizen
+    OFFICER = "officer"  # a supervisor or an administrator: others may know it
+
+
 class Detail(StrEnum):
     """More about a change of a chat, for agents: why it was taken away, why it came back."""
 
     NOT_ACCEPTED = "not_accepted"  # the agent did not accept it in time
     REFUSED = "refused"  # the colleague to whom it was transferred refused it: it goes back
     UNANSWERED = "unanswered"  # no agent accepted the transferred chat in time: it goes back
+    SILENT = "agent_silent"  # its agent left the citizen without an answer: another one takes it; since version 2.0
     OVERFLOW = "overflow"  # its own department was at capacity for too long: another one takes it
 
 
@@ -208,11 +217,51 @@ class Sender(Record):
     name: str | None = None
 
 
+IDENTIFICATION = "identification"
+"""What participants see as the `event` of an entry about the identification of the citizen."""
+
+
+class IdentificationStep(StrEnum):
+    """What an entry about the identification of a citizen says."""
+
+    ASKED = "asked"  # an agent asks the citizen to identify
+    IDENTIFIED = "identified"  # the citizen has logged in at the citizens' issuer
+    DECLINED = "declined"  # the citizen prefers not to
+    FAILED = "failed"  # the login at the issuer was cancelled, or not accepted
+
+
+class AssuranceLevel(StrEnum):
+    """How certain an identity is: the assurance levels of Regulation (EU) No 910/2014 (eIDAS), article 8."""
+
+    LOW = "low"
+    SUBSTANTIAL = "substantial"
+    HIGH = "high"
+
+
+class Identification(Record):
+    """A step in the identification of a citizen. Only transcripts writes entries with it.
+
+    Attributes:
+        id: The request of an agent; all its entries have the same.
+        step: What has happened.
+        name: The name that the issuer gives the citizen who has identified.
+        level: The assurance level of that login.
+        issuer: The name of the issuer, in the language of the chat.
+    """
+
+    id: str
+    step: IdentificationStep
+    name: str | None = None
+    level: AssuranceLevel | None = None
+    issuer: str | None = None
+
+
 class About(Record):
     """What a system entry is about, from which the console makes its text.
 
     `turn`: the attempt in which it happened. `agent_id`, `agent`: the agent who accepted, left, transferred or ended
-    the chat. `department`: the chat's department at that moment.
+    the chat, or asks the citizen to identify. `department`: the chat's department at that moment. `identification`: a
+    step in the identification of the citizen; such an entry has no `event`, which a release before 2.0 could not read.
     """
 
     turn: Whole | None = None
@@ -220,6 +269,7 @@ class About(Record):
     agent: str | None = None
     department: str | None = None
     detail: str | None = None
+    identification: Identification | None = None
 
 
 class Entry(Record):
@@ -246,6 +296,11 @@ class Entry(Record):
     def is_seal(self) -> bool:
         """Whether this is the last entry of the log."""
         return self.event is Cause.CLOSED
+
+    @property
+    def identification(self) -> Identification | None:
+        """The step in the identification of the citizen that this entry of the system is about."""
+        return self.about.identification if self.about and self.party is Party.SYSTEM else None
 
 
 class RefusalCode(StrEnum):

@@ -44,6 +44,8 @@ def embedded_json(pdf: bytes, most: int) -> bytes:
         data = _data(pdf, pdf[max(start, 0) : begin.start()], begin.end(), most)
         if data is not None and data.startswith(b'{"chat_id"'):
             found.append(data)
+        if len(found) > 1:  # no more of them are held in memory
+            break
     if len(found) != 1:
         raise NoTranscript(cut_off=b"%%EOF" not in pdf[-1024:])
     return found[0]

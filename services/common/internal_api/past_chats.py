@@ -34,6 +34,7 @@ class PastChatsQuery(Record):
         helped: What the citizen answered to "were you helped".
         score: The score that they gave.
         ended_by: How the chat ended.
+        tag: The id of a tag that the chat has.
         text: The words of a search.
         before: The `next` of the page before.
         limit: The most chats of the page.
@@ -50,6 +51,7 @@ class PastChatsQuery(Record):
     helped: Helped | None = None
     score: int | None = Field(default=None, ge=1, le=5)
     ended_by: CloseReason | None = None
+    tag: str | None = Field(default=None, max_length=40)
     text: str | None = Field(default=None, max_length=QUERY)
     before: Cursor | None = None
     limit: int = Field(default=25, ge=1, le=MOST_ROWS)
@@ -94,6 +96,8 @@ class PastChat(Record):
         rating: The rating, for supervisors.
         left: Whether the reader left the chat before its end.
         complete: Whether all its words can be found.
+        closing_reason: The id of the closing reason; None in a chat that the reader left.
+        tags: The ids of its tags; empty in a chat that the reader left.
     """
 
     chat_id: str
@@ -109,6 +113,8 @@ class PastChat(Record):
     rating: GivenRating | None = None
     left: bool = False
     complete: bool = True
+    closing_reason: str | None = None
+    tags: list[str] = Field(default_factory=list)
 
 
 class PastChatsPage(Record):

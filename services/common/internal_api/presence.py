@@ -5,7 +5,7 @@ All are POST with a JSON body and a signed service token, so that no id or token
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
@@ -16,6 +16,7 @@ from services.common.events.types import AgentState, ButtonReason, Hold, Record,
 # presence
 SESSION_OPEN = "/internal/sessions/open"  # Credentials → OpenSession | 401 bad_credentials | 429 rate_limited
 SESSION_LOOKUP = "/internal/sessions/lookup"  # SessionSought → OpenSession | 401 unauthenticated
+PASSWORD_CHANGE = "/internal/sessions/password"  # PasswordChange → 204 | 401 | 403 | 422 | 429  # noqa: S105
 SESSION_END = "/internal/sessions/end"  # SessionEnd → 204
 AGENTS = "/internal/agents"  # AgentsQuery → Agents
 NAMES = "/internal/names"  # NamesQuery → Names
@@ -23,11 +24,15 @@ BUTTONS = "/internal/buttons"  # {} → Buttons
 HOLD = "/internal/places/hold"  # HoldQuery → Held
 RESERVE = "/internal/places/reserve"  # ReserveQuery → Reserved
 RELEASE = "/internal/places/release"  # ReleaseQuery → 204
+ANSWER_DAY = "/internal/departments/answer-day"  # AnswerDayQuery → AnswerDay
 LOGIN_WAYS = "/internal/logins/ways"  # {} → LoginWays
 OIDC_BEGIN = "/internal/oidc/begin"  # {} → OidcFlow | 404 not_found | 503 unavailable
 OIDC_FINISH = "/internal/oidc/finish"  # OidcAnswer → OidcOutcome | 401 oidc_… | 429 rate_limited | 503 unavailable
 OIDC_CHOICES = "/internal/oidc/choices"  # OidcPending → OidcChoices | 401 oidc_expired
 OIDC_CHOOSE = "/internal/oidc/choose"  # OidcChosen → OpenSession | 401 oidc_expired
+IDENTIFY_BEGIN = "/internal/identifications/begin"  # OpenIdentification → IdentificationTicket | 404 not_found
+IDENTIFY_OPEN = "/internal/identifications/open"  # TicketShown → IdentificationFlow | 401 | 404 not_found | 503
+IDENTIFY_FINISH = "/internal/identifications/finish"  # OidcAnswer → IdentificationOutcome | 401 | 404 | 503
 OIDC_LOGOUT = "/internal/oidc/logout"  # OidcLogout → 204 | 400 invalid | 503 unavailable
 
 
@@ -53,6 +58,7 @@ class Credentials(Record):
     """Credentials of a login.
 
     `address`: the key of the client's address. `device`: the browser's device cookie. `code`: the one-time password.
+    `new`: the password that replaces one that has to be changed at the login; else it changes nothing.
     """
 
     username: str = Field(max_length=100)
@@ -60,6 +66,7 @@ class Credentials(Record):
     address: str = ""
     device: str = Field(default="", max_length=2_048)
     code: str = Field(default="", max_length=20)
+    new: Annotated[str, Field(max_length=500), AfterValidator(short_enough)] = ""
 
 
 class SessionToken(Record):
@@ -84,10 +91,20 @@ class SessionEnd(SessionToken):
     everywhere: bool = False
 
 
+class PasswordChange(SessionToken):
+    """Request to replace the password of the session's agent or officer. `address`, `device`: as in `Credentials`."""
+
+    old: Annotated[str, Field(max_length=500), AfterValidator(short_enough)]
+    new: Annotated[str, Field(max_length=500), AfterValidator(short_enough)]
+    address: str = ""
+    device: str = Field(default="", max_length=2_048)
+
+
 class AgentView(Record):
     """An agent as colleagues and the gateway see them.
 
-    `free`: slots that a chat could take now. `wrap_ups`: the chats that they wrap up.
+    `free`: slots that a chat could take now. `wrap_ups`: the chats that they wrap up. `pause_reason`: the id of the
+    reason that they chose, while they are paused.
     """
 
     id: str
@@ -102,12 +119,15 @@ class AgentView(Record):
     v: int = 0
     wrap_ups: list[WrapUp] = Field(default_factory=list)
     since: datetime | None = None  # when they came online, went offline, paused or resumed last; None: not known
+    pause_reason: str | None = None
 
 
 class OpenSession(Record):
     """A live session. `token` and `device` (values of the two cookies) are set only in the answer to a login.
 
     `role`: that of an officer, who is no agent: `agent` has only their id and name then. None: it is an agent's.
+    `local`: they log in with a password here, which they may change; None: presence does not say it.
+    `identity`: what presence says of them to the other services, signed; None where presence has no key.
     """
 
     session_id: str
@@ -116,6 +136,8 @@ class OpenSession(Record):
     expires_at: datetime
     agent: AgentView
     role: str | None = None
+    identity: str | None = None
+    local: bool | None = None
 
 
 class AgentsQuery(Record):
@@ -210,6 +232,19 @@ class Held(Record):
     reason: ButtonReason = ButtonReason.AVAILABLE
 
 
+class AnswerDayQuery(Record):
+    """Request for the day by which a department answers a question that is left now. `days`: working days."""
+
+    department: str
+    days: int = Field(ge=1, le=30)
+
+
+class AnswerDay(Record):
+    """That day, a local date. None: the department is not known, or has too few working days."""
+
+    day: date | None = None
+
+
 class LoginWays(Record):
     """How agents log in. `password`: whose password is accepted, `all` or `break_glass`. `oidc`: by the issuer."""
 
@@ -275,3 +310,72 @@ class OidcLogout(Record):
     """The issuer's logout token."""
 
     token: str = Field(max_length=16_384)
+
+
+class IdentificationWanted(Record):
+    """A citizen who wants to identify: the request of an agent, as transcripts says it.
+
+    Attributes:
+        chat_id: The chat.
+        id: The request.
+        agent: The name of the agent who asks.
+        department: The name of the department, in the chat's language.
+        locale: The chat's language.
+        until: When the request ends.
+    """
+
+    chat_id: str
+    id: str
+    agent: str = Field(max_length=500)
+    department: str = Field(max_length=500)
+    locale: str = Field(max_length=10)
+    until: datetime
+
+
+class IdentificationTicket(Record):
+    """A ticket for one opening of the page on which a citizen identifies.
+
+    Attributes:
+        ticket: What stands in the address of that page.
+        code: What both the conversation and the page show, so that a person can compare it.
+        issuer: The name of the issuer, in the chat's language.
+    """
+
+    ticket: str
+    code: str
+    issuer: str
+
+
+class TicketShown(Record):
+    """The ticket with which the page is opened."""
+
+    ticket: str = Field(max_length=4_096)
+
+
+class IdentificationFlow(Record):
+    """An identification that has begun.
+
+    Attributes:
+        url: The address of the issuer's login page.
+        flow: The value of the browser's cookie.
+        agent: The name of the agent who asks.
+        department: The name of the department.
+        locale: The chat's language.
+        code: As in `IdentificationTicket`.
+        issuer: The name of the issuer.
+    """
+
+    url: str
+    flow: str
+    agent: str
+    department: str
+    locale: str
+    code: str
+    issuer: str
+
+
+class IdentificationOutcome(Record):
+    """What became of an identification: `identified`, `cancelled` or `failed`; and the chat's language."""
+
+    outcome: Literal["identified", "cancelled", "failed"]
+    locale: str

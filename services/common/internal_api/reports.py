@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
+from pydantic import Field
+
 from services.common.events.types import Record
 from services.common.internal_api.transcripts import Reader
 
@@ -29,6 +31,21 @@ class FiguresQuery(Record):
     by: By
     departments: list[str]
     reader: Reader
+
+
+class PauseFigures(Record):
+    """The pauses for one reason: how many, and how long they took together. `reason` None: none was chosen."""
+
+    reason: str | None
+    pauses: int
+    seconds: int
+
+
+class ChatCount(Record):
+    """How many chats have this closing reason or tag."""
+
+    id: str
+    chats: int
 
 
 class Figures(Record):
@@ -54,6 +71,10 @@ class Figures(Record):
         wrap_up_p50: As `wait_p50`, for the time that the agent took to wrap up a chat after its end.
         wrap_up_p90: As `wait_p90`, for the time that the agent took to wrap up a chat after its end.
         wrap_up_total: The time in wrap-up of all these chats together.
+        closing_reasons: How many chats have each closing reason, the most frequent first.
+        tags: How many chats have each tag, the most frequent first. A chat may have several.
+        paused_total: The time for which agents were paused while they were logged in.
+        pauses: That time by reason, the longest first. A pause counts on the day on which it began.
     """
 
     offered: int = 0
@@ -75,6 +96,10 @@ class Figures(Record):
     wrap_up_p50: int | None = None
     wrap_up_p90: int | None = None
     wrap_up_total: int = 0
+    closing_reasons: list[ChatCount] = Field(default_factory=list)
+    tags: list[ChatCount] = Field(default_factory=list)
+    paused_total: int = 0
+    pauses: list[PauseFigures] = Field(default_factory=list)
 
 
 class PeriodFigures(Record):

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.common.events.types import Cause, ChatStatus, Choice, CloseReason, Detail, Form, Record, Whole
+from services.common.events.types import Cause, ChatStatus, Choice, CloseReason, Detail, Form, Record, Revocation, Whole
+from services.common.internal_api.presence import OfficerRole
 from services.common.internal_api.queries import MAX_CHATS, ChatsQuery
 
 # routing
@@ -15,6 +16,7 @@ CHATS = "/internal/chats"  # AlikeQuery → Chats
 ADMIT = "/internal/chats/admit"  # AdmitQuery → Admitted
 AGENT_CHATS = "/internal/chats/of-agent"  # AgentChatsQuery → Chats (open chats assigned to the agent)
 TRANSFER = "/internal/transfers"  # Transfer → 204 | 403 not_yours | 404 no_such_chat | 409 unavailable
+TOKEN_REVOKE = "/internal/chats/revoke-token"  # noqa: S105 - a path; TokenRevocation → 204, 403, 404
 ASSIGNMENTS = "/internal/assignments"  # AssignmentsQuery → Assignments | 403 forbidden
 
 
@@ -91,6 +93,7 @@ class ChatView(Record):
     reason: CloseReason | None = None
     opened_at: datetime
     closed_at: datetime | None = None
+    revoked_by: Revocation | None = None  # who has revoked the citizen's token
 
 
 class Chats(Record):
@@ -107,6 +110,17 @@ class Transfer(Record):
     agent_id: str
     to_department: str | None = None
     to_agent: str | None = None
+
+
+class TokenRevocation(Record):
+    """Request of a supervisor of the chat's department, or of an administrator, to revoke the citizen's token.
+
+    `role`: that of an officer, who is no agent.
+    """
+
+    chat_id: str
+    by: str
+    role: OfficerRole | None = None
 
 
 class AssignmentsQuery(Record):

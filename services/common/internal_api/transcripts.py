@@ -21,6 +21,11 @@ QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such
 QUESTION_CLAIM = "/internal/questions/claim"  # QuestionClaim → LeftQuestion | 404 no_such_question | 409 claimed
 QUESTION_UNCLAIM = "/internal/questions/unclaim"  # QuestionClaim → 204 | 403 not_yours | 404 no_such_question
 RATING = "/internal/ratings"  # Rating → 204; a later one of the same chat replaces it
+LABEL = (
+    "/internal/labels"  # Label → 204 | 403 forbidden | 404 no_such_chat | 422 unknown_label; a later one replaces it
+)
+IDENTIFICATION_OPEN = "/internal/identification-requests/open"
+# IdentificationSought → OpenIdentification | 403 forbidden | 404 no_request
 CODE_CREATE = "/internal/download-codes/create"  # CodeWanted → DownloadCode; a new code replaces the one before
 CODE_USE = "/internal/download-codes/use"  # CodeGiven → CodeFound | 404 unknown_code
 ACCESS_NOTE = "/internal/access-log/note"  # AccessNoted → 204
@@ -145,9 +150,10 @@ class AskedQuestion(LeftQuestion):
 
 
 class QuestionReceipt(Record):
-    """What the citizen gets for a left question. `number` is None from a replica before version 2.0."""
+    """What the citizen gets for a left question, and when it was left; both None from a replica before version 2.0."""
 
     number: str | None = None
+    at: datetime | None = None
 
 
 class Reader(Record):
@@ -162,13 +168,35 @@ class Reader(Record):
     role: OfficerRole | None = None
 
 
-class AccessNoted(Record):
-    """Note for the access log that an agent reads what another service answers, or does something as supervisor.
+ChangeOfDepartments = Literal["departments_changed", "departments_imported", "departments_restored"]
 
-    `item`: the agent to whom a chat is reassigned.
+ChangeOfAccount = Literal[
+    "account_added",
+    "account_changed",
+    "account_disabled",
+    "account_enabled",
+    "account_removed",
+    "account_password_made",
+    "account_totp_made",
+    "account_totp_removed",
+    "account_change_undone",
+]
+
+
+class AccessNoted(Record):
+    """Note for the access log that an agent reads what another service answers, or acts as supervisor or officer.
+
+    It also notes that an administrator, or the operator, has changed the departments or an account.
+
+    `item`: the agent to whom a chat is reassigned, the versions of the departments before and after, or the username of
+    the account and its fields that were changed.
     """
 
-    act: Literal["assignments_read", "chat_reassigned", "supervisor_note_added"]
+    act: (
+        Literal["assignments_read", "chat_reassigned", "supervisor_note_added", "chat_token_revoked"]
+        | ChangeOfDepartments
+        | ChangeOfAccount
+    )
     reader: Reader
     chat_id: str | None = None
     item: str | None = None
@@ -218,6 +246,46 @@ class Rating(Record):
     chat_id: str
     helped: Literal["yes", "partly", "no"] | None = None
     score: int | None = Field(default=None, ge=1, le=5)
+
+
+class Label(Record):
+    """What an agent says of a chat at its end, in words of the department's lists. It names no person.
+
+    Attributes:
+        chat_id: The chat.
+        reason: The id of the closing reason.
+        tags: The ids of the tags.
+    """
+
+    chat_id: str
+    reason: str | None = Field(default=None, max_length=40)
+    tags: list[Annotated[str, Field(max_length=40)]] = Field(default_factory=list, max_length=30)
+
+
+class IdentificationSought(Record):
+    """Question whether the citizen of this chat is asked to identify."""
+
+    chat_id: str
+
+
+class OpenIdentification(Record):
+    """A request to identify that the citizen may answer.
+
+    Attributes:
+        chat_id: The chat.
+        id: The request.
+        agent: The name of the agent who asks.
+        department: The department in which they ask.
+        locale: The chat's language.
+        until: When the request ends.
+    """
+
+    chat_id: str
+    id: str
+    agent: str
+    department: str
+    locale: str
+    until: datetime
 
 
 class CodeWanted(Record):

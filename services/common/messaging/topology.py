@@ -32,6 +32,7 @@ DELIVERY_LIMIT = 20
 BUTTON_INTERVAL = 2.0  # seconds between repetitions of every department's colour
 MOST_DEPARTMENTS = 200  # departments in one digest: a message of about 30 kB
 HEARTBEAT_INTERVAL = 2.0  # seconds between a gateway's lists of connections
+WRITING_LASTS = 10.0  # seconds after which an agent who typed in a chat does not count as writing there any more
 ACTIVE_LASTS = 15.0  # seconds for which an agent counts as active after their page reported it
 MOST_TOGETHER = 16  # events in one broker message: most of the gain, with few events of other chats
 MESSAGES_MAX_LENGTH = 1_000_000  # messages that may wait for transcripts before publishers are refused
@@ -78,6 +79,7 @@ ROUTING_CHATS = Queue(
     "routing.chats", ("chat.opened", "citizen.arrived", "close.requested", "chat.accepted", "transfer.refused")
 )
 ROUTING_PLACES = Queue("routing.places", ("place.claimed", "place.released", "places.changed"))
+ROUTING_ANSWERS = Queue("routing.answers", ("answer.overdue",))
 TRANSCRIPTS_MESSAGES = Queue(
     "transcripts.messages",
     ("message.posted", "messages.posted", "chat.opened", "chat.state.*"),
@@ -86,7 +88,10 @@ TRANSCRIPTS_MESSAGES = Queue(
 TRANSCRIPTS_NOTES = Queue("transcripts.notes", ("note.posted",))
 TRANSCRIPTS_SILENCES = Queue("transcripts.silences", ("citizen.stayed.*",))
 TRANSCRIPTS_OUTBOX = Queue("transcripts.outbox", ("chat.opened", "chat.state.*", "button.changed.*"))
-TRANSCRIPTS_STATISTICS = Queue("transcripts.statistics", ("wrapup.ended",))
+TRANSCRIPTS_STATISTICS = Queue("transcripts.statistics", ("wrapup.ended", "pause.ended"))
+TRANSCRIPTS_IDENTIFICATIONS = Queue(
+    "transcripts.identifications", ("identification.asked", "identification.declined", "identification.ended")
+)
 
 QUEUES = (
     PRESENCE_WANTED,
@@ -96,11 +101,13 @@ QUEUES = (
     PRESENCE_WRAPUPS,
     ROUTING_CHATS,
     ROUTING_PLACES,
+    ROUTING_ANSWERS,
     TRANSCRIPTS_MESSAGES,
     TRANSCRIPTS_NOTES,
     TRANSCRIPTS_SILENCES,
     TRANSCRIPTS_OUTBOX,
     TRANSCRIPTS_STATISTICS,
+    TRANSCRIPTS_IDENTIFICATIONS,
 )
 
 DEAD_LETTER_DECLARATION: dict[str, Any] = {"x-queue-type": "quorum"}
@@ -111,8 +118,18 @@ GATEWAY_KEYS = ("button.changed.*", "queue.changed.*")
 # A listener's own queue for heartbeats: exclusive and transient, never a backlog.
 LISTENER_QUEUE_ARGUMENTS: dict[str, Any] = {"x-max-length": 2_000, "x-overflow": "drop-head", "x-message-ttl": 6_000}
 LISTENER_KEYS = ("gateway.connections", "listener.echo")
+# A process's own queue for the departments, where presence stores them: exclusive and transient. What it drops comes
+# again, because versions are repeated and asked for.
+CONFIGURATION_QUEUE_ARGUMENTS: dict[str, Any] = {"x-max-length": 50, "x-overflow": "drop-head", "x-message-ttl": 30_000}
+CONFIGURATION_KEYS: dict[str, str] = {
+    "presence": "configuration.wanted",
+    **dict.fromkeys(("gateway", "routing", "transcripts"), "configuration.version"),
+}
 
-TRANSIENT = ("gateway.connections", "listener.echo", "typing.shown", "read.shown", "citizen.presence")
+TRANSIENT = (
+    *("gateway.connections", "listener.echo", "typing.shown", "read.shown", "citizen.presence"),
+    *("configuration.version", "configuration.wanted"),
+)
 # Events to which no queue may be bound at the moment. All others are published as mandatory.
 UNHEARD = (
     *TRANSIENT,
@@ -132,15 +149,23 @@ PUBLISHED: dict[str, tuple[str, ...]] = {
         *("chat.opened", "citizen.arrived", "citizen.presence", "citizen.stayed", "close.requested"),
         *("chat.accepted", "transfer.refused", "state.requested", "gateway.connections", "wrapup.done"),
         *("message.posted", "messages.posted", "note.posted", "typing.shown", "read.shown"),
+        *("identification.asked", "identification.declined"),
+        "configuration.wanted",
     ),
     "presence": (
         *("place.claimed", "place.released", "places.changed", "button.changed"),
-        *("agent.changed", "session.ended", "listener.echo", "wrapup.ended"),
+        *("agent.changed", "session.ended", "listener.echo", "wrapup.ended", "pause.ended"),
+        "identification.ended",
+        "configuration.version",
     ),
-    "routing": ("chat.state", "queue.changed", "place.wanted", "accept.overdue", "listener.echo"),
+    "routing": (
+        *("chat.state", "queue.changed", "place.wanted", "accept.overdue", "listener.echo"),
+        "configuration.wanted",
+    ),
     "transcripts": (
-        *("message.stored", "messages.stored", "message.refused", "note.stored", "citizen.silent"),
+        *("message.stored", "messages.stored", "message.refused", "note.stored", "citizen.silent", "answer.overdue"),
         *("close.requested", "message.posted", "note.posted"),  # the last two: a poison event of a batch
+        "configuration.wanted",
     ),
 }
 

@@ -18,8 +18,8 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from services.common.clock import CLOCK
-from services.common.config.departments import ConfigurationError
 from services.common.config.settings import Settings
+from services.common.config.toml_file import ConfigurationError
 from services.common.http.problems import document
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]

@@ -14,7 +14,7 @@ import structlog
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
-from services.common.config.departments import ConfigurationError
+from services.common.config.toml_file import ConfigurationError
 from services.common.mongo.client import Database
 
 log = structlog.get_logger()

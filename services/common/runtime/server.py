@@ -63,6 +63,33 @@ def server(app: FastAPI, ws: Any, bounds: Bounds | None = None, **where: Any) ->
     )
 
 
+class SecurePort:
+    """A port on which the service answers by TLS, beside its own port: it begins after that one and ends before it."""
+
+    def __init__(self, server: Server) -> None:
+        """Prepare the port.
+
+        Args:
+            server: A server with a certificate, without the events of the application's start and end.
+        """
+        self._server = server
+
+    async def serve(self, service: Service, own: Server) -> None:
+        """Accept connections, from when the service's own port does until `end`. Readiness waits for it."""
+        service.check("tls_port", lambda: self._server.started)
+        while not (own.started or self._server.should_exit):  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.05)
+        if not self._server.should_exit:
+            await self._server.serve()
+
+    def leave(self) -> None:
+        """Do nothing: connections come as long as others have this address, as on the service's own port."""
+
+    def end(self) -> None:
+        """Let `serve` return as soon as the requests in progress are done."""
+        self._server.should_exit = True
+
+
 class SharedPort:
     """A port on which several replicas listen: the kernel gives each new connection to one of them."""
 

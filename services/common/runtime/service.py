@@ -16,21 +16,24 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from pydantic import ValidationError
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from services import VERSION
-from services.common.config.departments import ConfigurationError
 from services.common.config.settings import EX_CONFIG, MIB, Settings, explain
+from services.common.config.toml_file import ConfigurationError
 from services.common.http import problems
+from services.common.http.key_ring import KeyRing, parse_public_keys
 from services.common.http.security_headers import HeadersOf, SecurityHeaders, data_headers
-from services.common.http.service_tokens import ServiceTokenRequired, caller_of
-from services.common.http.tokens import Actor, Keys
+from services.common.http.service_tokens import Caller, ServiceTokenRequired, caller_of
+from services.common.http.tokens import Keys
 from services.common.observability import process_metrics, tracing
-from services.common.observability.http_metrics import RequestMetrics
+from services.common.observability.http_metrics import PROBES, RequestMetrics
 from services.common.observability.logging import configure_logging
 from services.common.observability.tracing import begin_trace
+from services.common.runtime.certificate import ServerCertificate
 from services.common.runtime.http_limits import Bounds
-from services.common.runtime.server import Server, SharedPort, server
+from services.common.runtime.server import SecurePort, Server, SharedPort, server
 
 if TYPE_CHECKING:
     from services.common.observability.otel_export import Collector  # 10 MB, and only where spans are recorded
@@ -40,6 +43,7 @@ S = TypeVar("S", bound=Settings)
 Check = Callable[[], bool | Awaitable[bool]]
 DEPENDENCY = Gauge("eloket_dependency_up", "1 while this dependency of the replica is there, else 0", ["dependency"])
 
+CLOSE_NOT_BEGUN = 1013  # try again later (the IANA registry of WebSocket close codes)
 DRAIN_LIMIT = 17.0  # seconds for all drains together; the process has 20
 CHECK_LIMIT = 2.5
 MOST_BODY = MIB  # bytes of a request of another service; only files are larger
@@ -58,6 +62,22 @@ class _Application(FastAPI):
         return RequestMetrics(SecurityHeaders(super().build_middleware_stack(), self.headers_of))
 
 
+class NotBegun:
+    """ASGI middleware: answers with the problem 503 `unavailable` until the service has begun. Probes are answered."""
+
+    def __init__(self, app: ASGIApp, begun: Callable[[], bool]) -> None:
+        self._app, self._begun = app, begun
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return the awaitable of the answer."""
+        if scope["type"] == "lifespan" or self._begun() or scope["path"] in PROBES:
+            return self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            return WebSocketClose(CLOSE_NOT_BEGUN)(scope, receive, send)
+        detail = "This replica has only just started. Try again in a few seconds."
+        return problems.document(503, "unavailable", detail, {"Retry-After": "2"})(scope, receive, send)
+
+
 class Service:
     """One service: its HTTP application, its supervised background tasks, its readiness and its drain."""
 
@@ -70,11 +90,13 @@ class Service:
             headers_of: Returns the security headers of an answer.
         """
         self.name, self.settings = name, settings
-        self.keys = Keys(settings.token_secret, settings.token_secret_previous)
+        self.keys = _keys(name, settings)
         self.draining = self._closing = False
         self.status = 70  # exit status of the process when a background task ends
         self.failed = asyncio.Event()
         self._background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._begun = asyncio.Event()  # what `begin_with` has registered is done, or nothing was
+        self._first: Callable[[], Awaitable[None]] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._checks: dict[str, Check] = {}
         self._excuses: dict[str, Callable[[], bool]] = {}  # of dependencies
@@ -106,11 +128,40 @@ class Service:
 
     def require_service_tokens(self) -> None:
         """Answer only requests of other services, whatever the route does; probes and scrapes are answered too."""
-        self.app.add_middleware(ServiceTokenRequired, keys=self.keys)
+        self.app.add_middleware(ServiceTokenRequired, keys=self.keys, audience=self.name)
 
-    def background(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Start `run` with the service. It must never return: when it ends, readiness and the process end too."""
-        self._background.append((name, run))
+    def background(self, name: str, run: Callable[[], Awaitable[None]], early: bool = False) -> None:
+        """Start `run` with the service. It must never return: when it ends, readiness and the process end too.
+
+        Args:
+            name: The name of the task.
+            run: What it does.
+            early: Whether it also runs before that is done which `begin_with` has registered.
+        """
+        self._background.append((name, run if early else self._after_the_first(run)))
+
+    def begin_with(self, name: str, first: Callable[[], Awaitable[None]]) -> None:
+        """Do `first` before all background tasks that are not early.
+
+        Until it is done the service is not ready, and answers requests with the problem 503 `unavailable`.
+        """
+        self._first = first
+        self.check(name, self._begun.is_set)
+        self.app.add_middleware(NotBegun, begun=self._begun.is_set)
+
+    def _after_the_first(self, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def wait_and_run() -> None:
+            await self._begun.wait()
+            await run()
+
+        return wait_and_run
+
+    async def _begin(self) -> None:
+        """Do what comes first, and then nothing until cancelled."""
+        assert self._first is not None
+        await self._first()
+        self._begun.set()
+        await asyncio.Event().wait()
 
     def check(self, name: str, check: Check) -> None:
         """Make readiness depend on this check (true within 2.5 s, without an exception)."""
@@ -199,6 +250,10 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        if self._first is None:
+            self._begun.set()
+        else:
+            self._background.append(("begin", self._begin))
         for name, run in self._background:
             self._tasks[name] = asyncio.create_task(self._watch(name, run), name=name)
         collector = self._keep_spans()
@@ -244,16 +299,26 @@ class Service:
                 self.failed.set()
 
 
-def caller(request: Request) -> Actor | None:
-    """Return the participant for whom another service sends this request, and continue its trace.
+def _keys(name: str, settings: Settings) -> Keys:
+    ring = None
+    if settings.signing_key or settings.verification_keys:
+        private_key = bytes.fromhex(settings.signing_key) if settings.signing_key else None
+        ring = KeyRing(name, private_key, parse_public_keys(settings.verification_keys))
+    return Keys(
+        settings.token_secret, settings.token_secret_previous, ring, settings.token_keys, settings.citizen_access
+    )
+
+
+def caller(request: Request) -> Caller:
+    """Return who sends this request of another service, and continue its trace.
 
     Raises:
         Problem: 401 `unauthenticated` without a valid service token.
     """
     service: Service = request.app.state.service
-    actor = caller_of(request.scope, service.keys)
+    found = caller_of(request.scope, service.keys, service.name)
     begin_trace(request.headers.get("traceparent"))
-    return actor
+    return found
 
 
 def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -270,22 +335,34 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
         settings = settings_class()
         configure_logging(name, settings.log_level)
         app = create_app(settings)
+        certificate = _certificate(settings)
     except ValidationError as error:
         _refuse(name, explain(error))
     except ConfigurationError as error:
         _refuse(name, [str(error)])
     process_metrics.begin()
     bounds = bounds_of(settings)
-    host, port, shared = settings.listen_address, getattr(settings, f"{name}_port"), None
+    host, port = settings.listen_address, getattr(settings, f"{name}_port")
+    extra: SharedPort | SecurePort | None = None
     if settings.port_shared == "on":
         try:
-            shared = SharedPort(server(app, ws, bounds, lifespan="off"), host, port)
+            extra = SharedPort(server(app, ws, bounds, lifespan="off"), host, port)
         except OSError as error:
             sys.exit(f"{name}: port {port} cannot be shared: {error.strerror}")
         host, port = "127.0.0.1", settings.own_port
+    elif certificate is not None:
+        app.state.service.background("certificate", certificate.watch)
+        where = {"host": host, "port": settings.tls_port, "ssl_context_factory": certificate.context_of}
+        extra = SecurePort(server(app, ws, bounds, lifespan="off", **where))
     with asyncio.Runner(loop_factory=_loop) as runner:
-        status = runner.run(_serve(server(app, ws, bounds, host=host, port=port), app.state.service, shared))
+        status = runner.run(_serve(server(app, ws, bounds, host=host, port=port), app.state.service, extra))
     sys.exit(status)
+
+
+def _certificate(settings: Settings) -> ServerCertificate | None:
+    if settings.tls_port is None or settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return ServerCertificate(settings.tls_certificate, settings.tls_key)
 
 
 def bounds_of(settings: Settings) -> Bounds:
@@ -313,22 +390,22 @@ def _loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(own: Server, service: Service, shared: SharedPort | None) -> int:
+async def _serve(own: Server, service: Service, extra: SharedPort | SecurePort | None) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().set_exception_handler(_unhandled)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     serving = [asyncio.create_task(own.serve())]
-    if shared:
-        serving.append(asyncio.create_task(shared.serve(service, own)))
+    if extra:
+        serving.append(asyncio.create_task(extra.serve(service, own)))
     ended = [asyncio.create_task(e.wait()) for e in (stop, service.failed)]
     await asyncio.wait([*serving, *ended], return_when=asyncio.FIRST_COMPLETED)
-    if shared:
-        shared.leave()
+    if extra:
+        extra.leave()
     if stop.is_set():
         await service.drain()
-    if shared:  # before the other server, which closes what the last answers of this one need
-        shared.end()
+    if extra:  # before the other server, which closes what the last answers of this one need
+        extra.end()
         await asyncio.gather(serving[1], return_exceptions=True)
     own.should_exit = True
     await asyncio.gather(*serving, return_exceptions=True)

@@ -1,8 +1,8 @@
-"""Import-time tuning of the services that sign with HMAC alone. Must be imported before PyJWT.
+"""Import-time tuning: PyJWT does not load the package `cryptography`. Must be imported before PyJWT.
 
-PyJWT loads the package `cryptography` where it is installed, which takes 8 MB in each process. The image of presence
-has it for logins at an issuer, and that of transcripts to sign the ends of chats: it imports what it needs by itself,
-where it has a key (`services/transcripts/evidence/signer.py`). `make run` has one environment for all services.
+It would take 10.7 MB in each process. Where a service has keys it imports the package's Ed25519 by itself, for 8.4 MB
+(`services/common/http/key_ring.py`, `services/transcripts/evidence/signer.py`). Presence, whose logins at an issuer
+need more of the package, does without this.
 """
 
 import sys

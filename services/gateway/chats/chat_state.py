@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.common.events.chats import ChatState, QueueChanged
-from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Entry
+from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Entry, Revocation
 from services.common.internal_api.routing import ChatView
 
 MOST_HELD = 64
@@ -163,6 +163,7 @@ class State:
     detail: Detail | None = None
     turn: int = 0
     accepted: bool | None = None  # None: not said, by an earlier release of routing
+    revoked_by: Revocation | None = None  # who has revoked the citizen's token
 
     @classmethod
     def of_event(cls, event: ChatState) -> State:
@@ -178,6 +179,7 @@ class State:
             detail=event.detail,
             turn=event.turn,
             accepted=event.accepted,
+            revoked_by=event.revoked_by,
         )
 
     @classmethod
@@ -196,6 +198,7 @@ class State:
             view.detail,
             view.turn,
             view.accepted if view.tells_acceptance else None,
+            view.revoked_by,
         )
 
     @property

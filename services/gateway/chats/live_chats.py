@@ -14,7 +14,7 @@ from prometheus_client import Histogram
 from services.common.clock import utcnow
 from services.common.events.chats import ChatState, QueueChanged
 from services.common.events.messages import CitizenPresence
-from services.common.events.types import Cause, ChatStatus, Detail, Entry, Party
+from services.common.events.types import Cause, ChatStatus, Detail, Entry, Party, Revocation
 from services.common.observability.tracing import span
 from services.gateway.chats.bindings import Bindings
 from services.gateway.chats.chat import InactivityWarnings, LiveChat
@@ -26,7 +26,12 @@ from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
 
 # Why an agent lost a chat, as the protocol names it, where the reason is not `transferred` or `agent_left`.
-LOST = {Detail.NOT_ACCEPTED: "not_accepted", Detail.UNANSWERED: "not_accepted", Detail.REFUSED: "refused"}
+LOST = {
+    Detail.NOT_ACCEPTED: "not_accepted",
+    Detail.UNANSWERED: "not_accepted",
+    Detail.REFUSED: "refused",
+    Detail.SILENT: "agent_silent",
+}
 
 DELIVERY_TIME = Histogram(
     "eloket_gateway_delivery_seconds",
@@ -174,10 +179,10 @@ class LiveChats:
             chats.discard(chat.chat_id)
 
     @staticmethod
-    def show_end(session: CitizenSession, reason: str) -> None:
+    def show_end(session: CitizenSession, reason: str, code: Close = Close.ENDED) -> None:
         """Send the last frame of a citizen's connection, and close it."""
         session.connection.answer(server.Closed(reason=reason).encode())
-        session.connection.close(Close.ENDED, reason)
+        session.connection.close(code, reason)
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -203,6 +208,18 @@ class LiveChats:
         self.inactivity_warnings.moved(chat)
         if state.status is not ChatStatus.CLOSED:
             self._take_back(chat, state)
+        if state.revoked_by:
+            self._shut_out(chat, state)
+
+    def _shut_out(self, chat: LiveChat, state: State) -> None:
+        """Close the citizen's connections, whose token was revoked. They are sent nothing more of the log.
+
+        A citizen whom an agent has blocked keeps what their page shows; other pages take the conversation away.
+        """
+        code = Close.ENDED if state.revoked_by is Revocation.AGENT else Close.UNAUTHENTICATED
+        for session in tuple(chat.members):
+            if isinstance(session, CitizenSession):
+                self.show_end(session, state.reason.value if state.reason else "inactive", code)
 
     def _take_back(self, chat: LiveChat, state: State) -> None:
         for agent_id, chats in self.of_agents.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 import aiohttp
@@ -19,8 +20,10 @@ from prometheus_client import Counter
 
 from services.common.config.settings import Settings
 from services.common.events.types import Record
+from services.common.http.service_tokens import AGENT_HEADER
 from services.common.http.tokens import Actor, Keys
 from services.common.observability.tracing import span, traceparent
+from services.common.runtime.certificate import verifying
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R", bound=Record)
@@ -36,6 +39,8 @@ for _service in ("presence", "routing", "transcripts"):  # exported from the sta
     AGAIN.labels(_service, "broken")
     AGAIN.labels(_service, "slow")
 _Answer = tuple[aiohttp.ClientResponse, bytes]
+acting_for: ContextVar[str | None] = ContextVar("acting_for", default=None)
+"""What presence says of the agent whose request is being handled (`OpenSession.identity`)."""
 TIMEOUT = aiohttp.ClientTimeout(total=5, sock_connect=1)
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=30)
 KEPT = 4  # seconds for which an idle connection is reused
@@ -210,6 +215,7 @@ class HttpClient:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._urls = {name: settings.url_of(name) for name in ("presence", "routing", "transcripts")}
         self._keys = keys
+        self._tls = verifying(settings.tls_ca) if settings.tls_ca else True  # True: by the CAs of the system
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self.slow_requests = SlowRequests()
 
@@ -223,15 +229,22 @@ class HttpClient:
         if fresh not in self._sessions:
             kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEPT}
             self._sessions[fresh] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=200, **kept),
+                connector=aiohttp.TCPConnector(limit=200, ssl=self._tls, **kept),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._sessions[fresh]
 
-    def headers(self, actor: Actor | None = None) -> dict[str, str]:
-        """Return the headers of a request: the service token, with the participant it acts for, and the trace."""
-        return {"Authorization": f"Bearer {self._keys.service_token('gateway', actor)}", "traceparent": traceparent()}
+    def headers(self, service: str, actor: Actor | None = None) -> dict[str, str]:
+        """Return the headers of a request to a service.
+
+        They are the service token, with the participant it acts for, what presence says of the agent for whom the
+        gateway works just now (`acting_for`), and the trace.
+        """
+        token = self._keys.service_token("gateway", actor, service)
+        said = acting_for.get()
+        agent = {AGENT_HEADER: said} if said else {}
+        return {"Authorization": f"Bearer {token}", "traceparent": traceparent(), **agent}
 
     async def ask(
         self,
@@ -269,7 +282,8 @@ class HttpClient:
 
         try:
             with span("ask", f"{service} {path}", "client"):
-                headers = {**self.headers(actor), "Content-Type": "application/json"}  # with the span as the parent
+                # With the span as the parent.
+                headers = {**self.headers(service, actor), "Content-Type": "application/json"}
                 async with asyncio.timeout(TIMEOUT.total):
                     request = HedgedRequest(send, service, self.slow_requests if hedged else None)
                     response, data = await request.answer()
@@ -304,7 +318,7 @@ class HttpClient:
             Unavailable: The service did not answer.
             Declined: The service refused; the exception has the problem document.
         """
-        headers = {**self.headers(actor), **(headers or {})}
+        headers = {**self.headers(service, actor), **(headers or {})}
         try:
             response = await self._opened(service, method, path, headers, body)
             if response.status >= 400:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import date
+
 from services.common.events.agents import ButtonChanged
 from services.common.events.types import Record
+from services.common.internal_api import accounts as accounts_api
+from services.common.internal_api import configuration as configuration_api
 from services.common.internal_api import presence as api
 from services.common.internal_api import supervision as supervision_api
 from services.gateway.clients.http_client import Declined, HttpClient, Unavailable
+
+ANSWER_DAY_LIMIT = 1.5  # seconds that a citizen waits for the day in their receipt
 
 
 class PresenceClient:
@@ -35,6 +42,14 @@ class PresenceClient:
             if declined.status == 401:
                 return None
             raise Unavailable("presence") from declined
+
+    async def change_password(self, wish: api.PasswordChange) -> None:
+        """Replace the password of the agent or officer of a session.
+
+        Raises:
+            Declined: Presence refused: the old password is wrong, the new one is not good enough, or there is none.
+        """
+        await self._http.ask("presence", api.PASSWORD_CHANGE, wish, Record)
 
     async def end_session(self, ending: api.SessionEnd) -> None:
         """Log an agent out.
@@ -91,6 +106,31 @@ class PresenceClient:
         """
         await self._http.ask("presence", api.OIDC_LOGOUT, api.OidcLogout(token=token), Record)
 
+    async def begin_identification(self, wanted: api.IdentificationWanted) -> api.IdentificationTicket:
+        """Return a ticket for the page on which a citizen identifies.
+
+        Raises:
+            Declined: Citizens do not identify here.
+        """
+        return await self._http.ask("presence", api.IDENTIFY_BEGIN, wanted, api.IdentificationTicket)
+
+    async def open_identification(self, ticket: str) -> api.IdentificationFlow:
+        """Use a ticket up, and begin the login at the citizens' issuer.
+
+        Raises:
+            Declined: The ticket is not valid (any more), or the issuer does not answer.
+        """
+        shown = api.TicketShown(ticket=ticket)
+        return await self._http.ask("presence", api.IDENTIFY_OPEN, shown, api.IdentificationFlow)
+
+    async def finish_identification(self, answer: api.OidcAnswer) -> api.IdentificationOutcome:
+        """Return what became of the identification of the citizen whom the issuer has sent back.
+
+        Raises:
+            Declined: This browser has begun no such identification, or it was finished before.
+        """
+        return await self._http.ask("presence", api.IDENTIFY_FINISH, answer, api.IdentificationOutcome)
+
     async def agents(self, query: api.AgentsQuery) -> list[api.AgentView]:
         """Return the agents whom the query selects."""
         return (await self._http.read("presence", api.AGENTS, query, api.Agents)).agents
@@ -126,6 +166,23 @@ class PresenceClient:
             Declined: Presence refused.
         """
         await self._http.ask("presence", api.RELEASE, query, Record)
+
+    async def answer_day(self, department: str, days: int) -> date | None:
+        """Return the day by which a question that is left now is answered.
+
+        Args:
+            department: The id of the department.
+            days: The working days within which it answers.
+
+        Returns:
+            The day, or None when presence does not say it soon: the question is stored all the same.
+        """
+        query = api.AnswerDayQuery(department=department, days=days)
+        try:
+            async with asyncio.timeout(ANSWER_DAY_LIMIT):
+                return (await self._http.read("presence", api.ANSWER_DAY, query, api.AnswerDay)).day
+        except (Unavailable, TimeoutError):  # also a replica of an earlier release
+            return None
 
     # ── for supervisors ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,3 +223,77 @@ class PresenceClient:
             Declined: There is no such agent in these departments, or they are not logged in.
         """
         await self._http.ask("presence", supervision_api.AGENT_LOGOUT, act, Record)
+
+    # ── for administrators ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def configuration(self) -> configuration_api.Configuration:
+        """Return the newest version of the departments.
+
+        Raises:
+            Declined: The departments are in a file.
+        """
+        path = configuration_api.CONFIGURATION
+        return await self._http.ask("presence", path, None, configuration_api.Configuration, hedged=True)
+
+    async def check_configuration(self, check: configuration_api.Check) -> configuration_api.Checked:
+        """Return what would be with other departments.
+
+        Raises:
+            Declined: They are not valid, or there is a newer version than their author has seen.
+        """
+        path = configuration_api.CONFIGURATION_CHECK
+        return await self._http.ask("presence", path, check, configuration_api.Checked, hedged=True)
+
+    async def store_configuration(self, change: configuration_api.Change) -> configuration_api.Version:
+        """Store a version of the departments.
+
+        Raises:
+            Declined: As `check_configuration`.
+        """
+        return await self._http.ask(
+            "presence", configuration_api.CONFIGURATION_STORE, change, configuration_api.Version
+        )
+
+    async def configuration_versions(self, query: configuration_api.VersionsQuery) -> configuration_api.Versions:
+        """Return versions of the departments.
+
+        Raises:
+            Declined: The departments are in a file.
+        """
+        path = configuration_api.CONFIGURATION_VERSIONS
+        return await self._http.ask("presence", path, query, configuration_api.Versions, hedged=True)
+
+    async def configuration_version(self, query: configuration_api.VersionQuery) -> configuration_api.VersionDetail:
+        """Return one version of the departments.
+
+        Raises:
+            Declined: There is no such version.
+        """
+        path = configuration_api.CONFIGURATION_VERSION
+        return await self._http.ask("presence", path, query, configuration_api.VersionDetail, hedged=True)
+
+    async def accounts(self, query: accounts_api.AccountsQuery) -> accounts_api.Accounts:
+        """Return accounts.
+
+        Raises:
+            Declined: The accounts are in a file.
+        """
+        return await self._http.ask("presence", accounts_api.ACCOUNTS, query, accounts_api.Accounts, hedged=True)
+
+    async def change_account(self, wish: accounts_api.AccountWish) -> accounts_api.AccountChanged:
+        """Change an account.
+
+        Raises:
+            Declined: It is not valid or not allowed, or there is a newer revision than its author has seen.
+        """
+        return await self._http.ask("presence", accounts_api.ACCOUNTS_CHANGE, wish, accounts_api.AccountChanged)
+
+    async def account_history(self, query: accounts_api.AccountQuery) -> accounts_api.AccountHistory:
+        """Return the changes of an account.
+
+        Raises:
+            Declined: There is no such account.
+        """
+        return await self._http.ask(
+            "presence", accounts_api.ACCOUNTS_HISTORY, query, accounts_api.AccountHistory, hedged=True
+        )

@@ -75,6 +75,14 @@ class RoutingClient:
         """
         await self._http.ask("routing", api.TRANSFER, transfer, Record)
 
+    async def revoke_token(self, revocation: api.TokenRevocation) -> None:
+        """Revoke the token of a chat's citizen, and end the chat.
+
+        Raises:
+            Declined: The chat is not known, or not of the supervisor's departments.
+        """
+        await self._http.ask("routing", api.TOKEN_REVOKE, revocation, Record)
+
     async def assignments(self, query: api.AssignmentsQuery) -> list[api.Assignment]:
         """Return the assignments that the query selects.
 

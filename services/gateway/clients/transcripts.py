@@ -10,7 +10,8 @@ import aiohttp
 
 from services.common.events.types import Record
 from services.common.http.tokens import Actor
-from services.common.internal_api import queries
+from services.common.internal_api import configuration as configuration_api
+from services.common.internal_api import integration, queries
 from services.common.internal_api import transcripts as api
 from services.common.internal_api.past_chats import PAST_CHATS, PastChatsPage, PastChatsQuery
 from services.common.internal_api.reports import REPORT, FiguresQuery, FiguresReport
@@ -127,6 +128,15 @@ class TranscriptsClient:
 
     # ── after a chat ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+    async def open_identification(self, chat_id: str, actor: Actor) -> api.OpenIdentification:
+        """Return the request to identify that the citizen of a chat may answer.
+
+        Raises:
+            Declined: There is none, or the citizen may not reach the chat any more.
+        """
+        sought = api.IdentificationSought(chat_id=chat_id)
+        return await self._http.ask("transcripts", api.IDENTIFICATION_OPEN, sought, api.OpenIdentification, actor=actor)
+
     async def rate(self, rating: api.Rating, actor: Actor) -> None:
         """Store the rating of a chat.
 
@@ -134,6 +144,14 @@ class TranscriptsClient:
             Declined: The citizen may not reach the chat any more.
         """
         await self._http.ask("transcripts", api.RATING, rating, Record, actor=actor)
+
+    async def label(self, label: api.Label, actor: Actor) -> None:
+        """Store the closing reason and the tags of a chat.
+
+        Raises:
+            Declined: The agent is not the one of the chat, or a word is not in the list.
+        """
+        await self._http.ask("transcripts", api.LABEL, label, Record, actor=actor)
 
     async def create_code(self, wanted: api.CodeWanted, actor: Actor) -> api.DownloadCode:
         """Create a download code.
@@ -154,6 +172,14 @@ class TranscriptsClient:
     async def note_access(self, noted: api.AccessNoted) -> None:
         """Log that an agent reads what another service answers."""
         await self._http.ask("transcripts", api.ACCESS_NOTE, noted, Record)
+
+    async def check_names(self, check: configuration_api.NamesCheck) -> None:
+        """Check that the integrations name no other departments than these.
+
+        Raises:
+            Declined: They do.
+        """
+        await self._http.ask("transcripts", configuration_api.CONFIGURATION_NAMES, check, Record, hedged=True)
 
     # ── evidence ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -253,6 +279,42 @@ class TranscriptsClient:
             Declined: The words cannot be searched, or too many searches are under way.
         """
         return await self._http.ask("transcripts", PAST_CHATS, query, PastChatsPage)
+
+    # ── the read API ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def authenticate_client(self, given: integration.ClientSecret) -> integration.ClientScopes:
+        """Return the scopes of a client's access token.
+
+        Raises:
+            Declined: There is no such client, or it has not all the scopes that it asks for.
+        """
+        return await self._http.ask(
+            "transcripts", integration.CLIENT_AUTHENTICATE, given, integration.ClientScopes, hedged=True
+        )
+
+    async def statistic_rows(self, query: integration.RowsQuery) -> integration.RowsPage:
+        """Return a page of rows without persons.
+
+        Raises:
+            Declined: The client may not read it, or reads too much at once.
+        """
+        return await self._http.ask("transcripts", integration.STATISTIC_ROWS, query, integration.RowsPage)
+
+    async def question_rows(self, query: integration.RowsQuery) -> integration.RowsPage:
+        """Return a page of left questions.
+
+        Raises:
+            Declined: As `statistic_rows`.
+        """
+        return await self._http.ask("transcripts", integration.QUESTION_ROWS, query, integration.RowsPage)
+
+    async def closed_chats(self, query: integration.ClosedChatsQuery) -> integration.ClosedChatsPage:
+        """Return a page of chats that have ended.
+
+        Raises:
+            Declined: As `statistic_rows`.
+        """
+        return await self._http.ask("transcripts", integration.CLOSED_CHATS, query, integration.ClosedChatsPage)
 
     # ── attachments and transcripts ──────────────────────────────────────────────────────────────────────────────────
 

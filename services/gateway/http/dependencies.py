@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import orjson
@@ -12,24 +13,28 @@ from fastapi import Request
 from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
 
-from services.common.config.departments import Departments
+from services.common.config.departments import Department, Departments
 from services.common.events.types import Party
 from services.common.http.addresses import client_key, client_scheme, parse
 from services.common.http.problems import MEDIA_TYPE, Problem
 from services.common.http.tokens import Actor, Keys
-from services.common.internal_api.presence import AgentView, OfficerRole, OpenSession
-from services.gateway.clients.http_client import Declined, Unavailable
+from services.common.internal_api.presence import AgentView, OfficerRole, OidcAnswer, OpenSession
+from services.gateway.clients.http_client import Declined, Unavailable, acting_for
 from services.gateway.clients.presence import PresenceClient
-from services.gateway.http.cookies import session_token
-from services.gateway.http.origins import is_foreign, own_origin
+from services.gateway.http.security.cookies import session_token
+from services.gateway.http.security.origins import is_foreign, own_origin
 from services.gateway.identifying_numbers import NumberRefused
+from services.gateway.rate_limits import Buckets
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()
+A = TypeVar("A")
 M = TypeVar("M", bound=BaseModel)
 MOST_JSON = 64 * 1024
 JSON = "application/json"
 UNSAID = ("", "application/octet-stream")  # content types that clients send without a body
+BODY = {"_408": "timeout", "_413": "too_large", "_415": "unsupported_media_type"}
+"""The problems of a route that reads JSON, beside 422 `invalid`, for `problems_of`."""
 BODY_SECONDS = 20.0  # in which a JSON body must have arrived
 _CLOSE = {"Connection": "close"}  # the rest of the body is not waited for
 UNTRUSTED = Counter(
@@ -58,18 +63,23 @@ async def read_bounded(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-async def read_json(request: Request, model: type[M]) -> M:
+async def read_json(request: Request, model: type[M], most: int = MOST_JSON) -> M:
     """Read the request's body as this model.
 
+    Args:
+        request: The request.
+        model: The model.
+        most: Bytes that the body may have.
+
     Raises:
-        Problem: 408 `timeout` when the body takes longer than `BODY_SECONDS`, 413 `too_large` over 64 KiB, 415
+        Problem: 408 `timeout` when the body takes longer than `BODY_SECONDS`, 413 `too_large` over `most`, 415
             `unsupported_media_type` when the header does not declare JSON, 422 `invalid` when the body does not
             match the model.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (JSON, *UNSAID):
         raise _not_json()
-    body = await read_bounded(request, MOST_JSON)
+    body = await read_bounded(request, most)
     if body and kind != JSON:
         raise _not_json()
     try:
@@ -164,7 +174,7 @@ def require_own_origin(request: Request) -> None:
 
 
 async def login_session(request: Request, presence: PresenceClient) -> OpenSession:
-    """Return the session of the agent or officer who sent the request.
+    """Return the session of the agent or officer who sent the request. What is asked of services next is for them.
 
     Raises:
         Problem: 401 `unauthenticated`, 403 `forbidden`, 503 `unavailable`.
@@ -177,6 +187,7 @@ async def login_session(request: Request, presence: PresenceClient) -> OpenSessi
         except Unavailable as error:
             raise unavailable() from error
         if session:
+            acting_for.set(session.identity)
             return session
     raise Problem(401, "unauthenticated", "Log in first.")
 
@@ -215,6 +226,18 @@ async def supervisor_of(request: Request, presence: PresenceClient) -> AgentView
     if not agent.supervisor:
         raise Problem(403, "forbidden", "Only a supervisor may do this.")
     return agent
+
+
+def department_of(departments: Departments, named: str | None) -> Department:
+    """Return the department that a citizen's request names; the default one when it names none.
+
+    Raises:
+        Problem: 404 `unknown_department`.
+    """
+    found = departments.get(named)
+    if found is None:
+        raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
+    return found
 
 
 def require_department_of(supervisor: AgentView, department: str | None, departments: Departments) -> None:
@@ -270,6 +293,28 @@ def _require_token(request: Request, owner_of: Callable[[str], str | None], want
         raise Problem(403, "forbidden", f"This token is for another {what}.")
 
 
+def answer_of_issuer(request: Request, flow: str, address: str = "") -> OidcAnswer:
+    """Return what an issuer's redirect to a callback says.
+
+    Args:
+        request: The request of the browser that the issuer has sent back.
+        flow: The login that this browser has begun, of its cookie.
+        address: The key of the client's address for limits.
+
+    Raises:
+        ValidationError: A part of it is too long.
+    """
+    sent = request.query_params
+    return OidcAnswer(
+        flow=flow,
+        state=sent.get("state", ""),
+        code=sent.get("code", ""),
+        error=sent.get("error", ""),
+        iss=sent.get("iss"),
+        address=address,
+    )
+
+
 def unavailable() -> Problem:
     """Return the problem 503 `unavailable`."""
     return Problem(
@@ -284,6 +329,20 @@ def passed_on(declined: Declined) -> Problem:
     return Problem(declined.status, declined.code, str(declined.problem.get("detail", "")), headers, **extra)
 
 
+async def answered(asked: Awaitable[A]) -> A:
+    """Return the answer of another service.
+
+    Raises:
+        Problem: 503 `unavailable` when it does not answer; what it says when it refuses.
+    """
+    try:
+        return await asked
+    except Unavailable as error:
+        raise unavailable() from error
+    except Declined as declined:
+        raise passed_on(declined) from declined
+
+
 def limited(retry_after: int) -> None:
     """Raise the problem 429 `rate_limited`, unless the seconds to wait are 0."""
     if retry_after:
@@ -295,6 +354,16 @@ def limited(retry_after: int) -> None:
         )
 
 
+def require_rate(buckets: Buckets, key: str, settings: Settings) -> None:
+    """Check that no more is asked for this key than its limit allows, unless the limits are off.
+
+    Raises:
+        Problem: 429 `rate_limited`.
+    """
+    if settings.rate_limits == "on":
+        limited(buckets.retry_after(key, time.monotonic()))
+
+
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """Return the documentation of a route's body that `read_json` reads."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -303,4 +372,6 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
 
 def problems_of(**codes: str) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of a route's problems: their codes by status, as `_404="no_such_chat"`."""
-    return {int(status[1:]): {"description": text, "content": {MEDIA_TYPE: {}}} for status, text in codes.items()}
+    return {
+        int(status[1:]): {"description": text, "content": {MEDIA_TYPE: {}}} for status, text in sorted(codes.items())
+    }

@@ -27,16 +27,17 @@ from services.gateway.http.dependencies import (
     address_of,
     agent_actor,
     agent_session,
-    limited,
+    answered,
     passed_on,
     problems_of,
     require_chat_token,
     require_origin,
+    require_rate,
     unavailable,
 )
 from services.gateway.http.multipart import FilePart, NotMultipart, file_part
 from services.gateway.identifying_numbers import NumberRules
-from services.gateway.rate_limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
+from services.gateway.rate_limits import DOWNLOADS_PER_CHAT, PREVIEWS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
@@ -64,10 +65,7 @@ def install(
 ) -> None:
     """Add `/api/chats/{chat_id}/attachments…`, `/api/chats/{chat_id}/transcript` and `/api/chats/{chat_id}/notes`."""
     uploads, downloads = Buckets(UPLOADS_PER_CHAT), Buckets(DOWNLOADS_PER_CHAT)
-
-    def limit(buckets: Buckets, chat_id: str) -> None:
-        if settings.rate_limits == "on":
-            limited(buckets.retry_after(chat_id, time.monotonic()))
+    previews = Buckets(PREVIEWS_PER_CHAT)
 
     async def actor_of(request: Request, chat_id: str) -> Actor:
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
@@ -86,17 +84,33 @@ def install(
     async def upload(request: Request, chat_id: str) -> Response:
         """Store one file (multipart, field `file`). It is then posted as a message by its id."""
         actor = await actor_of(request, chat_id)
-        limit(uploads, chat_id)
+        require_rate(uploads, chat_id, settings)
         return await receive(request, transcripts, f"/chats/{chat_id}/attachments", actor, numbers, settings)
 
     @app.get("/api/chats/{chat_id}/attachments/{attachment_id}")
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
         """Return the bytes of an attachment."""
         actor = await actor_of(request, chat_id)
-        limit(downloads, chat_id)
+        require_rate(downloads, chat_id, settings)
         if not is_id(attachment_id.lower()):
             raise Problem(404, "unknown_attachment", "There is no such attachment in this chat.")
         return await pass_download(transcripts, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
+
+    @app.get("/api/chats/{chat_id}/attachments/{attachment_id}/preview")
+    async def preview(
+        request: Request, chat_id: str, attachment_id: str, size: Annotated[str, Query()] = "small"
+    ) -> Response:
+        """Return a picture (PNG) of an attachment: a picture, or the first page of a PDF. `size` is small or large.
+
+        204: the file has none.
+        """
+        actor = await actor_of(request, chat_id)
+        require_rate(previews, chat_id, settings)
+        if not is_id(attachment_id.lower()):
+            raise Problem(404, "unknown_attachment", "There is no such attachment in this chat.")
+        large = "large" if size == "large" else "small"
+        path = f"/chats/{chat_id}/attachments/{attachment_id.lower()}/preview?size={large}"
+        return await pass_download(transcripts, path, actor)
 
     @app.get("/api/chats/{chat_id}/transcript")
     async def transcript(
@@ -107,7 +121,7 @@ def install(
         For agents and supervisors it is in their language: `lang`, else `Accept-Language`.
         """
         actor = await actor_of(request, chat_id)
-        limit(downloads, chat_id)
+        require_rate(downloads, chat_id, settings)
         path = f"/chats/{chat_id}/transcript?format={quote(format[:20], safe='')}"
         if actor.party == Party.AGENT.value:
             languages = request.headers.get("accept-language", "")[:200]
@@ -125,13 +139,8 @@ def install(
         actor = await actor_of(request, chat_id)
         if actor.party != Party.AGENT.value:
             raise Problem(403, "forbidden", "Internal notes are for agents.")
-        limit(downloads, chat_id)
-        try:
-            response = await transcripts.stream("GET", f"/chats/{chat_id}/notes", actor)
-        except Unavailable as error:
-            raise unavailable() from error
-        except Declined as declined:
-            raise passed_on(declined) from declined
+        require_rate(downloads, chat_id, settings)
+        response = await answered(transcripts.stream("GET", f"/chats/{chat_id}/notes", actor))
         async with response:
             found = transcripts_api.Notes.model_validate_json(await response.read())
         shown = [{**n.model_dump(exclude={"chat_id", "at"}), "at": stamp(n.at)} for n in found.notes]
@@ -246,12 +255,7 @@ async def pass_download(transcripts: TranscriptsClient, path: str, actor: Actor)
     Raises:
         Problem: The download is refused.
     """
-    try:
-        response = await transcripts.stream("GET", path, actor)
-    except Unavailable as error:
-        raise unavailable() from error
-    except Declined as declined:
-        raise passed_on(declined) from declined
+    response = await answered(transcripts.stream("GET", path, actor))
     passed = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
     headers = {**passed, **DOWNLOAD}
     return Streamed(_chunks(response), response.status, headers, response.close)

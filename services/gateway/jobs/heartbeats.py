@@ -49,6 +49,7 @@ class Heartbeat:
         now, registry = asyncio.get_running_loop().time(), self._registry
         silent: dict[str, float] = {}
         active: dict[str, float] = {}
+        writing: dict[str, float] = {}
         sessions: dict[str, set[str]] = {}
         for session in registry.agents:
             if not session.connection.closing:  # a browser may take long to complete the close
@@ -57,6 +58,8 @@ class Heartbeat:
                 sessions.setdefault(agent_id, set()).add(session.session_id)
                 if (unused := now - session.active_at) <= topology.ACTIVE_LASTS:
                     active[agent_id] = min(unused, active.get(agent_id, unused))
+                for chat_id, still in session.writing(now, topology.WRITING_LASTS).items():
+                    writing[chat_id] = min(still, writing.get(chat_id, still))
         chats = {session.chat_id for session in registry.citizens}
         self._counter += 1
         return GatewayConnections(
@@ -65,6 +68,7 @@ class Heartbeat:
             agents=[AgentConnection(agent_id=a, silent_for=s, sessions=sorted(sessions[a])) for a, s in silent.items()],
             chats=sorted(chats) if self._counter % CITIZENS_EACH == 1 else None,
             active=active or None,
+            writing=writing or None,
             leaving=leaving,
             digests=True,
         )

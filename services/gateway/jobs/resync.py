@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import structlog
 
+from services.common.batches import gather_in_batches
 from services.common.events.agents import AgentChanged
 from services.common.internal_api import presence as presence_api
 from services.gateway.button_state import Buttons
@@ -16,9 +18,11 @@ from services.gateway.clients.http_client import Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.participants.agent import AgentHandler
+from services.gateway.participants.sessions import AgentSession
 from services.gateway.websocket.frames.server import Close
 
 log = structlog.get_logger()
+AT_ONCE = 8  # agents asked about at a time: all gateways do so after an outage of the broker
 
 
 class Resync:
@@ -82,12 +86,24 @@ class Resync:
         if agent_ids:
             for agent in await self._presence.agents(presence_api.AgentsQuery(ids=agent_ids)):
                 self._agents.note_state(
-                    AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause="back")
+                    AgentChanged(
+                        agent_id=agent.id,
+                        v=agent.v,
+                        online=agent.online,
+                        state=agent.state,
+                        cause="back",
+                        departments=agent.departments,
+                    )
                 )
-        for session in self._chats.registry.agents:
-            if session.token and await self._presence.session(session.token) is None:
-                session.connection.close(Close.UNAUTHENTICATED, "logged out")
-        for agent_id in agent_ids:
-            for view in await self._routing.chats_of_agent(agent_id):
-                if view.chat_id not in self._chats.of_agents.get(agent_id, ()):
-                    self._agents.assigned(agent_id, view.chat_id)
+        sessions = [session for session in self._chats.registry.agents if session.token]
+        await gather_in_batches(AT_ONCE, [partial(self._check_session, session) for session in sessions])
+        await gather_in_batches(AT_ONCE, [partial(self._ask_chats_of, agent_id) for agent_id in agent_ids])
+
+    async def _check_session(self, session: AgentSession) -> None:
+        if session.token and await self._presence.session(session.token) is None:
+            session.connection.close(Close.UNAUTHENTICATED, "logged out")
+
+    async def _ask_chats_of(self, agent_id: str) -> None:
+        for view in await self._routing.chats_of_agent(agent_id):
+            if view.chat_id not in self._chats.of_agents.get(agent_id, ()):
+                self._agents.assigned(agent_id, view.chat_id)

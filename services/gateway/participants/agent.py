@@ -12,9 +12,11 @@ import structlog
 from msgspec import UNSET
 
 from services.common.clock import utcnow
+from services.common.config.departments import Departments
 from services.common.events.agents import AgentChanged, StateRequested, WrapUpDone
 from services.common.events.chats import ChatAccepted
 from services.common.events.event import Event
+from services.common.events.identification import IdentificationAsked
 from services.common.events.messages import ReadShown, TypingShown
 from services.common.events.types import ChatStatus, Entry, Party
 from services.common.internal_api import presence as presence_api
@@ -43,6 +45,7 @@ from services.gateway.websocket.frames.client import (
     Extend,
     Frame,
     Hello,
+    Identify,
     Post,
     Read,
     Refuse,
@@ -72,11 +75,13 @@ class AgentHandler:
         presence: PresenceClient,
         routing: RoutingClient,
         live: Live,
+        departments: Departments,
     ) -> None:
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
         self._transfers, self._tasks, self._numbers = transfers, tasks, numbers
         self._chats, self._registry = following.chats, following.chats.registry
         self._presence, self._routing, self._live = presence, routing, live
+        self._departments = departments
         self._states: dict[str, AgentChanged] = {}  # the newest event about each agent
         self.coming: set[tuple[str, str]] = set()  # (agent, chat) pairs that are being shown to their agents
 
@@ -210,14 +215,21 @@ class AgentHandler:
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def note_state(self, event: AgentChanged) -> None:
-        """Send the agent's new state to their connections here. An older version is dropped."""
+        """Send the agent's new state to their connections here. An older version is dropped.
+
+        A connection of an agent who serves other departments now is closed: the console opens a new one by itself,
+        which has what the agent may see now.
+        """
         connections = self._registry.agents.of(event.agent_id)
         known = self._states.get(event.agent_id)
         if (known and event.v <= known.v) or not connections:
             return
         self._states[event.agent_id] = event
         for session in connections:
-            if session.connection.answered:  # otherwise the welcome, or a frame sent with it, has the state
+            view = session.agent
+            if event.departments is not None and event.v > view.v and set(event.departments) != set(view.departments):
+                session.connection.close(Close.RESTART, "other departments")
+            elif session.connection.answered:  # otherwise the welcome, or a frame sent with it, has the state
                 session.connection.send(_state_frame(event))
 
     def _newer_state(self, agent_id: str, v: int) -> bytes | None:
@@ -246,7 +258,13 @@ class AgentHandler:
             self.coming.discard((agent_id, chat_id))
 
     def _shown(self, view: ChatView, last_seq: int, now: datetime) -> server.AgentChat:
-        return server.chat_for_agent(view, last_seq, now, self._live.remind_after(view.department))
+        remind_after = self._live.remind_after(view.department)
+        return server.chat_for_agent(view, last_seq, now, remind_after, self._identifies(view.department))
+
+    def _identifies(self, department: str) -> bool:
+        """Return whether agents may ask the citizens of this department to identify."""
+        known = self._departments.get(department)
+        return known is not None and known.identification
 
     async def _show_assigned(self, session: AgentSession, chat_id: str) -> None:
         async with session.answering:  # never before the welcome
@@ -269,7 +287,8 @@ class AgentHandler:
         agent = session.agent
         assert not isinstance(frame, Hello | Extend | Details)
         if isinstance(frame, SetState):
-            self._begin(session, None, self._publish(session, StateRequested(agent_id=agent.id, state=frame.state)))
+            wish = StateRequested(agent_id=agent.id, state=frame.state, reason=frame.reason)
+            self._begin(session, None, self._publish(session, wish))
             return
         if isinstance(frame, Done):
             self._begin(session, None, self._publish(session, WrapUpDone(agent_id=agent.id, chat_id=frame.chat_id)))
@@ -281,7 +300,7 @@ class AgentHandler:
             session.note_activity(asyncio.get_running_loop().time())
             return
         chat_id = frame.chat_id
-        id_ = frame.id if isinstance(frame, Post | WriteNote) else None
+        id_ = frame.id if isinstance(frame, Post | WriteNote | Identify) else None
         try:
             frame = self._numbers.apply(chat_id or "", frame)
         except NumberRefused:
@@ -299,6 +318,9 @@ class AgentHandler:
         if isinstance(frame, Post | WriteNote | End):  # published after the acceptance by a person
             self._message_sender.post(session, chat_id, frame, self._acceptance(session, chat_id))
             return
+        if isinstance(frame, Identify):
+            self._ask_identity(session, chat_id, frame)
+            return
         self._accept(session, chat_id)
         if isinstance(frame, Typing | Read):
             self._show(session, chat_id, frame)
@@ -306,6 +328,28 @@ class AgentHandler:
             self._begin(session, chat_id, self._transfers.transfer(session, frame))
         else:
             assert isinstance(frame, Accept)
+
+    def _ask_identity(self, session: AgentSession, chat_id: str, frame: Identify) -> None:
+        """Publish that the agent asks the citizen to identify, after their acceptance of the chat."""
+        chat = self._chats.by_id[chat_id]
+        if chat.state is None or not self._identifies(chat.state.department):
+            refuse(session, "invalid", frame.id, chat_id)
+            return
+        agent, first = session.agent, self._acceptance(session, chat_id)
+        asked = IdentificationAsked(
+            chat_id=chat_id,
+            id=frame.id,
+            agent_id=agent.id,
+            agent_name=agent.name,
+            department=chat.state.department,
+        )
+
+        async def publish() -> None:
+            if first:
+                await self._publish(session, first)
+            await self._publish(session, asked)
+
+        self._begin(session, chat_id, publish())
 
     def _begin(self, session: AgentSession, chat_id: str | None, work: Coroutine[Any, Any, None]) -> None:
         if not self._tasks.start_for(session.connection, work):
@@ -329,6 +373,8 @@ class AgentHandler:
         who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": session.agent.id}
         chat = self._chats.by_id[chat_id]
         if isinstance(frame, Typing):
+            if frame.active:
+                session.note_writing(chat_id, asyncio.get_running_loop().time())
             event = TypingShown(**who, active=frame.active)
             self._tasks.start_for(session.connection, self._publisher.publish_best_effort(event))
         elif frame.seq > (chat.cursor.last or 0):
@@ -366,7 +412,9 @@ class AgentHandler:
 
 def _state_frame(event: AgentChanged) -> bytes:
     wrap_ups = UNSET if event.wrap_ups is None else server.wrap_ups(event.wrap_ups, utcnow())
-    return server.State(state=event.state, reason=event.cause, wrap_ups=wrap_ups).encode()
+    return server.State(
+        state=event.state, reason=event.cause, wrap_ups=wrap_ups, pause_reason=event.pause_reason or UNSET
+    ).encode()
 
 
 class _Gone(Exception):

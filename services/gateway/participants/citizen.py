@@ -70,7 +70,7 @@ class CitizenHandler:
         except NoSuchChat:
             session.connection.close(Close.NO_SUCH_CHAT, "no such chat")
         except Expired:
-            session.connection.close(Close.UNAUTHENTICATED, "the token has expired")
+            session.connection.close(Close.UNAUTHENTICATED, "the token is not valid any more")
         except Unavailable as error:
             log.warning("hello_not_answered", missing=str(error))
             session.connection.answer(server.error("unavailable"))
@@ -101,6 +101,8 @@ class CitizenHandler:
             session.connection.answer(shown)
             await session.connection.room()
             seal = entry if entry.is_seal else seal
+        if chat.state and chat.state.revoked_by:  # meanwhile
+            raise Expired
         self._send_what_changed(session, chat, sent)
         if page.sealed or seal:
             reason = (seal.reason if seal else None) or view.reason
@@ -243,14 +245,16 @@ class CitizenHandler:
 
 
 class Expired(Exception):
-    """The chat ended too long ago for its token to be valid."""
+    """The token of the chat is valid no more: the chat ended too long ago, or the token was revoked."""
 
 
 def check_token_life(view: ChatView) -> None:
     """Check that the token of this chat is still valid.
 
     Raises:
-        Expired: The chat ended more than `TOKEN_AFTER_END` ago.
+        Expired: The chat ended more than `TOKEN_AFTER_END` ago, or the token was revoked.
     """
+    if view.revoked_by:
+        raise Expired
     if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
         raise Expired

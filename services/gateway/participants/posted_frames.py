@@ -6,14 +6,18 @@ sent nothing but refusals: receipts reach the citizen by the stream, through wha
 
 The order of messages is kept without the stream's replica: a request is answered only when each of its messages has
 its receipt or its refusal, and a client has one request under way at a time. After an answer that was lost the client
-sends the same frames again; a repeated id is stored once.
+sends the same frames again; a repeated id is stored once. What has its receipt already is not published again, so that
+a network that cuts requests early does not keep a client from getting on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -23,8 +27,9 @@ from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import Subscriptions
-from services.gateway.participants.citizen import EXTEND_EACH, CitizenHandler, check_token_life
+from services.gateway.participants.citizen import EXTEND_EACH, CitizenHandler, Expired, check_token_life
 from services.gateway.participants.sessions import LONG_AGO, CitizenSession, citizen_of
+from services.gateway.sending.send_queue import Outcome, Receipt
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import MAX_SEQ
 from services.gateway.websocket.message_limits import MessageLimits
@@ -33,6 +38,7 @@ from services.gateway.websocket.session import FrameSession
 ANSWER_LIMIT = 20.0  # seconds for the receipts of one request's messages: sooner than proxies cut a request
 KEPT = 60.0  # seconds for which a chat is followed here after the last request
 AT_A_TIME = 5  # requests of one chat, as many as it may have websockets
+MOST_RECEIPTED = 256  # messages of one chat that are remembered: more than its requests have at a time
 
 
 class NotReceipted(Exception):
@@ -60,6 +66,7 @@ class _Kept:
         name: The name that the citizen has given, if any.
         users: The requests in progress.
         extended_at: When the citizen last kept the chat open, by the clock of the chats.
+        receipted: The ids of the last messages that got their receipt here.
         end: Ends it, when there is no request in progress.
     """
 
@@ -67,6 +74,7 @@ class _Kept:
     name: str | None
     users: int = 0
     extended_at: float = LONG_AGO
+    receipted: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_RECEIPTED))
     end: asyncio.TimerHandle | None = None
 
 
@@ -86,6 +94,11 @@ class _Refusals:
 
     def close(self, code: int, reason: str) -> None:
         self.may_write = False
+
+
+def _remember(receipted: deque[str], id_: str, outcome: Outcome) -> None:
+    if isinstance(outcome, Receipt) and id_ not in receipted:
+        receipted.append(id_)
 
 
 class PostedFrames:
@@ -108,7 +121,7 @@ class PostedFrames:
             ClosedBy: A frame is not one of the protocol. The frames before it were handled.
             NotReceipted: A message has no receipt after `ANSWER_LIMIT` seconds.
             NoSuchChat: Routing does not know the chat.
-            Expired: The chat ended too long ago.
+            Expired: The chat ended too long ago, or its token was revoked.
             Unavailable: The broker or another service does not answer.
         """
         running = self._running.get(chat_id, 0)
@@ -118,6 +131,8 @@ class PostedFrames:
         try:
             kept = await self._begin(chat_id)
             try:
+                if kept.chat.state and kept.chat.state.revoked_by:
+                    raise Expired
                 return await self._take(kept, frames)
             finally:
                 self._end(kept)
@@ -134,20 +149,38 @@ class PostedFrames:
         reader = FrameSession(session, self._citizens, self._allowances)
         reader.begin_greeted()
         connection = session.connection
+        missing = [frame for frame in frames if frame.get("type") != "message" or frame.get("id") not in kept.receipted]
         try:
-            for frame in frames:
-                if frame.get("type") != "extend" or self._may_extend(kept):
-                    reader.receive(orjson.dumps(frame))
-            if connection.closing:
-                raise ClosedBy(connection.closing[0])
-            async with asyncio.timeout(ANSWER_LIMIT):
-                await session.all_sent()
+            with self._receipts(kept, session, missing):
+                for frame in missing:
+                    if frame.get("type") != "extend" or self._may_extend(kept):
+                        reader.receive(orjson.dumps(frame))
+                if connection.closing:
+                    raise ClosedBy(connection.closing[0])
+                async with asyncio.timeout(ANSWER_LIMIT):
+                    await session.all_sent()
             connection.flush()
             return socket.frames
         except TimeoutError:
             raise NotReceipted from None
         finally:
             await reader.stop()
+
+    @contextlib.contextmanager
+    def _receipts(self, kept: _Kept, session: CitizenSession, frames: Sequence[dict[str, Any]]) -> Iterator[None]:
+        """Remember which of these messages get their receipt, also of a request that is not answered any more."""
+        chat_id, sender_id = kept.chat.chat_id, session.sender.id
+        waiting: dict[str, Callable[[Outcome], None]] = {}
+        for frame in frames:
+            if frame.get("type") == "message" and isinstance(id_ := frame.get("id"), str):
+                waiting[id_] = partial(_remember, kept.receipted, id_)
+        for id_, settled in waiting.items():
+            self._chats.receipts.wait(chat_id, sender_id, id_, settled)
+        try:
+            yield
+        finally:
+            for id_, settled in waiting.items():
+                self._chats.receipts.forget(chat_id, sender_id, id_, settled)
 
     def _may_extend(self, kept: _Kept) -> bool:
         now = self._chats.clock()

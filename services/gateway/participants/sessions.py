@@ -214,6 +214,7 @@ class AgentSession(Session):
             routing has not said one.
         ended: The chats that ended while this session followed them.
         active_at: When the page last reported activity, on the event loop's clock.
+        writing_at: When the agent last typed in each chat, on the same clock.
         answering: Held while a hello is answered or an assigned chat is shown.
     """
 
@@ -226,6 +227,7 @@ class AgentSession(Session):
         self.accepted: dict[str, int | None] = {}
         self.ended: deque[str] = deque(maxlen=ENDED)
         self.active_at = LONG_AGO
+        self.writing_at: dict[str, float] = {}
         self.answering = asyncio.Lock()
         self._acceptance_published: set[str] = set()
         self._sender = Sender(party=Party.AGENT, id=agent.id, name=agent.name)
@@ -248,6 +250,15 @@ class AgentSession(Session):
     def sender(self) -> Sender:
         """The agent as the sender of messages."""
         return self._sender
+
+    def writing(self, now: float, lasts: float) -> dict[str, float]:
+        """Return the chats in which the agent typed within the last seconds (`lasts`), with the seconds since."""
+        self.writing_at = {chat: at for chat, at in self.writing_at.items() if now - at <= lasts}
+        return {chat: max(0.0, now - at) for chat, at in self.writing_at.items()}
+
+    def note_writing(self, chat_id: str, now: float) -> None:
+        """Record that the agent types in this chat."""
+        self.writing_at[chat_id] = now
 
     def note_activity(self, now: float) -> None:
         """Record that the page has reported activity."""

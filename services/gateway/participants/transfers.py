@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from services.common.config.departments import Departments
 from services.common.events.chats import TransferRefused
 from services.common.events.messages import NotePosted
@@ -10,7 +12,7 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.gateway.chats.chat import LiveChat
-from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.http_client import Declined, Unavailable, acting_for
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.participants.sessions import AgentSession
@@ -32,6 +34,7 @@ class Transfers:
         The note, if any, is published first. A transfer that cannot be made gives an `error` frame.
         """
         agent = session.agent
+        await self._identify(session)
         if not await self._can_take(frame, agent.id):
             refuse(session, "unavailable", None, frame.chat_id)
             return
@@ -58,6 +61,12 @@ class Transfers:
         except Unconfirmed:
             pass
         refuse(session, "unavailable", None, chat.chat_id)
+
+    async def _identify(self, session: AgentSession) -> None:
+        """Let presence say who the agent is: what it said when the connection was opened is too old for others."""
+        with contextlib.suppress(Unavailable):  # then the transfer is refused
+            if login := await self._presence.session(session.token):
+                acting_for.set(login.identity)
 
     async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
         if frame.to.department is not None and self._departments.get(frame.to.department) is None:

@@ -211,6 +211,9 @@ class Live:
         Raises:
             Unavailable: A service does not answer, or a binding was not made.
         """
+        departments = [d for d in departments if self._departments.get(d)]  # one may be removed while it is watched
+        if not departments:
+            return
         await asyncio.gather(*(self._follow_department(d) for d in departments))
         agents, intakes = await asyncio.gather(
             self._presence.agents(AgentsQuery(departments=list(departments))), self._presence.intakes(list(departments))
@@ -298,7 +301,7 @@ class Live:
         own: DepartmentChats | None,
     ) -> None:
         watched = self._of.get(department)
-        if watched is None:
+        if watched is None or self._departments.get(department) is None:
             return
         after = picture(
             self._button(department),

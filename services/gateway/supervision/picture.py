@@ -100,6 +100,7 @@ def _agent(agent: AgentView, chats: int) -> server.LiveAgent:
         since=_stamp(agent.since),
         chats=chats,
         capacity=agent.capacity,
+        pause_reason=agent.pause_reason if agent.online else None,
     )
 
 

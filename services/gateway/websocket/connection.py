@@ -28,7 +28,7 @@ class Socket(Protocol):
     """What a connection needs of its carrier.
 
     It is a websocket (`services/gateway/websocket/transport.py`) or an answer over HTTP
-    (`services/gateway/http/frame_stream.py`).
+    (`services/gateway/http/citizen/frame_stream.py`).
     """
 
     last_received: float

@@ -10,8 +10,8 @@ from services.common.events.types import Party
 from services.common.observability.tracing import begin_trace
 from services.gateway.clients.http_client import Unavailable
 from services.gateway.clients.presence import PresenceClient
-from services.gateway.http.cookies import session_token
-from services.gateway.http.origins import own_origin
+from services.gateway.http.security.cookies import session_token
+from services.gateway.http.security.origins import own_origin
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.sessions import AgentSession, CitizenSession
@@ -32,13 +32,12 @@ def install(
     allowances: MessageLimits,
 ) -> None:
     """Add the two websockets of the protocol."""
-    origins = departments.origins()
 
     async def citizen(websocket: WebSocket) -> None:
         begin_trace()
         await websocket.accept()
         socket = _socket(websocket)
-        if "origin" in websocket.headers and not own_origin(websocket.headers, origins):
+        if "origin" in websocket.headers and not own_origin(websocket.headers, departments.origins()):
             socket.close(Close.FORBIDDEN_ORIGIN)
             return
         session = CitizenSession(Connection(Party.CITIZEN, socket))

@@ -1,7 +1,7 @@
 """A session on a connection: its frames in order, and a hello before all others. Handlers decide what frames mean.
 
 The connection is a websocket (`serve` below), or HTTP: an answer that streams frames, or one request with frames
-(`services/gateway/http/frames.py`).
+(`services/gateway/http/citizen/frames.py`).
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
 import argon2
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from services.common.config.departments import LOCALES, ConfigurationError, Departments
+from services.common.config.departments import LOCALES, Departments
+from services.common.config.toml_file import ConfigurationError, load_toml
 from services.common.events.types import derived_id
 from services.common.internal_api.presence import OfficerRole
 from services.presence.agents import totp
@@ -39,6 +39,8 @@ class Account(BaseModel):
     `role`: that of an officer, who is no agent; None: an agent. `capacity`: chats at a time; 0: a supervisor who takes
     none. `totp_secret`: that of the agent's authenticator; without one the password is enough.
     `break_glass`: the agent may log in with a password also where others have to use the issuer.
+    `disabled`: nobody may log in with it; the account stays in the file to be enabled again.
+    `must_change_password`: a login with this password needs a new one, which counts from then on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,8 @@ class Account(BaseModel):
     locales: tuple[str, ...] = LOCALES
     totp_secret: Annotated[str, AfterValidator(_totp_secret)] | None = Field(None, repr=False)
     break_glass: bool = False
+    disabled: bool = False
+    must_change_password: bool = False
 
     @model_validator(mode="after")
     def _is_of_an_agent_or_an_officer(self) -> Account:
@@ -96,30 +100,33 @@ def load_accounts_file(path: Path, departments: Departments) -> AccountsFile:
     Raises:
         ConfigurationError: The file is invalid; the message names the place and the problem.
     """
-    try:
-        file = AccountsFile.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise ConfigurationError(f"ACCOUNTS_FILE {path}: cannot be read ({error.strerror}).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"ACCOUNTS_FILE {path}: is not TOML: {error}.") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(p) for p in first["loc"]) or "the file"
-        raise ConfigurationError(f"ACCOUNTS_FILE {path}: {place}: {first['msg']}.") from None
+    file = load_toml("ACCOUNTS_FILE", path, AccountsFile)
+    require_fit(file, departments, f"ACCOUNTS_FILE {path}")
+    return file
+
+
+def require_fit(file: AccountsFile, departments: Departments, where: str) -> None:
+    """Check that each account is there once, and that what accounts and roles serve are departments.
+
+    Args:
+        file: The accounts and the roles.
+        departments: The departments.
+        where: What the message calls them.
+
+    Raises:
+        ConfigurationError: It is not so; the message names the place and the problem.
+    """
     seen: set[str] = set()
     for account in file.accounts:
         if account.username in seen:
-            raise ConfigurationError(f"ACCOUNTS_FILE {path}: '{account.username}' is there twice.")
+            raise ConfigurationError(f"{where}: '{account.username}' is there twice.")
         seen.add(account.username)
     serves = [(account.username, account.departments) for account in file.accounts]
     serves += [(role.value, role.departments) for role in (file.oidc.roles if file.oidc else ())]
     for name, served in serves:
         for department in served:
             if departments.get(department) is None:
-                raise ConfigurationError(
-                    f"ACCOUNTS_FILE {path}: '{name}' serves '{department}', which is no department."
-                )
-    return file
+                raise ConfigurationError(f"{where}: '{name}' serves '{department}', which is no department.")
 
 
 def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:

@@ -11,7 +11,9 @@ Three limits apply one after the other (OWASP Authentication Cheat Sheet, OWASP 
    addresses. In the database, so that it holds over all replicas. A browser that has logged this account in before
    sends a signed device cookie and has attempts of its own; attempts of others do not delay it.
 
-Where an account has a secret for one-time passwords (TOTP), the limits count wrong codes like wrong passwords.
+Where an account has a secret for one-time passwords (TOTP), the limits count wrong codes like wrong passwords. The
+secrets are in the accounts, of the file or of the database; agents and officers have their fingerprints. A replica that
+has not read changed accounts yet, and another one has, lets nobody log in whose secret it does not know.
 
 An account that does not exist is treated like one that does, in answers and in time. Logs have no name and no address,
 only keyed digests.
@@ -21,7 +23,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import math
 import secrets
 import time
@@ -36,15 +37,14 @@ from prometheus_client import Counter
 from services.common.events.types import AgentState
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
-from services.common.internal_api.presence import Credentials
-from services.common.messaging.publisher import Unconfirmed
+from services.common.internal_api.presence import Credentials, PasswordChange
 from services.presence.agents import totp
-from services.presence.agents.passwords import AT_ONCE, Passwords
+from services.presence.agents.passwords import AT_ONCE, SHORTEST, Passwords, fingerprint, unfit
 from services.presence.agents.roles import Officer
 from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
 from services.presence.context import Context
-from services.presence.publisher import publish_agent
+from services.presence.publisher import publish_agent_soon
 from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
@@ -57,7 +57,8 @@ MOST_ADDRESSES = 50_000
 MOST_SESSIONS = 5
 DEVICES = 4  # accounts of one browser
 _SEPARATOR = "~"
-CODE_MISSING = ("", "")  # the password is right, and a one-time password is needed
+CODE_MISSING = ("", "code")  # the password is right, and a one-time password is needed
+CHANGE_MISSING = ("", "change")  # the password is right, and has to be replaced in this login
 
 LOGINS = Counter("eloket_logins_total", "Attempts to log in", ["outcome"])
 LIMITED = Counter("eloket_logins_limited_total", "Attempts to log in that were refused unseen", ["by"])
@@ -180,6 +181,16 @@ class LoggedIn:
     device: str
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """An attempt that the limits let through: whose, from which known browser, what counts it, what is logged."""
+
+    username: str
+    device: str | None
+    key: str
+    about: dict[str, object]
+
+
 class Logins:
     """Logs agents in. `limited`: whether attempts are limited; the queue of hashes is bounded in any case."""
 
@@ -207,18 +218,93 @@ class Logins:
             only: The usernames that may log in with a password; None: all.
         """
         self._clock = clock
-        self._second_factors, self._only = second_factors or {}, only
+        self.follow_accounts(second_factors or {}, only)
         self._context, self._passwords, self._keys = context, passwords, keys
         self._hours, self._limited = hours, limited
         self._hashes = HashLimit() if limited else HashLimit(of_one=10_000, most=10_000)
         self._addresses = Addresses()
+
+    def follow_accounts(self, second_factors: Mapping[str, str], only: Collection[str] | None) -> None:
+        """Take what the accounts file says of logins now. The arguments are those of new logins."""
+        self._second_factors, self._only = second_factors, only
 
     async def log_in(self, credentials: Credentials) -> LoggedIn:
         """Open a session for the agent with these credentials, and make the agent available.
 
         Raises:
             Problem: `rate_limited` or `unavailable` (with Retry-After in whole seconds), or `bad_credentials`, for
-                a user who does not exist exactly as for a wrong password.
+                a user who does not exist exactly as for a wrong password; `totp_required`, or
+                `password_change_required`: the password is right, and `code`, or `new`, is needed too; 422
+                `password_too_short`, `password_easy` or `password_unchanged`: `new` is not good enough.
+        """
+        attempt, found = await self._attempt(credentials)
+        if found is CHANGE_MISSING:
+            log.info("login_needs_new_password", **attempt.about)
+            raise Problem(401, "password_change_required", "Choose a new password, and give it as `new` too.")
+        if found is CODE_MISSING:
+            log.info("login_needs_code", **attempt.about)
+            raise Problem(401, "totp_required", "Give the code of your authenticator as `code` too.")
+        if self._limited:
+            await self._context.stores.attempts.forget(attempt.key)
+        person_id, stored = found
+        if credentials.new and await self._must_change(person_id):
+            stored = await self._replace(person_id, stored, credentials.new)
+        return await self._begin(person_id, stored, attempt.username, attempt.device, credentials.device)
+
+    async def change_password(self, session: Session, wish: PasswordChange) -> list[Session]:
+        """Replace the password of the agent or officer of this session, and end their other sessions.
+
+        Wrong old passwords are limited like those of logins.
+
+        Returns:
+            The sessions that ended.
+
+        Raises:
+            Problem: 403 `no_password`: they log in at the issuer; 422 `password_too_short`, `password_easy` or
+                `password_unchanged`; `bad_credentials`, `rate_limited` or `unavailable` as for `log_in`.
+        """
+        stores = self._context.stores
+        account = await stores.agents.account(session.agent_id) or await stores.officers.account(session.agent_id)
+        if account is None:
+            raise Problem(403, "no_password", "You log in at the issuer; your password is changed there.")
+        person_id, username, _ = account
+        names = await stores.agents.names([person_id], None) or await stores.officers.names([person_id], None)
+        _require_fit(wish.new, wish.old, username, *names.values())
+        given = Credentials(username=username, password=wish.old, address=wish.address, device=wish.device)
+        attempt, found = await self._attempt(given)
+        former = account[2] if found in (CODE_MISSING, CHANGE_MISSING) else found[1]
+        if self._limited:
+            await stores.attempts.forget(attempt.key)
+        new = await self._replace(person_id, former, wish.new)
+        ended = await stores.sessions.end_others(session, fingerprint(new), self._context.clock())
+        log.info("password_changed", agent_id=person_id, sessions=len(ended))
+        for other in ended:
+            await close_session_soon(self._context, other)
+        return ended
+
+    async def _must_change(self, person_id: str) -> bool:
+        """Return whether the password of this agent or officer has to be replaced at the next login."""
+        stores = self._context.stores
+        people = stores.agents if await stores.agents.account(person_id) else stores.officers
+        return await people.must_change_password(person_id)
+
+    async def _replace(self, person_id: str, former: str, password: str) -> str:
+        """Store a new password in place of the one with the hash `former`. Return its hash.
+
+        Raises:
+            Problem: 401 `bad_credentials`: another one counts meanwhile.
+        """
+        stores, new = self._context.stores, await self._passwords.hash(password)
+        people = stores.agents if await stores.agents.account(person_id) else stores.officers
+        if not await people.change_password(person_id, former, new):
+            raise _bad_credentials()
+        return new
+
+    async def _attempt(self, credentials: Credentials) -> tuple[_Attempt, tuple[str, str]]:
+        """Check credentials within the limits. Return the id and the password hash, or `CODE_MISSING`.
+
+        Raises:
+            Problem: As `log_in`.
         """
         username = credentials.username.strip().lower()
         device = self._device_of(username, credentials.device)
@@ -251,19 +337,17 @@ class Logins:
             LOGINS.labels("bad_credentials").inc()
             log.warning("login_failed", **about)
             raise _bad_credentials()
-        if found is CODE_MISSING:
-            log.info("login_needs_code", **about)
-            raise Problem(401, "totp_required", "Give the code of your authenticator as `code` too.")
-        if self._limited:
-            await self._context.stores.attempts.forget(key)
-        return await self._begin(*found, username, device, credentials.device)
+        return _Attempt(username, device, key, about), found
 
     async def _look(
         self, username: str, credentials: Credentials, key: str, device: str | None, about: dict[str, object]
     ) -> tuple[str, str] | None:
         """Return the agent's id and the hash of their password; None when the password or the code is wrong.
 
-        `CODE_MISSING`: the password is right, and a code is needed.
+        `CODE_MISSING`: the password is right, and a code is needed. `CHANGE_MISSING`: so is a new password.
+
+        Raises:
+            Problem: 422: the new password is not good enough. The attempt does not count.
         """
         if self._limited and (wait := await self._context.stores.attempts.admit(key, self._context.clock())):
             raise _limited("device" if device else "account", wait, about)
@@ -274,11 +358,45 @@ class Logins:
         if not right or agent_id is None or stored is None:
             return None
         secret = self._second_factors.get(username)
+        await self._require_current(agent_id, secret, key, about)
+        if await self._must_change(agent_id):  # before the code, which is accepted once
+            if not credentials.new:
+                return CHANGE_MISSING
+            await self._require_fit_at_login(agent_id, username, credentials, key)
         if secret is None:
             return agent_id, stored
         if not credentials.code.strip():
             return CODE_MISSING
         return (agent_id, stored) if await self._is_code(agent_id, secret, credentials.code) else None
+
+    async def _require_current(self, person_id: str, secret: str | None, key: str, about: dict[str, object]) -> None:
+        """Check that this replica has the secret of the newest accounts file that any replica has read.
+
+        Raises:
+            Problem: 503 `unavailable`. The attempt does not count.
+        """
+        stores = self._context.stores
+        stored = await stores.agents.second_factor(person_id)
+        if stored is None:
+            stored = await stores.officers.second_factor(person_id)
+        if stored in (None, totp.fingerprint(secret)):
+            return
+        if self._limited:
+            await stores.attempts.forget(key)
+        log.warning("login_before_accounts_are_read", **about)
+        raise Problem(
+            503, "unavailable", "The accounts have just changed. Try again in 5 seconds.", {"Retry-After": "5"}
+        )
+
+    async def _require_fit_at_login(self, person_id: str, username: str, credentials: Credentials, key: str) -> None:
+        stores = self._context.stores
+        names = await stores.agents.names([person_id], None) or await stores.officers.names([person_id], None)
+        try:
+            _require_fit(credentials.new, credentials.password, username, *names.values())
+        except Problem:
+            if self._limited:
+                await stores.attempts.forget(key)
+            raise
 
     async def _password_of(self, username: str) -> tuple[str, str] | None:
         """Return the id and the password hash of the agent or officer with this username."""
@@ -335,11 +453,6 @@ class Logins:
         return self._keys.digest(f"login {purpose}", text).hex()[:32]
 
 
-def fingerprint(password_hash: str) -> str:
-    """Return what a session stores of its password. The session ends when the account's password changes."""
-    return hashlib.sha256(password_hash.encode()).hexdigest()[:32]
-
-
 async def start_session(context: Context, session: Session) -> Agent | Officer:
     """Make the agent of a new session available, and end their oldest session if they have too many.
 
@@ -353,17 +466,32 @@ async def start_session(context: Context, session: Session) -> Agent | Officer:
         return officer
     if await context.stores.agents.set_state(agent_id, AgentState.AVAILABLE, "login", session.id, context.clock()):
         context.wake(await context.stores.agents.departments_of(agent_id))
-        await _mention(context, agent_id)
+        await publish_agent_soon(context, agent_id)
     agent = await context.stores.agents.agent(agent_id)
     assert agent is not None
     return agent
 
 
-async def _mention(context: Context, agent_id: str) -> None:
-    try:
-        await publish_agent(context, agent_id)
-    except Unconfirmed:
-        log.info("agent_change_not_published", agent_id=agent_id)  # the change is marked: a repair job publishes it
+def _require_fit(new: str, old: str, *own: str) -> None:
+    """Check that the new password is good enough, and another one.
+
+    Args:
+        new: The new password.
+        old: The one that it replaces.
+        own: What `unfit` takes.
+
+    Raises:
+        Problem: 422.
+    """
+    why = unfit(new, *own)
+    if why == "too_short":
+        raise Problem(422, "password_too_short", f"Choose a password of at least {SHORTEST} characters.")
+    if why:
+        raise Problem(
+            422, "password_easy", "This password is easy to guess. Choose one without your name or repetition."
+        )
+    if new == old:
+        raise Problem(422, "password_unchanged", "This is the password that you have. Choose another one.")
 
 
 def _bad_credentials() -> Problem:

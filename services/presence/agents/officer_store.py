@@ -1,7 +1,8 @@
 """Store of officers: people who log in without being agents.
 
-officers: {_id, role, username, name, password_hash, enabled, oidc}. `oidc` {issuer, subject, organisation}: the account
-is of the issuer's person; it has no password.
+officers: {_id, role, username, name, password_hash, second_factor, enabled, oidc}. `oidc` {issuer, subject,
+organisation}: the account is of the issuer's person; it has no password. `changed`: `changed_passwords.py`.
+`second_factor`: as in `store.py`.
 
 Officers are not in the collection `agents`, so nothing that chooses, counts or lists agents can meet one. A replica
 before version 2.0 does not read this collection: for it their sessions have no agent, and are refused.
@@ -16,7 +17,15 @@ from pymongo import UpdateOne
 
 from services.common.internal_api.presence import OFFICER_ROLES
 from services.common.mongo.client import Database
+from services.presence.agents import totp
 from services.presence.agents.accounts import Account
+from services.presence.agents.changed_passwords import (
+    change_password,
+    changed_passwords,
+    find_password,
+    find_second_factor,
+    must_change,
+)
 from services.presence.agents.names import names_in
 from services.presence.agents.roles import Officer
 from services.presence.oidc.roles import Membership
@@ -73,9 +82,28 @@ class OfficerStore:
 
     async def password_of(self, username: str) -> tuple[str, str] | None:
         """Return the id and the password hash of an officer who may log in with a password."""
-        wanted = {"username": username, "enabled": True, "oidc": {"$exists": False}}
-        doc = await self._officers.find_one(wanted, {"password_hash": 1})
-        return (doc["_id"], doc["password_hash"]) if doc else None
+        found = await find_password(self._officers, {"username": username})
+        return (found[0], found[2]) if found else None
+
+    async def second_factor(self, officer_id: str) -> str | None:
+        """Return the fingerprint of this officer's secret for one-time passwords: empty without one, None: unknown."""
+        return await find_second_factor(self._officers, officer_id)
+
+    async def account(self, officer_id: str) -> tuple[str, str, str] | None:
+        """Return the id, the username and the password hash of this officer, if they may log in with a password."""
+        return await find_password(self._officers, {"_id": officer_id})
+
+    async def must_change_password(self, officer_id: str) -> bool:
+        """Return whether this officer's next login needs a new password."""
+        return await must_change(self._officers, officer_id)
+
+    async def change_password(self, officer_id: str, former: str, new: str) -> bool:
+        """Store a new password hash in place of `former`. Return False when that one does not count any more."""
+        return await change_password(self._officers, officer_id, former, new)
+
+    async def changed_passwords(self) -> dict[str, str]:
+        """Return the hashes of the passwords that officers have changed, by their ids."""
+        return await changed_passwords(self._officers)
 
     async def officer(self, officer_id: str) -> Officer | None:
         """Return this officer, if they may log in and this release knows their role."""
@@ -90,4 +118,7 @@ class OfficerStore:
 
 
 def _known(account: Account) -> dict[str, Any]:
-    return account.model_dump(mode="json", include={"role", "username", "name", "password_hash"}) | {"enabled": True}
+    known = account.model_dump(
+        mode="json", include={"role", "username", "name", "password_hash", "must_change_password"}
+    )
+    return known | {"enabled": True, "second_factor": totp.fingerprint(account.totp_secret)}

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 LOOK = 0.5  # seconds between checks for agents who are gone
-ANYWAY = 2.0  # seconds after which the database is read even when the heartbeats list exactly the online agents
+ANYWAY = 2.0  # seconds after which all online agents are read; in between only those that the heartbeats list as new
 SPACING = 0.05  # seconds between two checks, in which changes are gathered
 AT_ONCE = 8  # agents whose state changes at a time
 SHOWN_AFTER = 0.3  # seconds until a gateway's list shows a closed connection; it is published 20 ms after a change
@@ -136,18 +136,25 @@ class PresenceMonitor:
     async def look(self) -> None:
         """Set the listed agents online and the missing ones offline.
 
-        Nothing changes while the listener does not receive its own echo.
+        Nothing changes while the listener does not receive its own echo. While many log in, each look reads those who
+        are new in the lists, and not all who are online.
         """
         detector, now = self._presence.agents, self._presence.clock()
         if not detector.receives(now):
             return
-        self._asked = now
-        online = await self._context.stores.agents.online_ids()
         # Another replica may have seen the agent first: absence counts from when this one knew that they are online.
-        self._known_since = {who: self._known_since.get(who, now) for who in online}
-        self._presence.online = online
+        if now - self._asked >= ANYWAY:
+            self._asked = now
+            online = await self._context.stores.agents.online_ids()
+            self._known_since = {who: self._known_since.get(who, now) for who in online}
+            self._presence.online = online
+        elif listed := detector.present(now) - self._presence.online:
+            found = await self._context.stores.agents.online_ids(listed)
+            self._known_since.update(dict.fromkeys(found, now))
+            self._presence.online |= found
+        online = self._presence.online
         came = await self._admitted(detector.present(now) - online)
-        absent = [w for w in detector.absent(online, now) if now - self._known_since[w] >= self._grace]
+        absent = [w for w in detector.absent(online, now) if now - self._known_since.get(w, now) >= self._grace]
         await _for_each(came, self._set_online)
         await _for_each(absent, self._set_offline)
         detector.forget_stale(now)
@@ -169,10 +176,11 @@ class PresenceMonitor:
     async def _set_online(self, agent: Agent) -> None:
         if await go_online(self._context, agent):
             self._presence.online.add(agent.id)
+            self._known_since[agent.id] = self._presence.clock()
 
     async def _set_offline(self, agent_id: str) -> None:
         agent = await self._context.stores.agents.agent(agent_id)
-        if agent and agent.online and await go_offline(self._context, agent, ReleaseReason.AGENT_GONE):
+        if not agent or not agent.online or await go_offline(self._context, agent, ReleaseReason.AGENT_GONE):
             self._presence.online.discard(agent_id)
 
 

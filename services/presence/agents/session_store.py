@@ -1,10 +1,11 @@
 """Store of agents' sessions.
 
-sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told, oidc}. Only the SHA-256 of the
-random token is stored. `password`: a fingerprint of the password hash with which the session was opened, or of the
-mapping of roles. `told`: the gateways were informed of the end. `oidc`: {sub, sid, refresh, refresh_at} of a session
-that the issuer began: its subject and session, and the sealed refresh token with the time of its next use. A session
-that has ended stays until all consequences are done; the TTL index removes sessions that expired unnoticed.
+sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told, used_at, oidc}. Only the SHA-256
+of the random token is stored. `password`: a fingerprint of the password hash with which the session was opened, or of
+the mapping of roles. `told`: the gateways were informed of the end. `used_at`: when it was last used, to a minute; a
+session of a release before it has none, and has no limit of inactivity. `oidc`: {sub, sid, refresh, refresh_at} of a
+session that the issuer began: its subject and session, and the sealed refresh token with the time of its next use. A
+session that has ended stays until all consequences are done; the TTL index removes sessions that expired unnoticed.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from services.common.mongo.client import Database
+
+NOTED_EACH = timedelta(minutes=1)  # the use of a session is stored at most so often
 
 
 @dataclass(frozen=True)
@@ -85,17 +88,54 @@ class SessionStore:
                 "password": password,
                 "expires_at": session.expires_at,
                 "ended_at": None,
+                "used_at": now,
                 **({"oidc": asdict(oidc)} if oidc else {}),
             }
         )
         return session, token
 
-    async def find(self, token: str, now: datetime) -> Session | None:
-        """Return the live session of this token, or None."""
+    async def find(self, token: str, now: datetime, idle: timedelta | None = None) -> Session | None:
+        """Return the live session of this token, which is used by that; or None.
+
+        `idle`: a session that was not used for so long is not live.
+        """
         doc = await self._sessions.find_one(
             {"token_hash": _digest(token), "ended_at": None, "expires_at": {"$gt": now}}
         )
-        return _read(doc) if doc else None
+        if doc is None:
+            return None
+        used = doc.get("used_at")
+        if used and idle and now - used >= idle:
+            return None
+        if used and now - used >= NOTED_EACH:
+            await self.use([doc["_id"]], now)
+        return _read(doc)
+
+    async def owners(self, session_ids: Collection[str]) -> dict[str, str]:
+        """Return the agents of these sessions, of those that are live, by session."""
+        wanted = {"_id": {"$in": list(session_ids)}, "ended_at": None}
+        return {doc["_id"]: doc["agent_id"] async for doc in self._sessions.find(wanted, {"agent_id": 1})}
+
+    async def use(self, session_ids: Collection[str], now: datetime) -> None:
+        """Record that these sessions are used. One that knows no use has no limit, and gets none."""
+        if session_ids:
+            wanted = {"_id": {"$in": list(session_ids)}, "ended_at": None, "used_at": {"$lt": now}}
+            await self._sessions.update_many(wanted, {"$set": {"used_at": now}})
+
+    async def end_idle(self, before: datetime, now: datetime) -> list[Session]:
+        """End the live sessions that were not used since then. Return them."""
+        wanted = {"used_at": {"$lte": before}, "ended_at": None}
+        ids = [doc["_id"] async for doc in self._sessions.find(wanted, {"_id": 1})]
+        if not ids:
+            return []
+        await self._sessions.update_many({"_id": {"$in": ids}, **wanted}, {"$set": {"ended_at": now}})
+        return [_read(doc) for doc in await self._sessions.find({"_id": {"$in": ids}, "ended_at": now}).to_list(None)]
+
+    async def end_others(self, session: Session, password: str, now: datetime) -> list[Session]:
+        """End all live sessions of the agent of this one but it, which has this fingerprint now. Return them."""
+        await self._sessions.update_one({"_id": session.id}, {"$set": {"password": password}})
+        others = {"agent_id": session.agent_id, "ended_at": None, "_id": {"$ne": session.id}}
+        return await self._end(await self._sessions.find(others).to_list(None), now)
 
     async def end(self, token: str, now: datetime) -> Session | None:
         """End the session of this token. Return it, or None when there is none. May be repeated."""
@@ -126,21 +166,20 @@ class SessionStore:
             await self._sessions.update_many({"_id": {"$in": ids}, "ended_at": None}, {"$set": {"ended_at": now}})
         return [_read({**doc, "ended_at": now}) for doc in old]
 
-    async def end_changed(self, passwords: Mapping[str, str], now: datetime) -> int:
-        """End the live sessions whose password is no longer the agent's. Return their number.
+    async def end_live_of(self, agent_ids: Collection[str], now: datetime) -> list[Session]:
+        """End the sessions of these agents that have not been ended yet. Return them."""
+        wanted = {"agent_id": {"$in": list(agent_ids)}, "ended_at": None}
+        return await self._end(await self._sessions.find(wanted).to_list(None), now) if agent_ids else []
+
+    async def end_changed(self, passwords: Mapping[str, str], now: datetime) -> list[Session]:
+        """End the live sessions whose password is no longer the agent's. Return them.
 
         A session without a fingerprint was opened before version 2.0; it ends when it expires.
 
         `passwords`: the fingerprints by agent.
         """
-        changed = [
-            doc["_id"]
-            async for doc in self._sessions.find({"ended_at": None, "agent_id": {"$in": list(passwords)}})
-            if doc.get("password") not in (None, passwords[doc["agent_id"]])
-        ]
-        if changed:
-            await self._sessions.update_many({"_id": {"$in": changed}, "ended_at": None}, {"$set": {"ended_at": now}})
-        return len(changed)
+        live = await self._sessions.find({"ended_at": None, "agent_id": {"$in": list(passwords)}}).to_list(None)
+        return await self._end([d for d in live if d.get("password") not in (None, passwords[d["agent_id"]])], now)
 
     # ── sessions that the issuer began ───────────────────────────────────────────────────────────────────────────────
 

@@ -2,15 +2,18 @@
 
 agents: {_id, username, name, password_hash, departments, capacity, supervisor, locales, enabled, online, state, free,
 idle_since, state_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice, until, wrap_up}], v, cause,
-untold_since, heard, missed, wrapped_up [{chat_id, department, seconds}]}. `until` is only in a slot that an open form
+untold_since, heard, missed, wrapped_up [{chat_id, department, seconds}], pause_reason, pause {id, since, reason},
+pauses_over [{id, since, reason, seconds}]}. `until` is only in a slot that an open form
 reserves, or in which the agent wraps up a chat of the department `wrap_up`. Such a slot looks as if a form reserved it,
 so that an earlier release frees it too. `wrapped_up` has ended wrap-ups that are still to be published. `v` grows with
 every change except those of slots that are no wrap-up. `untold_since` marks a change that is still to be published.
 `heard` has the last events that were handled. `missed`: when the agent, while active, last did not accept a chat in
 time. `idle_since`: when they last gave up a slot, came online, or ended a pause. `state_since`: when they last came
-online, went offline, paused or resumed. `oidc` {issuer, subject, organisation}: the account is of the issuer's person;
-it has no
-password. The secrets of one-time passwords are never stored.
+online, went offline, paused or resumed. `pause` is there while the agent is paused and online: that time counts.
+`pauses_over` has ended pauses that are still to be published. `oidc` {issuer, subject, organisation}: the account is of
+the issuer's person; it has no password. `changed`, `must_change_password`: `changed_passwords.py`. The secrets of
+one-time passwords are not here; `second_factor` is the fingerprint of the one in the accounts, by which a replica that
+has not read these yet knows that it must not decide (`logins.py`).
 """
 
 from __future__ import annotations
@@ -20,22 +23,32 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from pymongo import UpdateOne
 
 from services.common.batches import batched
 from services.common.events.types import AgentState, Choice, ReleaseReason
 from services.common.mongo.client import Database
+from services.presence.agents import totp
 from services.presence.agents.accounts import Account
+from services.presence.agents.changed_passwords import (
+    change_password,
+    changed_passwords,
+    find_password,
+    find_second_factor,
+    must_change,
+)
 from services.presence.agents.names import names_in
 from services.presence.oidc.roles import Membership
 from services.presence.slots.agent_selection import Candidate
-from services.presence.slots.rules import Agent, EndedWrapUp, Slot
+from services.presence.slots.rules import Agent, EndedPause, EndedWrapUp, Pause, Slot, ended_pause
 
 MISSED = 2  # chats that an active agent may miss within `MISSED_WITHIN` without being paused
 MISSED_WITHIN = timedelta(minutes=10)
 REMEMBERED = 20  # events of one agent that are remembered, so that a late redelivery changes nothing
 AT_ONCE = 20  # accounts written with one command: the embedded database takes up to 20 ms for each
+_WITH_SLOTS = {"seats.0": {"$exists": True}}
 _NEXT_V = {"$inc": {"v": 1}}
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
@@ -51,15 +64,17 @@ class AgentStore:
     async def put_accounts(self, accounts: Sequence[Account], now: datetime, issuer: str | None = None) -> list[str]:
         """Store the accounts of agents, whose state is kept. Return the ids of agents who may not log in any more.
 
-        Only accounts that differ from what is stored are written, in batches: there may be many thousands. Agents whom
-        this issuer has logged in are kept.
+        Only accounts that differ from what is stored are written, in batches: there may be many thousands. A changed
+        one is marked as unpublished. Agents whom this issuer has logged in are kept.
         """
         agents, accounts = self._documents, [account for account in accounts if account.role is None]
-        fields = dict.fromkeys((*(set(Account.model_fields) - {"role"}), "enabled", "oidc"), 1)
+        own = set(Account.model_fields) - {"role", "disabled"}
+        fields = dict.fromkeys((*own, "enabled", "oidc", "second_factor"), 1)
         stored = {doc["_id"]: doc for doc in await agents.find({}, fields).to_list(None)}
         new = [account for account in accounts if not _is_stored(account, stored.get(account.id, {}))]
         for batch in batched(new, AT_ONCE):
-            await agents.bulk_write([_upsert(account, now) for account in batch], ordered=False)
+            writes = [_changed(a, now) if a.id in stored else _upsert(a, now) for a in batch]
+            await agents.bulk_write(writes, ordered=False)
         wanted = {account.id: account.capacity for account in accounts}
         for doc in stored.values():
             new_capacity, old = wanted.get(doc["_id"]), doc["capacity"]
@@ -74,6 +89,12 @@ class AgentStore:
         if gone:
             await self.disable(gone)
         return [doc["_id"] async for doc in agents.find({"enabled": False}, {"_id": 1})]
+
+    async def with_other_rights(self, accounts: Sequence[Account]) -> list[str]:
+        """Return the agents who are to become, or to cease to be, supervisors by these accounts."""
+        wanted = {account.id: account.supervisor for account in accounts if account.role is None}
+        found = self._documents.find({"_id": {"$in": list(wanted)}}, {"supervisor": 1})
+        return [doc["_id"] async for doc in found if doc["supervisor"] != wanted[doc["_id"]]]
 
     async def disable(self, agent_ids: Sequence[str]) -> None:
         """These agents may not log in any more."""
@@ -108,9 +129,33 @@ class AgentStore:
 
     async def password_of(self, username: str) -> tuple[str, str] | None:
         """Return the id and the password hash of an agent who may log in with a password."""
-        wanted = {"username": username, "enabled": True, "oidc": {"$exists": False}}
-        doc = await self._documents.find_one(wanted, {"password_hash": 1})
-        return (doc["_id"], doc["password_hash"]) if doc else None
+        found = await find_password(self._documents, {"username": username})
+        return (found[0], found[2]) if found else None
+
+    async def second_factor(self, agent_id: str) -> str | None:
+        """Return the fingerprint of this agent's secret for one-time passwords: empty without one, None: not known."""
+        return await find_second_factor(self._documents, agent_id)
+
+    async def account(self, agent_id: str) -> tuple[str, str, str] | None:
+        """Return the id, the username and the password hash of this agent, if they may log in with a password."""
+        return await find_password(self._documents, {"_id": agent_id})
+
+    async def must_change_password(self, agent_id: str) -> bool:
+        """Return whether this agent's next login needs a new password."""
+        return await must_change(self._documents, agent_id)
+
+    async def change_password(self, agent_id: str, former: str, new: str) -> bool:
+        """Store a new password hash in place of `former`. Return False when that one does not count any more."""
+        return await change_password(self._documents, agent_id, former, new)
+
+    async def changed_passwords(self) -> dict[str, str]:
+        """Return the hashes of the passwords that agents have changed, by their ids."""
+        return await changed_passwords(self._documents)
+
+    async def available(self, agent_ids: Collection[str]) -> set[str]:
+        """Return those of these agents who are online and available."""
+        wanted = {"_id": {"$in": list(agent_ids)}, "online": True, "state": AgentState.AVAILABLE.value}
+        return {doc["_id"] async for doc in self._documents.find(wanted, {"_id": 1})}
 
     # ── reading agents ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -136,9 +181,10 @@ class AgentStore:
         """Return those of these agents who may log in and are offline."""
         return await self._find({"_id": {"$in": list(ids)}, "enabled": True, "online": False})
 
-    async def online_ids(self) -> set[str]:
-        """Return the agents who are online."""
-        return {doc["_id"] async for doc in self._documents.find({"online": True}, {"_id": 1})}
+    async def online_ids(self, among: Collection[str] | None = None) -> set[str]:
+        """Return the agents who are online: all, or those of `among`."""
+        wanted = {"online": True, **({} if among is None else {"_id": {"$in": list(among)}})}
+        return {doc["_id"] for doc in await self._documents.find(wanted, {"_id": 1}).to_list(None)}
 
     async def departments_of(self, agent_id: str) -> list[str]:
         """Return the departments that this agent serves."""
@@ -169,9 +215,13 @@ class AgentStore:
         """Return the agents with a slot of any of these chats."""
         return await self._find({"seats.chat_id": chat_ids[0] if len(chat_ids) == 1 else {"$in": list(chat_ids)}})
 
-    async def with_slots(self) -> list[Agent]:
-        """Return the agents with any slot in use."""
-        return await self._find({"seats.0": {"$exists": True}})
+    async def ids_with_slots(self) -> list[str]:
+        """Return the ids of the agents with any slot in use."""
+        return [doc["_id"] for doc in await self._documents.find(_WITH_SLOTS, {"_id": 1}).to_list(None)]
+
+    async def with_slots(self, ids: Collection[str]) -> list[Agent]:
+        """Return those of these agents with any slot in use."""
+        return await self._find({"_id": {"$in": list(ids)}, **_WITH_SLOTS})
 
     async def leaving(self) -> list[Agent]:
         """Return the agents with a slot that is being given up."""
@@ -391,18 +441,29 @@ class AgentStore:
     # ── changes of state: each increments v and marks the change as unpublished ──────────────────────────────────────
 
     async def set_online(self, agent_id: str, v: int, now: datetime) -> bool:
-        """Set the agent online, if nothing has changed since `v`. Slots that are being given up stay so."""
-        fields = {"online": True, "idle_since": now}
+        """Set the agent online, if nothing has changed since `v`. Slots that are being given up stay so.
+
+        A pause goes on: its time counts from now on.
+        """
+        agent = await self.agent(agent_id)
+        if agent is None or agent.v != v or agent.online:
+            return False
+        paused = agent.state is AgentState.PAUSED
+        fields = {"online": True, "idle_since": now, "pause": _new_pause(agent.pause_reason, now) if paused else None}
         return await self._change({"_id": agent_id, "v": v, "online": False}, fields, "back", now)
 
     async def set_offline(self, agent_id: str, v: int, reason: ReleaseReason, now: datetime) -> bool:
         """Set the agent offline and give up every slot, if nothing has changed since `v`.
 
         Wrap-ups go on until their time is over, unless the agent has logged out. `v` grows even when the agent was
-        offline already, so that a concurrent `set_online` that read before fails.
+        offline already, so that a concurrent `set_online` that read before fails. The time of a pause ends.
         """
+        agent = await self.agent(agent_id)
+        if agent is None or agent.v != v:
+            return False
         fields = {
             "online": False,
+            "pause": None,
             "seats.$[slot].leaving": reason.value,
             "seats.$[slot].since": now,
             "seats.$[wrapped].leaving": reason.value if reason is ReleaseReason.LOGGED_OUT else None,
@@ -411,17 +472,32 @@ class AgentStore:
             {"slot.leaving": None, "slot.wrap_up": None},
             {"wrapped.leaving": None, "wrapped.wrap_up": {"$ne": None}},
         ]
-        return await self._change({"_id": agent_id, "v": v}, fields, "gone", now, filters)
+        return await self._change({"_id": agent_id, "v": v}, fields, "gone", now, filters, over=agent.pause)
 
-    async def set_state(self, agent_id: str, state: AgentState, cause: str, event: str, now: datetime) -> bool:
+    async def set_state(
+        self, agent_id: str, state: AgentState, cause: str, event: str, now: datetime, reason: str | None = None
+    ) -> bool:
         """Set the agent available or paused.
 
-        Return False when they were already, or when this `event` was handled before.
+        Return False when they were already, or when this `event` was handled before. `reason`: the reason of a pause. A
+        paused agent who chooses another one is changed too; without a reason the one that they chose stays.
         """
         fresh = {"_id": agent_id, "heard": {"$ne": event}}
-        fields = {"state": state.value, **({"idle_since": now, "missed": []} if state is AgentState.AVAILABLE else {})}
-        if await self._change({**fresh, "state": {"$ne": state.value}}, fields, cause, now, event=event):
-            return True
+        available = state is AgentState.AVAILABLE
+        while agent := await self.agent(agent_id):
+            if agent.state is state and (available or reason in (None, agent.pause_reason)):
+                break
+            fields = {
+                "state": state.value,
+                "pause_reason": None if available else reason,
+                "pause": _new_pause(reason, now) if agent.online and not available else None,
+                **({"idle_since": now, "missed": []} if available else {}),
+            }
+            unchanged = {**fresh, "v": agent.v}
+            if await self._change(unchanged, fields, cause, now, event=event, over=agent.pause):
+                return True
+            if await self._documents.find_one({"_id": agent_id, "heard": event}, {"_id": 1}):
+                return False
         await self._documents.update_one(fresh, {"$push": {"heard": {"$each": [event], "$slice": -REMEMBERED}}})
         return False
 
@@ -444,8 +520,13 @@ class AgentStore:
         }
         return (await self._documents.update_one(expected, update)).modified_count == 1
 
-    async def mark_published(self, agent_id: str, v: int, wrapped_up: Sequence[EndedWrapUp] = ()) -> None:
-        """Record that the agent's state up to `v`, and these ended wrap-ups, were published."""
+    async def mark_published(
+        self, agent_id: str, v: int, wrapped_up: Sequence[EndedWrapUp] = (), pauses: Sequence[EndedPause] = ()
+    ) -> None:
+        """Record that the agent's state up to `v`, and these ended wrap-ups and pauses, were published."""
+        if pauses:
+            over = {"id": {"$in": [one.id for one in pauses]}}
+            await self._documents.update_one({"_id": agent_id}, {"$pull": {"pauses_over": over}})
         if wrapped_up:
             published = {"chat_id": {"$in": [one.chat_id for one in wrapped_up]}}
             await self._documents.update_one({"_id": agent_id}, {"$pull": {"wrapped_up": published}})
@@ -459,27 +540,39 @@ class AgentStore:
         now: datetime,
         filters: list[Mapping[str, Any]] | None = None,
         event: str | None = None,
+        over: Pause | None = None,
     ) -> bool:
         noted = {"cause": cause, "untold_since": now, "state_since": now}
         update: dict[str, Any] = {"$set": {**fields, **noted}, "$inc": {"v": 1}}
+        pushed: dict[str, Any] = {}
         if event:
-            update["$push"] = {"heard": {"$each": [event], "$slice": -REMEMBERED}}
+            pushed["heard"] = {"$each": [event], "$slice": -REMEMBERED}
+        if over:
+            pushed["pauses_over"] = asdict(ended_pause(over, now))
+        if pushed:
+            update["$push"] = pushed
         result = await self._documents.update_one(expected, update, array_filters=filters)
         return result.modified_count == 1
 
 
 def _known(account: Account) -> dict[str, Any]:
     """Return the members of a document that are the account's, without the capacity and what stays in the file."""
-    elsewhere = {"capacity", "role", "totp_secret", "break_glass"}
-    return account.model_dump(mode="json", exclude=elsewhere) | {"enabled": True}
+    elsewhere = {"capacity", "role", "totp_secret", "break_glass", "disabled"}
+    known = account.model_dump(mode="json", exclude=elsewhere)
+    return known | {"enabled": True, "second_factor": totp.fingerprint(account.totp_secret)}
 
 
 def _is_stored(account: Account, doc: Mapping[str, Any]) -> bool:
-    return all(name in doc and doc[name] == value for name, value in _known(account).items())
+    found = {"second_factor": "", "must_change_password": False, **doc}  # absent: of an earlier release
+    return all(name in found and found[name] == value for name, value in _known(account).items())
 
 
 def _upsert(account: Account, now: datetime) -> UpdateOne:
     return _upserted(account.id, _known(account), account.capacity, now)
+
+
+def _changed(account: Account, now: datetime) -> UpdateOne:
+    return UpdateOne({"_id": account.id}, {"$set": {**_known(account), "untold_since": now}, **_NEXT_V})
 
 
 def _upserted(agent_id: str, known: Mapping[str, Any], capacity: int, now: datetime) -> UpdateOne:
@@ -500,6 +593,8 @@ def _upserted(agent_id: str, known: Mapping[str, Any], capacity: int, now: datet
 
 
 def _read(doc: Mapping[str, Any]) -> Agent:
+    paused = doc["state"] == AgentState.PAUSED
+    counts = paused and doc["online"]  # a release before 2.0 leaves the pause there when it ends it
     return Agent(
         id=doc["_id"],
         username=doc["username"],
@@ -516,7 +611,14 @@ def _read(doc: Mapping[str, Any]) -> Agent:
         cause=doc["cause"],
         unpublished=tuple(EndedWrapUp(**one) for one in doc.get("wrapped_up", ())),
         since=doc.get("state_since"),
+        pause_reason=doc.get("pause_reason") if paused else None,
+        pause=Pause(**doc["pause"]) if counts and doc.get("pause") else None,
+        unpublished_pauses=tuple(EndedPause(**one) for one in doc.get("pauses_over", ())),
     )
+
+
+def _new_pause(reason: str | None, now: datetime) -> dict[str, Any]:
+    return asdict(Pause(str(uuid4()), now, reason))
 
 
 def _slot(doc: Mapping[str, Any]) -> Slot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import secrets
 from datetime import datetime
@@ -35,6 +36,11 @@ def secret_bytes(secret: str) -> bytes:
     if len(key) < LEAST_BYTES:
         raise ValueError("is too short; make one with: python -m services.presence.hash --totp")
     return key
+
+
+def fingerprint(secret: str | None) -> str:
+    """Return what tells replicas which secret an account has now, and nothing of the secret; empty without one."""
+    return hashlib.sha256(b"totp " + secret_bytes(secret)).hexdigest()[:32] if secret else ""
 
 
 def code_at(secret: str, step: int) -> str:

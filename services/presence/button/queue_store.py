@@ -84,7 +84,8 @@ class QueueStore:
             raced = frozenset(r["chat_id"] for r in doc.get("raced", ()) if r["at"] > fresh)
             if len(raced) < len(doc.get("raced", ())):
                 await self._queues.update_one({"_id": department}, {"$pull": {"raced": {"at": {"$lte": fresh}}}})
-            schedule = schedules[department]
+            if (schedule := schedules.get(department)) is None:  # removed meanwhile
+                continue
             before = at - timedelta(seconds=CLOSED_LATELY)
             intake = intake_closed(seen.get(department, {}), at)
             opened = is_open(schedule, at) and intake is None

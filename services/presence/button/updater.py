@@ -130,10 +130,12 @@ async def _assess(
     crews, found = count(agents), []
     for doc in await stores.buttons.read(ids):
         department = doc["_id"]
+        if (schedule := schedules.get(department)) is None:  # removed meanwhile
+            continue
         now = max(clock(), doc.get("as_of", clock()))
         crew = crews.get(department, Crew())
         intake = intake_closed(doc, now)
-        shown = light(*hours_with(schedules[department], now, intake), crew, waiting.get(department, 0))
+        shown = light(*hours_with(schedule, now, intake), crew, waiting.get(department, 0))
         _measure(department, crew, shown)
         stopped = {name: intake[name] for name in ("reason", "until")} if intake else None
         found.append(_Assessed(doc, *_compare(doc, shown, crew, now, stopped)))
@@ -170,6 +172,13 @@ def _measure(department: str, crew: Crew, shown: Light) -> None:
     AVAILABLE.labels(department).set(crew.available)
     FREE.labels(department).set(crew.free)
     GREEN.labels(department).set(shown.colour is ButtonColour.GREEN)
+
+
+def forget(departments: Iterable[str]) -> None:
+    """Export no more metrics of these departments: they are no longer in the departments file."""
+    for department in departments:
+        for gauge in (ONLINE, AVAILABLE, FREE, GREEN):
+            gauge.remove(department)
 
 
 def until_tick(seen: float, now: float) -> float:

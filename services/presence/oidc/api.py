@@ -1,8 +1,8 @@
-"""Internal API of logins at the issuer."""
+"""Internal API of logins of agents at their issuer, and of identifications of citizens at theirs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import APIRouter, Request
 
@@ -12,7 +12,10 @@ from services.common.runtime.service import caller
 from services.presence.api import open_session
 
 if TYPE_CHECKING:  # it loads the libraries of OpenID Connect, which only installations with an issuer need
+    from services.presence.oidc.identifications import Identifications
     from services.presence.oidc.logins import OidcLogins
+
+T = TypeVar("T")
 
 
 def create_oidc_routes(oidc: OidcLogins | None, only_break_glass: bool) -> APIRouter:
@@ -25,10 +28,7 @@ def create_oidc_routes(oidc: OidcLogins | None, only_break_glass: bool) -> APIRo
     routes = APIRouter()
 
     def logins(request: Request) -> OidcLogins:
-        caller(request)
-        if oidc is None:
-            raise Problem(404, "not_found", "Agents do not log in by an issuer here.")
-        return oidc
+        return _there_is(oidc, request, "Agents do not log in by an issuer here.")
 
     @routes.post(presence_api.LOGIN_WAYS)
     async def ways(request: Request) -> presence_api.LoginWays:
@@ -60,3 +60,41 @@ def create_oidc_routes(oidc: OidcLogins | None, only_break_glass: bool) -> APIRo
         await logins(request).log_out(sought.token)
 
     return routes
+
+
+def create_identification_routes(identifications: Identifications | None) -> APIRouter:
+    """Return the routes of identifications of citizens. They require a service token.
+
+    Args:
+        identifications: Identifies citizens; None: there is no issuer for them, and everything is 404.
+    """
+    routes = APIRouter()
+
+    def known(request: Request) -> Identifications:
+        return _there_is(identifications, request, "Citizens do not identify here.")
+
+    @routes.post(presence_api.IDENTIFY_BEGIN)
+    async def begin(request: Request, wanted: presence_api.IdentificationWanted) -> presence_api.IdentificationTicket:
+        return await known(request).begin(wanted)
+
+    @routes.post(presence_api.IDENTIFY_OPEN)
+    async def open_page(request: Request, shown: presence_api.TicketShown) -> presence_api.IdentificationFlow:
+        return await known(request).open(shown.ticket)
+
+    @routes.post(presence_api.IDENTIFY_FINISH)
+    async def finish(request: Request, answer: presence_api.OidcAnswer) -> presence_api.IdentificationOutcome:
+        return await known(request).finish(answer)
+
+    return routes
+
+
+def _there_is(what: T | None, request: Request, otherwise: str) -> T:
+    """Return what answers this request of another service.
+
+    Raises:
+        Problem: 401 `unauthenticated`; 404 `not_found` where there is no issuer.
+    """
+    caller(request)
+    if what is None:
+        raise Problem(404, "not_found", otherwise)
+    return what

@@ -158,7 +158,7 @@ class Issuer:
         """Renew the tokens of this subject (`sub`; OpenID Connect Core 1.0 §12).
 
         Raises:
-            Refused: The issuer refuses it, or the new ID token is not valid or of somebody else.
+            Refused: The issuer refuses it, or the new ID token is not valid or of another person.
             IssuerUnavailable: The issuer does not answer.
         """
         answer = await self._ask_for_tokens("refresh_token", refresh_token=refresh_token)

@@ -25,7 +25,8 @@ from prometheus_client import Counter
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api import presence as api
-from services.presence.agents.logins import Addresses, fingerprint, start_session
+from services.presence.agents.logins import Addresses, start_session
+from services.presence.agents.passwords import fingerprint
 from services.presence.agents.roles import Officer
 from services.presence.agents.session_store import IssuerSession, Session
 from services.presence.agents.transitions import close_session_soon
@@ -93,14 +94,19 @@ class OidcLogins:
             limited: Whether attempts are limited.
             monotonic: Seconds of a monotonic clock.
         """
-        self._context, self._issuer, self._profile, self._mapping = context, issuer, profile, mapping
+        self._context, self._issuer, self._profile = context, issuer, profile
         self._flows, self._choices = Seal(keys, "oidc flow"), Seal(keys, "oidc choice")
         self._refresh_tokens = Seal(keys, "oidc refresh")
         self._life, self._refresh, self._limited = life, refresh, limited
         self._monotonic = monotonic
         self._addresses = Addresses()
         self._exchanges = asyncio.Semaphore(AT_ONCE)
-        self.fingerprint = fingerprint(mapping.fingerprint(issuer.client.issuer, profile))
+        self.follow_roles(mapping)
+
+    def follow_roles(self, mapping: RoleMapping) -> None:
+        """Take what the issuer's roles give now."""
+        self._mapping = mapping
+        self.fingerprint = fingerprint(mapping.fingerprint(self._issuer.client.issuer, self._profile))
         """What a session stores of the mapping: it ends when the mapping changes."""
 
     @property

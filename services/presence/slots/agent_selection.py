@@ -44,6 +44,7 @@ class Ask:
         department: The department.
         locale: The citizen's language.
         agent_id: Only this agent will do.
+        not_agent_id: Any agent but this one.
         press: The chat is not open yet.
         green: The button was green when the citizen pressed.
         form: Seconds for which an open form reserves the slot; 0: no form.
@@ -54,6 +55,7 @@ class Ask:
     department: str
     locale: str = "nl"
     agent_id: str | None = None
+    not_agent_id: str | None = None
     press: bool = False
     green: bool = False
     form: float = 0.0
@@ -88,7 +90,7 @@ def choose(candidates: Iterable[Candidate], ask: Ask, now: datetime) -> Chosen |
 
 
 def _is_able(candidate: Candidate, ask: Ask) -> bool:
-    if candidate.free <= 0 or ask.chat_id in candidate.seated:
+    if candidate.free <= 0 or ask.chat_id in candidate.seated or candidate.id == ask.not_agent_id:
         return False
     return candidate.id == ask.agent_id if ask.agent_id else ask.department in candidate.departments
 

@@ -79,7 +79,8 @@ class Agent:
 
     `free` is the capacity less the slots in use. `v` grows with every change except those of slots that are no wrap-up.
     `unpublished`: ended wrap-ups that are not published yet. `since`: when they last came online, went offline, paused
-    or resumed; None: before it was recorded.
+    or resumed; None: before it was recorded. `pause_reason`: the id of the reason of their pause. `pause`: the time
+    that counts at present, None while they are available or offline. `unpublished_pauses`: as `unpublished`.
     """
 
     id: str
@@ -97,6 +98,9 @@ class Agent:
     cause: str
     unpublished: tuple[EndedWrapUp, ...] = ()
     since: datetime | None = None
+    pause_reason: str | None = None
+    pause: Pause | None = None
+    unpublished_pauses: tuple[EndedPause, ...] = ()
 
     @property
     def wrap_ups(self) -> list[WrapUp]:
@@ -115,6 +119,30 @@ class EndedWrapUp:
     chat_id: str
     department: str
     seconds: int
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The time for which an agent has been paused and online, for one reason, since then."""
+
+    id: str
+    since: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class EndedPause:
+    """A pause that has ended: how many whole seconds it took."""
+
+    id: str
+    since: datetime
+    reason: str | None
+    seconds: int
+
+
+def ended_pause(pause: Pause, now: datetime) -> EndedPause:
+    """Return a pause as it ends now. Clocks differ: a negative time is none."""
+    return EndedPause(pause.id, pause.since, pause.reason, max(0, round((now - pause.since).total_seconds())))
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class Admission:
         """Block the citizen of this chat, if the agent has or had the chat. A repetition changes nothing."""
         chat = await self._store.load(chat_id)
         source = await self._starts.find_one({"_id": chat_id})
-        if source is None or agent_id not in {chat.agent_id, *(a.agent_id for a in chat.assignments)}:
+        if source is None or agent_id not in chat.agents:
             log.warning("citizen_not_blocked", agent_id=agent_id, known=source is not None)
             return
         until = since + timedelta(minutes=block.minutes)

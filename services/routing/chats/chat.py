@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from services.common.config.departments import QueueRules
 from services.common.events.chats import ChatState
-from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form
+from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form, Revocation
 from services.common.internal_api.routing import Assignment, ChatView
 
 REMEMBERED = 20  # the latest assignments of one chat
@@ -28,8 +28,9 @@ class Limits:
         overflown: An overflowed chat without an agent in the other department comes back.
         kept: A closed chat is deleted.
         republish: A change that may be unpublished is published again.
-        queues: The queue rules of each department.
-        automatic: Departments in which assignments are accepted automatically.
+        queues: The queue rules of each department. They change when the departments file does.
+        automatic: Departments in which assignments are accepted automatically; as `queues`.
+        reassign: After how long without an answer a chat goes to another agent, by department; as `queues`.
     """
 
     hello: timedelta = timedelta(seconds=10)
@@ -42,7 +43,8 @@ class Limits:
     kept: timedelta = timedelta(days=30)
     republish: timedelta = timedelta(seconds=2)
     queues: Mapping[str, QueueRules] = field(default_factory=dict)
-    automatic: frozenset[str] = frozenset()
+    automatic: Collection[str] = frozenset()
+    reassign: Mapping[str, timedelta] = field(default_factory=dict)
 
     def patience(self, department: str | None) -> timedelta:
         """Return how long a citizen may wait in this department."""
@@ -94,6 +96,8 @@ class Chat:
     head: bool = False  # lost its agent or was transferred: before all chats in their first attempt
     wanted_agent: str | None = None  # transferred or returned to this colleague, until `wanted_until`
     wanted_until: datetime | None = None
+    unwanted_agent: str | None = None  # in this wait: who has left the citizen without an answer
+    taken_after: int | None = None  # the last answer, by its sequence number, when it was last taken from such an agent
     agent_id: str | None = None
     agent_name: str | None = None
     assigned_at: datetime | None = None
@@ -115,6 +119,7 @@ class Chat:
     returned_to: str | None = None
     refusal: str | None = None  # id of the last refusal, to recognise a repetition
     assignments: tuple[Assignment, ...] = ()  # the latest last
+    revoked_by: Revocation | None = None  # of a closed chat: whose citizen's token is valid no more
 
     @property
     def waits(self) -> bool:
@@ -130,6 +135,11 @@ class Chat:
     def closed(self) -> bool:
         """Whether the chat is closed."""
         return self.state is ChatStatus.CLOSED
+
+    @property
+    def agents(self) -> frozenset[str]:
+        """The agents who have or had the chat, of the last `REMEMBERED` assignments."""
+        return frozenset(a.agent_id for a in self.assignments) | ({self.agent_id} if self.agent_id else frozenset())
 
     @property
     def refusable(self) -> bool:
@@ -157,6 +167,7 @@ def state_of(chat: Chat) -> ChatState | None:
         detail=chat.detail,
         accepted=chat.accepted if chat.agent_id else None,
         former_departments=_former_departments(chat),
+        revoked_by=chat.revoked_by,
         at=chat.changed_at,
     )
 
@@ -205,6 +216,7 @@ def view_of(
         reason=chat.reason,
         opened_at=chat.opened_at,
         closed_at=chat.closed_at,
+        revoked_by=chat.revoked_by,
     )
 
 

@@ -33,10 +33,26 @@ class CitizenPresence:
             grace: Seconds without being listed after which a citizen is gone.
             clock: A monotonic clock, in seconds.
         """
-        self.listener = HeartbeatListener(url, "routing", publisher, clock)
+        self.listener = HeartbeatListener(url, "routing", publisher, clock, self._note_writing)
         self._detector = self.listener.detect(_chats, grace, GATEWAY_LATE)
         self._met: set[str] = set()
         self._meetings = 0
+        self._writing: dict[str, float] = {}  # chat → when its agent typed last
+
+    def _note_writing(self, event: GatewayConnections) -> None:
+        now = self.listener.clock()
+        for chat_id, still in (event.writing or {}).items():
+            self._writing[chat_id] = max(now - still, self._writing.get(chat_id, float("-inf")))
+        self._writing = {chat: at for chat, at in self._writing.items() if now - at <= topology.WRITING_LASTS}
+
+    def is_writing(self, chat_id: str) -> bool:
+        """Return whether the agent of this chat has typed in it within the last seconds, or this is not known.
+
+        It is not known while this listener does not receive.
+        """
+        if not self.listener.receives:
+            return True
+        return self.listener.clock() - self._writing.get(chat_id, float("-inf")) <= topology.WRITING_LASTS
 
     def present(self) -> set[str]:
         """Return the chats that a gateway lists."""

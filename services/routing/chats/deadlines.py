@@ -150,6 +150,11 @@ def due_at(chat: Chat, limits: Limits) -> datetime | None:
     return min((at for d in DEADLINES if (at := d.due_at(chat, limits))), default=None)
 
 
+def judged_again(chat: Chat, limits: Limits) -> Chat:
+    """Return a waiting chat without the time when it is due, to be written with another one, if that has changed."""
+    return replace(chat, due_at=None) if chat.waits and chat.due_at != due_at(chat, limits) else chat
+
+
 def stamped(chat: Chat, now: datetime, limits: Limits) -> Chat:
     """Return the chat as it is written: the next revision, with the times when it is due and when it is deleted."""
     over = chat.closed or chat.state is None

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from services.common.events.chats import ChatOpened
-from services.common.events.types import Cause, ChatStatus, Choice, CloseReason, Detail
+from services.common.events.types import Cause, ChatStatus, Choice, CloseReason, Detail, Revocation
 from services.common.internal_api.routing import Assignment
 from services.routing.chats.chat import REMEMBERED, Chat
 
@@ -36,6 +36,7 @@ def requeued(chat: Chat, now: datetime, cause: Cause, agent_id: str | None, **ch
         "waiting_since": chat.waiting_since if in_wait else now,
         "wanted_agent": None,
         "wanted_until": None,
+        "unwanted_agent": None,
         "agent_id": None,
         "agent_name": None,
         "assigned_at": None,
@@ -156,6 +157,7 @@ def assigned(
         accepted_at=now if at_once else None,
         wanted_agent=None,
         wanted_until=None,
+        unwanted_agent=None,
         assignments=(*chat.assignments, _recorded(chat, agent_id, agent_name, now, choice))[-REMEMBERED:],
     )
 
@@ -247,6 +249,34 @@ def closed(chat: Chat, reason: CloseReason, now: datetime) -> Chat:
         wanted_agent=None,
         wanted_until=None,
     )
+
+
+def revoked(chat: Chat, by: Revocation) -> Chat:
+    """Record that the token of a closed chat is valid no more. The first who revoked it stays, before an officer.
+
+    The cause and the time of the published state stay those of the end.
+    """
+    if not chat.closed or chat.revoked_by in (by, Revocation.OFFICER):
+        return chat
+    if chat.revoked_by is not None and by is not Revocation.OFFICER:
+        return chat
+    return replace(chat, v=chat.v + 1, revoked_by=by)
+
+
+def given_up(chat: Chat, now: datetime) -> Chat:
+    """Close the chat for its citizen, who gives up its token."""
+    return revoked(closed(chat, CloseReason.CITIZEN, now), Revocation.CITIZEN)
+
+
+def revoked_by_agent(chat: Chat, agent_id: str | None) -> Chat:
+    """Revoke the token of a closed chat when this agent has or had it."""
+    return revoked(chat, Revocation.AGENT) if agent_id in chat.agents else chat
+
+
+def revoked_by_officer(chat: Chat, now: datetime) -> Chat:
+    """Close the chat, whose citizen cannot come back, and revoke its token. The change is marked as unpublished."""
+    after = revoked(closed(chat, CloseReason.AGENT, now), Revocation.OFFICER)
+    return chat if after is chat else marked(after, now)
 
 
 def erased(chat: Chat) -> Chat:

@@ -18,7 +18,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from services.common.batches import gather_limited
-from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form
+from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form, Revocation
 from services.common.internal_api.routing import Assignment
 from services.common.internal_api.supervision import DepartmentChats, RunningChat, WaitingChat
 from services.common.mongo.client import Database
@@ -33,7 +33,7 @@ AT_ONCE = 20  # agents whose chats are counted at a time
 _QUEUE_ORDER = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
 _FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
-_OF_REQUEST = ("turn", "department", "locale", "wanted_agent", "untold_since")
+_OF_REQUEST = ("turn", "department", "locale", "wanted_agent", "unwanted_agent", "untold_since")
 _OF_OVERFLOW = ("head", "opened_at", "waiting_since", "overflowed", "origin")
 _OF_OPEN = dict.fromkeys(("waiting_since", "assigned_at", "agent_id", "agent_name", "locale", "accepted"), 1)
 _OF_QUEUE = dict.fromkeys((*_OF_REQUEST, *_OF_OVERFLOW), 1)
@@ -45,6 +45,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
     "form": Form.model_validate,
     "detail": Detail,
     "returned": Detail,
+    "revoked_by": Revocation,
     "origin": lambda d: Origin(**{k: d.get(k) for k in _ORIGIN}),
     "assignments": lambda ds: tuple(Assignment.model_validate(d) for d in ds),
 }
@@ -269,7 +270,7 @@ def _stored(value: Any) -> Any:
             return dataclasses.asdict(value)
         case tuple():
             return [_recorded(a) for a in value]
-    return value.value if isinstance(value, ChatStatus | Cause | CloseReason | Detail) else value
+    return value.value if isinstance(value, ChatStatus | Cause | CloseReason | Detail | Revocation) else value
 
 
 def _recorded(assignment: Assignment) -> Document:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.common.events.chats import AnswerOverdue
 from services.common.events.types import Cause, Detail
 from services.routing.chats.chat import Chat, Limits, Origin
 from services.routing.chats.rules import marked, requeued, staying
@@ -35,6 +36,28 @@ def transferred(
         ),
         now,
     )
+
+
+def taken_from_silent(chat: Chat, event: AnswerOverdue, is_writing: bool, now: datetime, limits: Limits) -> Chat:
+    """Take a chat from its agent, who has left the citizen without an answer, for another agent of the department.
+
+    It is a transfer in the name of the agent, as a supervisor's is: the agent who gets it accepts it, or it comes back.
+    This happens at most once until an agent answers, and never while the agent writes.
+
+    Args:
+        chat: The chat.
+        event: What transcripts knows of its messages.
+        is_writing: Whether the agent has typed in it within the last seconds.
+        now: The present.
+        limits: The times.
+    """
+    after = limits.reassign.get(chat.department or "")
+    if after is None or not chat.assigned or not chat.accepted or chat.agent_id is None or chat.turn != event.turn:
+        return chat
+    if is_writing or event.since + after > now or chat.taken_after == event.answered:
+        return chat
+    moved = transferred(chat, chat.agent_id, chat.department, None, now, limits)
+    return replace(moved, detail=Detail.SILENT, unwanted_agent=chat.agent_id, taken_after=event.answered)
 
 
 def is_repeated(chat: Chat, agent_id: str, department: str | None, to_agent: str | None) -> bool:

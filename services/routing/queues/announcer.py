@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from services.common.batches import batched, gather_limited
+from services.common.batches import batched, gather_in_batches, gather_limited
 from services.common.events.chats import EmptyQueue, QueueChanged
 from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.messaging import topology
@@ -109,14 +109,19 @@ class Announcer:
                 await asyncio.sleep(RETRY)
 
     async def flush(self) -> None:
-        """Publish every requested queue now. A queue that cannot be published stays requested."""
+        """Publish every requested queue now, `AT_ONCE` at a time. A queue that cannot be published stays requested."""
         while self._changed:
-            department = self._changed.pop()
-            try:
-                await self.announce(department)
-            except DEPENDENCY_ERRORS:
-                self.changed(department)
-                raise
+            await gather_in_batches(AT_ONCE, [partial(self._announce_requested, d) for d in self._changed])
+
+    async def _announce_requested(self, department: str) -> None:
+        if department not in self._changed:  # another flush was first
+            return
+        self._changed.discard(department)
+        try:
+            await self.announce(department)
+        except BaseException:  # also when it is cancelled: a drain publishes what is left
+            self.changed(department)
+            raise
 
     async def announce(self, department: str) -> None:
         """Publish the waiting chats in order, with a revision above all earlier ones."""

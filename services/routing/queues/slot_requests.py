@@ -152,9 +152,15 @@ class SlotRequests:
             await asyncio.gather(*(self._publish(c, requested, began) for c in may))
 
     async def _publish(self, chat: Chat, requested: Requested, began: float) -> None:
-        department, named = chat.department or "", chat.wanted_agent
         await self._publisher.publish(
-            PlaceWanted(chat_id=chat.id, turn=chat.turn, department=department, locale=chat.locale, agent_id=named)
+            PlaceWanted(
+                chat_id=chat.id,
+                turn=chat.turn,
+                department=chat.department or "",
+                locale=chat.locale,
+                agent_id=chat.wanted_agent,
+                not_agent_id=chat.unwanted_agent,
+            )
         )
         requested[_key(chat)] = began, requested.get(_key(chat), (began, 0))[1] + 1
 

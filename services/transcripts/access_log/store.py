@@ -15,13 +15,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
 import structlog
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from services.common.access_chain import PRUNED, Head, Verifier, chained
+from services.common.internal_api.transcripts import ChangeOfAccount, ChangeOfDepartments
 from services.common.mongo.client import DUPLICATE_KEY, Database
 from services.transcripts import metrics
 
@@ -30,10 +31,41 @@ log = structlog.get_logger()
 MOST_TOGETHER = 100  # entries in one write
 PAGE = 1_000  # entries in one answer
 MOST_VERIFIED = 20_000  # entries of one verification that an auditor asks for
-MOST_PROBLEMS = 20  # that are told of it
+MOST_PROBLEMS = 20  # of one verification that are returned
 LONGEST = 3_000  # milliseconds for one page of a search; a gateway waits 5 s for its answer
 UNUSUAL_WITHIN = timedelta(hours=1)
+CLOCKS_DIFFER = timedelta(seconds=5)  # at the most: all replicas follow the clock of the database
 Document = dict[str, Any]
+OwnAct = Literal[
+    "transcript_read",
+    "file_read",
+    "notes_read",
+    "questions_read",
+    "question_claimed",
+    "question_done",
+    "assignments_read",
+    "report_read",
+    "chats_listed",
+    "chats_searched",
+    "chat_reassigned",
+    "supervisor_note_added",
+    "chat_token_revoked",
+    "canned_answer_added",
+    "canned_answer_changed",
+    "canned_answer_removed",
+    "chat_erased",
+    "message_erased",
+    "hold_set",
+    "hold_lifted",
+    "receipts_read",
+    "access_log_read",
+    "access_log_exported",
+    "access_log_verified",
+    "access_log_pruned",
+]
+Act = OwnAct | ChangeOfDepartments | ChangeOfAccount
+ACTS: tuple[Act, ...] = (*get_args(OwnAct), *get_args(ChangeOfDepartments), *get_args(ChangeOfAccount))
+"""Every act that is logged. The page of auditors has words for each (`web/console/access-log.js`)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +73,7 @@ class Access:
     """What is logged: who did what with which chat or item.
 
     Attributes:
-        act: What was done, such as `transcript_read`.
+        act: What was done.
         who: The agent, the operator, or None for the citizen of the chat.
         role: `agent`, `supervisor`, `administrator`, `auditor`, `citizen`, `operator` or `service`.
         chat_id: The chat.
@@ -51,7 +83,7 @@ class Access:
         reason: The reason that was given.
     """
 
-    act: str
+    act: Act
     who: str | None
     role: str
     chat_id: str | None = None
@@ -234,14 +266,35 @@ class AccessLog:
 
         What is between them is the period's, as far as the clocks of the replicas agree.
         """
-        first = await self._bound({"$gte": stamp(since)} if since else None, ASCENDING)
-        last = await self._bound({"$lt": stamp(until)} if until else None, DESCENDING)
+        first = await self._first(since) if since else await self._end(ASCENDING)
+        last = await self._last(until) if until else await self._end(DESCENDING)
         return (first - 1, last) if first and first <= last else (0, 0)
 
-    async def _bound(self, at: Document | None, order: int) -> int:
-        wanted: Document = {"_id": {"$gte": 0}, **({"at": at} if at else {})}
-        found = await self._entries.find_one(wanted, {"_id": True}, sort=[("_id", order)])
+    async def _end(self, order: int) -> int:
+        """Return the number of the first or the last entry; 0: there is none."""
+        found = await self._entries.find_one({"_id": {"$gte": 0}}, {"_id": True}, sort=[("_id", order)])
         return int(found["_id"]) if found else 0
+
+    async def _first(self, since: datetime) -> int:
+        """Return the first number of an entry from then on; 0: there is none.
+
+        The index of times finds the earliest entry; one that was written before it may have a somewhat later time.
+        """
+        earliest = await self._entries.find_one({"at": {"$gte": stamp(since)}}, {"at": True}, sort=[("at", ASCENDING)])
+        if earliest is None:
+            return 0
+        latest = stamp(datetime.fromisoformat(earliest["at"]) + CLOCKS_DIFFER)
+        near = self._entries.find({"at": {"$gte": earliest["at"], "$lte": latest}}, {"_id": True})
+        return min([int(one["_id"]) async for one in near])
+
+    async def _last(self, until: datetime) -> int:
+        """Return the last number of an entry from before then; 0: there is none."""
+        latest = await self._entries.find_one({"at": {"$lt": stamp(until)}}, {"at": True}, sort=[("at", DESCENDING)])
+        if latest is None:
+            return 0
+        earliest = stamp(datetime.fromisoformat(latest["at"]) - CLOCKS_DIFFER)
+        near = self._entries.find({"at": {"$gte": earliest, "$lte": latest["at"]}}, {"_id": True})
+        return max([int(one["_id"]) async for one in near])
 
     async def verify(self, most: int = MOST_VERIFIED) -> Verified:
         """Verify the newest entries, at most so many and those that come meanwhile."""
@@ -252,7 +305,7 @@ class AccessLog:
         while taken <= most and (page := await self.entries(after)):
             verifier.take(page)
             taken, after = taken + len(page), int(page[-1]["seq"])
-        first = await self._bound(None, ASCENDING)
+        first = await self._end(ASCENDING)
         complete = verifier.first <= first
         problems = verifier.end(expected, part=not complete)
         return Verified(verifier.first, verifier.head, complete, problems[:MOST_PROBLEMS])

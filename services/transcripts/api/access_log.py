@@ -7,10 +7,12 @@ from fastapi.responses import Response
 from pymongo.errors import ExecutionTimeout
 
 from services.common.http.problems import Problem
+from services.common.http.service_tokens import Caller
+from services.common.http.tokens import OPERATOR
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.internal_api.transcripts import Reader
 from services.common.runtime.service import caller
-from services.transcripts.access_log.store import Access, Filter
+from services.transcripts.access_log.store import Access, Act, Filter
 from services.transcripts.api.context import Context, role_of
 from services.transcripts.api.responses import json_response
 
@@ -21,9 +23,16 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(transcripts_api.ACCESS_NOTE, status_code=204)
     async def note(request: Request, noted: transcripts_api.AccessNoted) -> Response:
-        caller(request)
+        who, by = caller(request), noted.reader
+        who.require_agent(by.agent_id, noted.departments, by.supervisor, by.role)
+        if noted.act.startswith(("departments_", "account_")):
+            if who.service == OPERATOR:
+                await context.access_log.record(Access(noted.act, by.agent_id, "operator", item=noted.item))
+                return Response(status_code=204)
+            if by.role != "administrator":
+                raise Problem(403, "forbidden", "Only an administrator may do this.")
         departments = ",".join(noted.departments) or None
-        await context.access_log.record(access_of(noted.act, noted.reader, noted.chat_id, departments, noted.item))
+        await context.access_log.record(access_of(noted.act, by, noted.chat_id, departments, noted.item))
         return Response(status_code=204)
 
     @routes.post(transcripts_api.ACCESS_LOG, response_model=transcripts_api.AccessEntries)
@@ -37,8 +46,7 @@ def create_routes(context: Context) -> APIRouter:
     @routes.post(transcripts_api.ACCESS_SEARCH, response_model=transcripts_api.AccessPage)
     async def search(request: Request, query: transcripts_api.AccessSearch) -> Response:
         """Return a page for an auditor. The reading is an entry of the log first."""
-        caller(request)
-        _require_auditor(query.by)
+        _require_auditor(caller(request), query.by)
         if query.about is not None:
             await context.access_log.record(_reading("access_log_read", query.by, query.about))
         wanted = Filter(query.who, query.chat, query.act, query.since, query.until)
@@ -52,16 +60,14 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(transcripts_api.ACCESS_SPAN, response_model=transcripts_api.AccessSpan)
     async def span(request: Request, query: transcripts_api.AccessSpanQuery) -> Response:
-        caller(request)
-        _require_auditor(query.by)
+        _require_auditor(caller(request), query.by)
         await context.access_log.record(_reading("access_log_exported", query.by, query.about))
         after, last = await context.access_log.span(query.since, query.until)
         return json_response(transcripts_api.AccessSpan(after=after, last=last))
 
     @routes.post(transcripts_api.ACCESS_VERIFY, response_model=transcripts_api.AccessVerified)
     async def verify(request: Request, query: transcripts_api.AccessVerify) -> Response:
-        caller(request)
-        _require_auditor(query.by)
+        _require_auditor(caller(request), query.by)
         release = await context.slot(context.access_verifications, query.by.agent_id)
         try:
             await context.access_log.record(_reading("access_log_verified", query.by))
@@ -81,7 +87,7 @@ def create_routes(context: Context) -> APIRouter:
     return routes
 
 
-def _require_auditor(by: Reader) -> None:
+def _require_auditor(who: Caller, by: Reader) -> None:
     """Check that an auditor asks.
 
     Raises:
@@ -89,14 +95,15 @@ def _require_auditor(by: Reader) -> None:
     """
     if by.role != "auditor":
         raise Problem(403, "forbidden", "The access log is for auditors.")
+    who.require_agent(by.agent_id, role=by.role)
 
 
-def _reading(act: str, by: Reader, about: str | None = None) -> Access:
+def _reading(act: Act, by: Reader, about: str | None = None) -> Access:
     return Access(act, by.agent_id, "auditor", item=about or None, source=by.source)
 
 
 def access_of(
-    act: str, reader: Reader, chat_id: str | None = None, department: str | None = None, item: str | None = None
+    act: Act, reader: Reader, chat_id: str | None = None, department: str | None = None, item: str | None = None
 ) -> Access:
     """Return the entry for what an agent or an officer does."""
     role = reader.role or role_of("agent", reader.supervisor)

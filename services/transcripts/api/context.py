@@ -15,27 +15,20 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Actor
 from services.common.runtime.service import caller
 from services.common.runtime.worker_process import MIB, Workers
-from services.transcripts.access import Chat, Reach, Refusal, is_over, needs_reason, reach
-from services.transcripts.access_log.store import Access, AccessLog
+from services.transcripts.access.rules import Chat, Reach, Refusal, is_over, needs_reason, reach
+from services.transcripts.access_log.store import Access, Act
 from services.transcripts.attachments.checker import Checker
+from services.transcripts.attachments.previews import Previews
 from services.transcripts.attachments.rescans import Rescans
 from services.transcripts.attachments.scanner import Scanner
-from services.transcripts.attachments.store import Files
 from services.transcripts.attachments.uploads import Uploads
-from services.transcripts.canned_answers import CannedAnswers
 from services.transcripts.concurrency_limits import ConcurrencyLimit, LimitReached
-from services.transcripts.download_codes import DownloadCodes
 from services.transcripts.evidence.store import Chains
-from services.transcripts.left_questions import Questions
-from services.transcripts.log.store import Store
+from services.transcripts.identifications import Identifications
 from services.transcripts.outbox.announcer import Announcer
-from services.transcripts.outbox.store import Outbox
-from services.transcripts.past_chats.store import PastChats
-from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
-from services.transcripts.retention.store import Erasures
 from services.transcripts.settings import Settings
-from services.transcripts.statistics.store import Statistics
+from services.transcripts.stores import Stores
 
 DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a free slot
 REPORT_PATIENCE = 0.5  # with the time of a report, less than a gateway waits for an answer
@@ -65,6 +58,8 @@ class Admitted:
 
 def role_of(party: str, supervisor: bool) -> str:
     """Return the role of a reader for the access log."""
+    if party == "client":
+        return "service"
     return "supervisor" if party == "agent" and supervisor else party
 
 
@@ -73,28 +68,27 @@ class Context:
 
     def __init__(
         self,
-        store: Store,
-        files: Files,
-        questions: Questions,
-        ratings: Ratings,
-        codes: DownloadCodes,
+        *,
+        stores: Stores,
+        chains: Chains,
+        public_keys: Sequence[bytes],
+        announcer: Announcer,
+        identifications: Identifications,
         press: PdfPress,
         departments: Departments,
         settings: Settings,
         clock: Callable[[], datetime],
-        erasures: Erasures,
-        access_log: AccessLog,
-        canned_answers: CannedAnswers,
-        statistics: Statistics,
-        chains: Chains,
-        public_keys: Sequence[bytes],
-        outbox: Outbox,
-        announcer: Announcer,
-        past_chats: PastChats,
     ) -> None:
-        self.past_chats = past_chats
-        self.outbox, self.announcer = outbox, announcer
+        self.store, self.files, self.questions = stores.logs, stores.files, stores.questions
+        self.ratings, self.labels, self.codes = stores.ratings, stores.labels, stores.codes
+        self.erasures, self.access_log, self.statistics = stores.erasures, stores.access_log, stores.statistics
+        self.past_chats, self.canned_answers = stores.past_chats, stores.canned_answers
+        self.integration, self.outbox, self.announcer = stores.clients, stores.outbox, announcer
+        self.identifications = identifications
         self.chains, self.public_keys = chains, list(public_keys)
+        self.press, self.departments = press, departments
+        self.settings, self.clock = settings, clock
+        self.zone = ZoneInfo(settings.timezone)
         self.verifier = Workers(
             "services.transcripts.evidence.worker:begin",
             memory=VERIFY_MEMORY,
@@ -102,22 +96,17 @@ class Context:
             size=1,
             waiting=VERIFY_WAITING,
         )
-        self.canned_answers = canned_answers
-        self.erasures, self.access_log, self.statistics = erasures, access_log, statistics
-        self.store, self.files, self.questions = store, files, questions
-        self.ratings, self.codes = ratings, codes
-        self.press, self.departments = press, departments
-        self.settings, self.clock = settings, clock
-        self.zone = ZoneInfo(settings.timezone)
         self.checker = Checker(settings.refused_findings)
         scanner = Scanner(settings.clamd_url, settings.clamd_timeout) if settings.clamd_url else None
-        self.uploads = Uploads(store, files, settings, clock, self.checker, questions, scanner)
-        self.rescans = Rescans(files, scanner, settings.clamd_timeout, clock)
+        self.uploads = Uploads(self.store, self.files, settings, clock, self.checker, self.questions, scanner)
+        self.previews = Previews(self.files)
+        self.rescans = Rescans(self.files, scanner, settings.clamd_timeout, clock)
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
         self.access_verifications = ConcurrencyLimit(each=1, total=1, waiting=1, patience=REPORT_PATIENCE)
         self.reports = ConcurrencyLimit(each=1, total=2, waiting=1, patience=REPORT_PATIENCE)
         self.verifications = ConcurrencyLimit(each=3, total=3, waiting=6, patience=DOWNLOAD_PATIENCE)
+        self.client_reads = ConcurrencyLimit(each=2, total=4, waiting=2, patience=SEARCH_PATIENCE)
         self.searches = ConcurrencyLimit(each=1, total=4, waiting=2, patience=SEARCH_PATIENCE)
         # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.
         self.histories = ConcurrencyLimit(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
@@ -128,7 +117,7 @@ class Context:
         Raises:
             Problem: The actor may do nothing with it.
         """
-        actor, now = caller(request), self.clock()
+        actor, now = self.integration.granted(caller(request).acting()), self.clock()
         chat = await self.store.chat(chat_id)
         life, former = timedelta(seconds=self.settings.citizen_access), timedelta(seconds=self.settings.former_access)
         found = reach(actor, chat_id, chat, now, life, former)
@@ -167,24 +156,24 @@ class Context:
                 "X-Reason, percent-encoded.",
             )
 
-    async def log_read(self, act: str, admitted: Admitted, item: str | None = None) -> None:
+    async def log_read(self, act: Act, admitted: Admitted, item: str | None = None) -> None:
         """Log that the actor reads something of the chat. Call it before the answer begins.
 
         Raises:
             PyMongoError: It could not be logged; it may not be read then.
         """
         actor, chat = admitted.actor, admitted.chat
-        agent = actor.party == "agent"
+        named = actor.party in ("agent", "client")
         await self.access_log.record(
             Access(
                 act,
-                actor.id if agent else None,
+                actor.id if named else None,
                 role_of(actor.party, actor.supervisor),
                 chat.chat_id,
                 item,
                 chat.department,
-                actor.source if agent else None,
-                actor.reason if agent else None,
+                actor.source if named else None,
+                actor.reason if named else None,
             )
         )
 

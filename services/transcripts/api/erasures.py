@@ -12,9 +12,10 @@ from services.common.http.problems import Problem
 from services.common.internal_api import erasures as erasures_api
 from services.common.internal_api.erasures import DepartmentPeriods, EraseWanted, HoldWanted, LiftWanted, MessageErase
 from services.common.runtime.service import caller
-from services.transcripts.access_log.store import Access
+from services.transcripts.access_log.store import Access, Act
 from services.transcripts.api.context import Context
 from services.transcripts.api.responses import json_response
+from services.transcripts.identifications import names_citizen
 from services.transcripts.retention.rules import Obstacle
 
 log = structlog.get_logger()
@@ -61,7 +62,7 @@ def create_routes(context: Context) -> APIRouter:
             status, detail = _REFUSALS[why_not or Obstacle.UNKNOWN]
             raise Problem(status, (why_not or Obstacle.UNKNOWN).value, detail)
         entry = next(iter(await context.store.entries(wanted.chat_id, wanted.seq - 1, 1)), None)
-        if entry is None or entry.party is Party.SYSTEM:
+        if entry is None or (entry.party is Party.SYSTEM and not names_citizen(entry)):
             raise Problem(404, "no_such_message", "This conversation has no message of a participant with this number.")
         if entry.attachment:
             await context.erasures.delete_file(entry.attachment.id)
@@ -117,7 +118,7 @@ def create_routes(context: Context) -> APIRouter:
     return routes
 
 
-async def _logged(context: Context, act: str, wanted: LiftWanted) -> None:
+async def _logged(context: Context, act: Act, wanted: LiftWanted) -> None:
     await context.access_log.record(Access(act, wanted.by, "operator", wanted.chat_id, reason=wanted.reason))
 
 

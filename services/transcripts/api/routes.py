@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.transcripts.api import (
-    access_log,
+from services.transcripts.api import access_log, configuration, erasures, integration, outbox
+from services.transcripts.api.context import Context
+from services.transcripts.api.conversations import (
     after_chat,
     attachments,
-    canned_answers,
     downloads,
-    erasures,
     history,
-    left_questions,
-    outbox,
-    past_chats,
-    reports,
-    supervision,
+    identifications,
     verification,
 )
-from services.transcripts.api.context import Context
+from services.transcripts.api.office import canned_answers, labels, left_questions, past_chats, reports, supervision
 
 
 def create_routes(context: Context) -> APIRouter:
@@ -31,14 +26,18 @@ def create_routes(context: Context) -> APIRouter:
         downloads,
         left_questions,
         after_chat,
+        identifications,
+        labels,
         erasures,
         access_log,
         canned_answers,
+        configuration,
         reports,
         verification,
         outbox,
         supervision,
         past_chats,
+        integration,
     )
     for subject in subjects:
         routes.include_router(subject.create_routes(context))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.transcripts.attachments import compound, documents, images, jobs, pdfs, texts
+from services.transcripts.attachments import jobs
+from services.transcripts.attachments.formats import compound, documents, images, pdfs, texts
 from services.transcripts.attachments.kinds import (
     CSV,
     GIF,

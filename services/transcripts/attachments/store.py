@@ -27,7 +27,7 @@ from services.common.clock import utcnow
 from services.common.events.types import Attachment
 from services.common.mongo.client import Database
 from services.transcripts.attachments.scanner import Scan
-from services.transcripts.left_questions import KEPT_DONE
+from services.transcripts.questions.store import KEPT_DONE
 
 UPLOADING, FREE, KEPT, LEFT, DOOMED = "uploading", "free", "kept", "left", "doomed"
 ASKER = "asker"  # the uploader of the files of a question without a chat
@@ -152,8 +152,18 @@ class Files:
 
     async def get(self, id_: str) -> File | None:
         """Return the attachment with this id, in any state."""
-        found = await self._documents.find_one({"_id": id_})
+        found = await self._documents.find_one({"_id": id_}, {"preview": False})
         return _file(found) if found else None
+
+    async def preview(self, id_: str) -> bytes | None:
+        """Return the small preview that is kept; empty: the file cannot be drawn; None: it was not tried."""
+        found = await self._documents.find_one({"_id": id_}, {"preview": True})
+        kept = (found or {}).get("preview")
+        return None if kept is None else bytes(kept)
+
+    async def keep_preview(self, id_: str, drawn: bytes) -> None:
+        """Keep a small preview in the document of its file, so that it is deleted with it."""
+        await self._documents.update_one({"_id": id_}, {"$set": {"preview": drawn}})
 
     async def content(self, id_: str) -> AsyncIterator[bytes]:
         """Yield the bytes, a chunk (255 KiB) at a time.
@@ -179,7 +189,7 @@ class Files:
         for found in await self._documents.find(old, {"state": True}).limit(500).to_list(500):
             await self.doom(found["_id"], found["state"], now)
         await self._doom_without_question(now)
-        doomed = await self._documents.find({"state": DOOMED}).limit(500).to_list(500)
+        doomed = await self._documents.find({"state": DOOMED}, {"preview": False}).limit(500).to_list(500)
         for found in doomed:
             await self._delete(found)
         return len(doomed)

@@ -28,8 +28,8 @@ from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
 from services.transcripts.attachments.names import safe_name
 from services.transcripts.attachments.scanner import Scan, Scanner, ScannerUnavailable, chunks_of
 from services.transcripts.attachments.store import ASKER, UPLOADING, File, Files
-from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
+from services.transcripts.questions.store import Questions
 from services.transcripts.settings import Settings
 
 log = structlog.get_logger()

@@ -13,8 +13,9 @@ import structlog
 
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.mongo.leases import Leases
+from services.transcripts import metrics
 from services.transcripts.evidence.store import Chains
-from services.transcripts.round_job import RoundJob
+from services.transcripts.jobs.round_job import RoundJob
 
 log = structlog.get_logger()
 
@@ -30,6 +31,11 @@ class SigningJob(RoundJob):
     def __init__(self, chains: Chains, leases: Leases, clock: Callable[[], datetime]) -> None:
         super().__init__(leases, clock)
         self._chains = chains
+
+    async def measure(self) -> None:
+        """Export since when the chat has ended that waits longest for its signature."""
+        oldest = await self._chains.unsigned_since()
+        metrics.UNSIGNED_AGE.set(max(0.0, (self._clock() - oldest).total_seconds()) if oldest else 0.0)
 
     async def note_overlooked(self) -> None:
         """Find the chats that an earlier release has ended."""

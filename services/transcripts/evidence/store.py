@@ -23,12 +23,13 @@ from typing import Any
 
 import structlog
 from bson import Binary
+from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from services.common.events.types import Entry
 from services.common.evidence import chain
 from services.common.mongo.client import Database
-from services.transcripts.access import Chat
+from services.transcripts.access.rules import Chat
 from services.transcripts.evidence.signer import Signer
 from services.transcripts.log.reader import pages
 from services.transcripts.log.store import Store
@@ -158,6 +159,12 @@ class Chains:
         """Return ended chats that are not signed yet."""
         return [d["_id"] async for d in self._chats.find(_UNSIGNED, {"_id": True}).limit(limit)]
 
+    async def unsigned_since(self) -> datetime | None:
+        """Return when the chat has ended that waits longest for its signature; None: none waits."""
+        found = self._chats.find({**_UNSIGNED, "closed_at": {"$ne": None}}, {"closed_at": True})
+        first = await found.sort("closed_at", ASCENDING).limit(1).to_list(1)
+        return first[0]["closed_at"] if first else None
+
     async def sign(self, chat_id: str) -> None:
         """Sign a chat that has ended, unless it is being erased."""
         chat, tail = await self._store.chat(chat_id), (await self._store.tails([chat_id]))[chat_id]
@@ -211,10 +218,21 @@ class Chains:
             await self._chains.update_one({"_id": chat.chat_id}, {"$set": {f"removed.{seq}": digest}})
         await self._store.remove_content(chat.chat_id, seq)
         if proof:
-            salts = bytearray(proof.salts)
-            salts[(seq - 1) * chain.SALT_BYTES : seq * chain.SALT_BYTES] = bytes(chain.SALT_BYTES)
-            await self._chains.update_one({"_id": chat.chat_id}, {"$set": {"salts": Binary(bytes(salts))}})
+            await self._remove_salt(chat.chat_id, seq)
         return digest
+
+    async def _remove_salt(self, chat_id: str, seq: int) -> None:
+        """Overwrite the salt of one entry with zeros, and no other: that of another entry may be removed meanwhile."""
+        for _ in range(_TRIES):
+            found = await self._chains.find_one({"_id": chat_id}, {"salts": True})
+            if found is None:  # the chat was erased
+                return
+            salts = bytearray(found["salts"])
+            salts[(seq - 1) * chain.SALT_BYTES : seq * chain.SALT_BYTES] = bytes(chain.SALT_BYTES)
+            such, change = {"_id": chat_id, "salts": found["salts"]}, {"$set": {"salts": Binary(bytes(salts))}}
+            if (await self._chains.update_one(such, change)).matched_count:
+                return
+        raise RuntimeError("the salt of an entry could not be removed")
 
 
 def _proof(found: dict[str, Any], signed: bool) -> Proof:

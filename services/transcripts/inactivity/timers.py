@@ -6,8 +6,6 @@ the next replica continues. The rules are in `rules.py`.
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,15 +17,14 @@ from services.common.events.event import Event
 from services.common.events.messages import CitizenSilent
 from services.common.events.types import CloseReason
 from services.common.messaging.publisher import Publisher
-from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
 from services.transcripts import metrics
 from services.transcripts.inactivity.rules import Check, Limits, Step, Watched, check
+from services.transcripts.jobs.timer_loop import check_for_ever
 from services.transcripts.log.store import Store
 
 log = structlog.get_logger()
 
-CHECK_EVERY = 1.0  # seconds
 AT_A_TIME = 200  # chats in one round
 
 
@@ -43,15 +40,7 @@ class InactivityTimers:
 
     async def run(self) -> None:
         """Check until cancelled. A round that fails because of an outage is repeated."""
-        while True:
-            await asyncio.sleep(CHECK_EVERY * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-            begin_trace()
-            try:
-                await self.check_due()
-            except DEPENDENCY_ERRORS as error:
-                log.warning("repair_job_failed", job="silences", error=type(error).__name__)
-            except Exception:
-                log.exception("repair_job_failed", job="silences")
+        await check_for_ever("silences", self.check_due)
 
     async def check_due(self) -> None:
         """Check each chat that is due once, the longest due first."""

@@ -6,7 +6,7 @@ from services.common.events.chats import ChatOpened, ChatState
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted
 from services.common.events.types import About, Cause, ChatStatus, CloseReason, Party, is_id
-from services.transcripts.access import Chat
+from services.transcripts.access.rules import Chat
 from services.transcripts.log.sequencing import NewEntry, event_id, opened_id, question_id
 from services.transcripts.rendering.texts import event_text
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from services.common.config.departments import Departments
 from services.common.events.types import Entry
 from services.common.internal_api.transcripts import PAGE, ChatHistory, HistoryWanted
-from services.transcripts.access import Chat
+from services.transcripts.access.rules import Chat
 from services.transcripts.log.sequencing import Tail, tail_after
 from services.transcripts.log.store import Store
 from services.transcripts.rendering.transcript import Transcript

@@ -24,7 +24,7 @@ from services.common.messaging.publisher import Publisher
 from services.common.messaging.retry import retry_with_backoff
 from services.common.observability.tracing import begin_span, begin_trace, span, within
 from services.transcripts import metrics
-from services.transcripts.access import Chat
+from services.transcripts.access.rules import Chat
 from services.transcripts.attachments.store import Files
 from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.entry_factory import (
@@ -62,6 +62,7 @@ class Recorder:
         quiet: timedelta | None = None,
         together: bool = False,
         stored: Callable[[Entry], None] = lambda entry: None,
+        answer_within: Mapping[str, timedelta] | None = None,
     ) -> None:
         """Create a recorder.
 
@@ -73,7 +74,9 @@ class Recorder:
             quiet: How long after an assignment to check for the citizen's inactivity; None: never.
             together: Whether several stored entries are published in one broker message.
             stored: Called with each entry after it was stored.
+            answer_within: How long citizens may wait for an answer before another agent gets the chat, by department.
         """
+        self._answer_within = {} if answer_within is None else answer_within
         self._store, self._files, self._publisher, self._writer = store, files, publisher, writer
         self._quiet, self._most = quiet, topology.MOST_TOGETHER if together else 1
         self._stored = stored
@@ -169,8 +172,13 @@ class Recorder:
         return await self._store.erased({chat_id for e in events if (chat_id := getattr(e, "chat_id", None))})
 
     def _is_news(self, delivered: DeliveredEvent, state: ChatState) -> bool:
-        """Return whether the state has to be read again: it was redelivered, or its entry is not known as published."""
-        return delivered.delivery.redelivered or not self._published.get(state_entry_id(state))
+        """Return whether the state has to be read again: it was redelivered, or its entry is not known as published.
+
+        The token of a chat may be revoked after its end, which has no entry of its own.
+        """
+        if delivered.delivery.redelivered or state.revoked_by:
+            return True
+        return not self._published.get(state_entry_id(state))
 
     async def _prepare_states(
         self, states: Sequence[tuple[DeliveredEvent, ChatState]], chats: Mapping[str, Chat]
@@ -182,7 +190,8 @@ class Recorder:
         turns: dict[str, int] = {}
         for event in known:
             turns[event.chat_id] = max(turns.get(event.chat_id, 0), event.turn)
-        await self._store.note_states([(s.chat_id, s.v, s.agent_id) for s in known], self._checks(known, chats), turns)
+        noted = [(s.chat_id, s.v, s.agent_id) for s in known]
+        await self._store.note_states(noted, self._checks(known, chats), turns, self._answer_checks(known, chats))
         for delivered, event in states:
             chat = chats.get(event.chat_id)
             if chat is None:
@@ -229,6 +238,18 @@ class Recorder:
             return {}
         check_at = now_ms() + self._quiet
         return {s.chat_id: check_at for s in states if starts_inactivity(s, chats[s.chat_id])}
+
+    def _answer_checks(self, states: Iterable[ChatState], chats: Mapping[str, Chat]) -> dict[str, datetime]:
+        """Return when to look whether the citizens of chats that were just assigned wait for an answer.
+
+        A repeated state does not postpone the look.
+        """
+        now, within = now_ms(), self._answer_within
+        return {
+            s.chat_id: now + within[s.department]
+            for s in states
+            if s.state is ChatStatus.ASSIGNED and s.department in within and s.v > chats[s.chat_id].v
+        }
 
     async def _prepare_attachment(self, delivered: DeliveredEvent) -> None:
         event = delivered.event

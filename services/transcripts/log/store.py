@@ -3,9 +3,10 @@
 Writes use majority and journal, reads use the primary with majority (`services/common/mongo/client.py`). Collections:
 
 - chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
-  silence_at, silence, stayed_at, unanswered, departments, holder, left, counted, signed, listed, form};
-  `participation.py` explains `holder` and `left`, `statistics/store.py` explains `counted`, `evidence/store.py`
-  explains `signed`, `past_chats/store.py` explains `listed`.
+  silence_at, silence, stayed_at, unanswered, departments, holder, left, counted, signed, listed, form, answer_at,
+  label, label_announced, revoked_by};
+  `participation.py` explains `holder`, `left` and `revoked_by`, `statistics/store.py` explains `counted`,
+  `evidence/store.py` explains `signed`, `past_chats/store.py` explains `listed`.
 - entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and the optional members of an entry, with
   (chat_id, seq) unique.
 - notes
@@ -22,7 +23,7 @@ from typing import Any
 
 import bson
 from bson.errors import BSONError
-from pymongo import ASCENDING, UpdateOne
+from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.common.events.chats import ChatOpened, ChatState
@@ -30,16 +31,17 @@ from services.common.events.messages import NotePosted
 from services.common.events.types import About, Attachment, Cause, CloseReason, Entry, Note, Party
 from services.common.lru import LruCache
 from services.common.mongo.client import DUPLICATE_KEY, Database
-from services.transcripts.access import Chat
+from services.transcripts.access.participation import participation_of, participation_update
+from services.transcripts.access.rules import Chat
 from services.transcripts.inactivity.rules import Inactivity, Last, Watched
 from services.transcripts.log.sequencing import Tail, text_bytes
-from services.transcripts.participation import participation_of, participation_update
 
 MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways accept needs less than a tenth
 _TAIL = {"_id": False, "chat_id": True, "seq": True, "event": True, "at": True}
 _SEQ = {"_id": False, "chat_id": True, "seq": True}
 _LAST = {"_id": False, "seq": True, "party": True, "event": True, "at": True}
 _WATCHED = {"silence_at": True, "stayed_at": True, "silence": True}
+_MARKS = ("counted", "signed", "listed")  # of an ended chat, for the jobs that count, sign and list it
 _UNWATCHED = {"silence_at": "", "silence": "", "stayed_at": ""}
 _AT_A_TIME = 8
 _MOST = 2**63 - 1  # the highest integer in BSON
@@ -104,10 +106,10 @@ def encodable(entry: Entry) -> bool:
 
 
 def last_after(last: Last | None, entry: dict[str, Any]) -> Last:
-    """Return how a log ends after one more entry."""
+    """Return how a log ends after one more entry. One about an identification changes nothing but the time."""
     party, event, at = Party(entry["party"]), entry.get("event"), entry["at"]
     if party is Party.SYSTEM:
-        return Last(last.party if last else party, Cause(event) if event else None, at)
+        return Last(last.party if last else party, Cause(event) if event else last.event if last else None, at)
     return Last(party, last.event if last else None, at)
 
 
@@ -130,7 +132,9 @@ def chat_document(opened: ChatOpened) -> dict[str, Any]:
     }
 
 
-def state_noted(v: int, agent: str | None, check_at: datetime | None, turn: int = 0) -> dict[str, Any]:
+def state_noted(
+    v: int, agent: str | None, check_at: datetime | None, turn: int = 0, answer_at: datetime | None = None
+) -> dict[str, Any]:
     """Return the update that records a state.
 
     Args:
@@ -138,10 +142,13 @@ def state_noted(v: int, agent: str | None, check_at: datetime | None, turn: int 
         agent: The agent who has the chat, if any.
         check_at: When to check for inactivity; None: unchanged.
         turn: The attempt; 0: unchanged.
+        answer_at: When to check whether the citizen waits for an answer; None: unchanged.
     """
     change: dict[str, Any] = {"$max": {"v": v, "turn": turn} if turn else {"v": v}}
     if check_at:
         change["$set"] = {"silence_at": check_at}
+    if answer_at:
+        change.setdefault("$set", {})["answer_at"] = answer_at
     if agent:
         change["$addToSet"] = {"participants": agent}
     return change
@@ -163,6 +170,7 @@ def chat_of(found: dict[str, Any]) -> Chat:
         watched="silence_at" in found,
         departments=frozenset((found["department"], *found.get("departments", ()))),
         participation=participation_of(found),
+        revoked_by=found.get("revoked_by"),
     )
 
 
@@ -198,14 +206,19 @@ class Store:
         states: Iterable[tuple[str, int, str | None]],
         checks: Mapping[str, datetime] | None = None,
         turns: Mapping[str, int] | None = None,
+        answers: Mapping[str, datetime] | None = None,
     ) -> None:
         """Record for each (chat, v, agent) the highest v, every agent who had the chat, and the highest of the `turns`.
 
-        `checks`: when to check for the citizen's inactivity, for chats of which that is to be set again.
+        `checks`: when to check for the citizen's inactivity, for chats of which that is to be set again. `answers`: the
+        same for whether the citizen waits for an answer.
         """
-        checks, turns = checks or {}, turns or {}
+        checks, turns, answers = checks or {}, turns or {}, answers or {}
         await self._bulk(
-            [UpdateOne({"_id": c}, state_noted(v, agent, checks.get(c), turns.get(c, 0))) for c, v, agent in states]
+            [
+                UpdateOne({"_id": c}, state_noted(v, agent, checks.get(c), turns.get(c, 0), answers.get(c)))
+                for c, v, agent in states
+            ]
         )
 
     async def note_participations(self, states: Iterable[ChatState]) -> None:
@@ -220,11 +233,7 @@ class Store:
         ended = list(seals)
         await self._bulk(
             [UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}, "$unset": _UNWATCHED}) for s in ended]
-            + [
-                UpdateOne({"_id": s.chat_id, member: None}, {"$set": {member: False}})
-                for s in ended
-                for member in ("counted", "signed", "listed")
-            ]
+            + [UpdateOne({"_id": s.chat_id, "counted": None}, {"$set": dict.fromkeys(_MARKS, False)}) for s in ended]
         )
 
     async def answered(self, chat_id: str) -> bool:
@@ -285,6 +294,22 @@ class Store:
             last = last_after(last, entry)
             self._lasts.set(chat_id, (entry["seq"], last))
         return last
+
+    async def due_answers(self, now: datetime, limit: int) -> list[tuple[Chat, datetime]]:
+        """Return chats that are due for a look at their citizen's wait, the longest due first, each with its time."""
+        found = self._chats.find({"answer_at": {"$lte": now}}).sort("answer_at", ASCENDING).limit(limit)
+        return [(chat_of(d), d["answer_at"]) async for d in found]
+
+    async def set_next_answer_check(self, chat_id: str, due_at: datetime, at: datetime | None) -> None:
+        """Set when to look again (None: never), unless that was set meanwhile."""
+        change: dict[str, Any] = {"$set": {"answer_at": at}} if at else {"$unset": {"answer_at": ""}}
+        await self._chats.update_one({"_id": chat_id, "answer_at": due_at}, change)
+
+    async def last_answer(self, chat_id: str) -> int:
+        """Return the sequence number of the last message of an agent; 0: there is none."""
+        such = {"chat_id": chat_id, "party": Party.AGENT.value}
+        found = await self._entries.find(such, {"seq": 1}).sort("seq", DESCENDING).limit(1).to_list(1)
+        return int(found[0]["seq"]) if found else 0
 
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -359,9 +384,20 @@ class Store:
             after = part[-1].seq
         return found, False
 
+    async def identifications(self, chat_id: str) -> list[Entry]:
+        """Return the entries about the identification of the citizen of a chat, in order."""
+        such = {"chat_id": chat_id, "party": Party.SYSTEM.value, "about.identification": {"$exists": True}}
+        async with self._reads:
+            found = await self._entries.find(such).to_list(None)
+        return sorted(map(entry_of, found), key=_seq)
+
     async def remove_content(self, chat_id: str, seq: int) -> None:
-        """Remove what one entry says: its text, the name of its sender, and its file. It keeps its place."""
-        change = {"$set": {"text": ""}, "$unset": {"name": "", "attachment": ""}}
+        """Remove what one entry says: its text, the name of its sender, its file, and who has identified.
+
+        It keeps its place.
+        """
+        identified = {f"about.identification.{member}": "" for member in ("name", "level", "issuer")}
+        change = {"$set": {"text": ""}, "$unset": {"name": "", "attachment": "", **identified}}
         await self._entries.update_one({"chat_id": chat_id, "seq": seq}, change)
 
     async def text_bytes(self, chat_id: str, last: int) -> int:

@@ -1,1 +1,1 @@
-"""What other systems are told of chats: the outbox, and the delivery of what is in it."""
+"""Notices of chats for other systems: the outbox, and the senders that deliver what is in it."""

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Network = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215: addresses that an installation's own translator maps
 _NEVER = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/10"))  # where clouds answer with credentials
 
 
@@ -38,7 +39,7 @@ def is_allowed(address: str, networks: Iterable[Network]) -> bool:
         return False
     if any(found in network for network in networks):
         return True
-    return found.is_global and not found.is_multicast
+    return found.is_global and not found.is_multicast and found not in _LOCAL_NAT64
 
 
 def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

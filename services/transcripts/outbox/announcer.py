@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from services.common.config.integrations import Integrations
+from services.common.config.integrations import EventType, Integrations
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import ChatOpened, ChatState
+from services.common.events.types import ChatStatus
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
 from services.transcripts.log.store import Store
@@ -24,6 +25,7 @@ from services.transcripts.outbox.rules import (
     Notice,
     buttons_of,
     notice_of_button,
+    notice_of_label,
     notice_of_opening,
     notice_of_question,
     notice_of_rating,
@@ -35,6 +37,7 @@ log = structlog.get_logger()
 
 COLLECT_EVERY = 5.0  # seconds, spread at random
 AT_A_TIME = 200
+OF_STATE: frozenset[EventType] = frozenset({"chat.assigned", "chat.accepted", "chat.closed"})
 
 
 class Announcer:
@@ -50,9 +53,10 @@ class Announcer:
             clock: Returns the present in whole milliseconds.
         """
         self._outbox, self._store, self._clock = outbox, store, clock
-        self._webhooks = integrations.webhooks
-        self.targets = [webhook.id for webhook in self._webhooks]
-        self._wanted = frozenset[str]().union(*(webhook.events for webhook in self._webhooks))
+        self._targets = integrations.targets
+        self.targets = [target.id for target in self._targets]
+        self._waits = {target.id: timedelta(seconds=target.seconds) for target in self._targets}
+        self._wanted = integrations.events
         self._revisions: dict[str, int] = {}  # of buttons that were announced
         self._left = asyncio.Event()
         self.added = asyncio.Event()
@@ -62,11 +66,15 @@ class Announcer:
 
     async def chat_opened(self, event: ChatOpened) -> None:
         """Announce a chat that was opened."""
-        await self._announce([notice_of_opening(event)])
+        if "chat.opened" in self._wanted:
+            await self._announce([notice_of_opening(event)])
 
     async def chat_changed(self, event: ChatState) -> None:
-        """Announce what follows from the state of a chat."""
-        await self._announce(notices_of_state(event))
+        """Announce what follows from the state of a chat; its end with the label that it has by then."""
+        if self._wanted.isdisjoint(OF_STATE):
+            return
+        ended = event.state is ChatStatus.CLOSED and "chat.closed" in self._wanted
+        await self._announce(notices_of_state(event, await self._outbox.label(event.chat_id) if ended else {}))
 
     async def button_changed(self, event: ButtonChanged) -> None:
         """Announce the buttons that have changed. Most events repeat all buttons as they are.
@@ -89,7 +97,7 @@ class Announcer:
     # ── what this service has stored ─────────────────────────────────────────────────────────────────────────────────
 
     def stored(self) -> None:
-        """Note that a left question or a rating was stored here: it is announced at once."""
+        """Note that a left question, a rating or a label was stored here: it is announced at once."""
         self._left.set()
 
     async def run(self, prepared: Callable[[], Awaitable[object]]) -> None:
@@ -112,7 +120,7 @@ class Announcer:
             self._left.clear()
 
     async def collect(self) -> bool:
-        """Announce left questions and ratings that are marked. Return whether there may be more."""
+        """Announce left questions, ratings and labels that are marked. Return whether there may be more."""
         questions, ratings = await self._outbox.unannounced(AT_A_TIME)
         for question in questions:
             await self._marked(question, notice_of_question)
@@ -120,7 +128,11 @@ class Announcer:
         for rating in ratings:
             await self._marked(rating, notice_of_rating)
             await self._outbox.rating_announced(rating["_id"], rating["at"])
-        return AT_A_TIME in (len(questions), len(ratings))
+        labelled = await self._outbox.unannounced_labels(AT_A_TIME)
+        for chat in labelled:
+            await self._marked(chat, notice_of_label)
+            await self._outbox.label_announced(chat["_id"], chat["label"]["at"])
+        return AT_A_TIME in (len(questions), len(ratings), len(labelled))
 
     async def _marked(self, found: Mapping[str, Any], notice_of: Callable[[Mapping[str, Any]], Notice]) -> None:
         """Announce one. What cannot be announced does not keep the others from it."""
@@ -134,9 +146,10 @@ class Announcer:
     # ── the outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _announce(self, notices: Iterable[Notice]) -> None:
-        wanted = [(w.id, n) for n in notices for w in self._webhooks if w.wants(n.type, n.department)]
+        wanted = [(t.id, n) for n in notices for t in self._targets if t.wants(n.type, n.department)]
         if not wanted:
             return
         erased = await self._store.erased({n.chat_id for _, n in wanted if n.chat_id})
-        if await self._outbox.add([(id_, n) for id_, n in wanted if n.chat_id not in erased], self._clock()):
+        kept = [(id_, n) for id_, n in wanted if n.chat_id not in erased]
+        if await self._outbox.add(kept, self._clock(), self._waits):
             self.added.set()

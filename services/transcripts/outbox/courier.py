@@ -2,6 +2,9 @@
 
 All replicas share the work: each claims what is due. Every target has a courier of its own, so that a slow one delays
 no other. Deliveries to one target overlap, and a failed one is tried later: their order is not kept.
+
+How a delivery is made is for the sender of the target: a webhook, a register of contacts, or mail. One that takes
+several deliveries in one attempt gets what waits together, from one replica at a time.
 """
 
 from __future__ import annotations
@@ -10,12 +13,12 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
-from services.common.config.integrations import Webhook
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
 from services.transcripts import metrics
@@ -31,29 +34,48 @@ MEASURE_EVERY = 30.0  # seconds
 DRAIN_LIMIT = 3.0  # seconds
 LEASES = 3  # attempts' time for which a delivery is claimed
 
-Send = Callable[[Webhook, Delivery], Awaitable[Outcome]]
+TURN = 5.0  # seconds for which one replica alone claims what goes together
+Turn = Callable[[float], Awaitable[bool]]
+
+
+class Sender(Protocol):
+    """Attempts deliveries to one target."""
+
+    async def send(self, deliveries: Sequence[Delivery]) -> Outcome:
+        """Send these deliveries. Return what came of all of them; nothing is raised but a cancellation."""
+        ...
 
 
 class Courier:
     """Delivers to one target."""
 
     def __init__(
-        self, webhook: Webhook, outbox: Outbox, send: Send, limit: float, clock: Callable[[], datetime]
+        self,
+        target: str,
+        outbox: Outbox,
+        sender: Sender,
+        limit: float,
+        clock: Callable[[], datetime],
+        together: int = 1,
+        turn: Turn | None = None,
     ) -> None:
         """Create a courier.
 
         Args:
-            webhook: The target.
+            target: The target.
             outbox: The outbox.
-            send: Attempts a delivery.
+            sender: Attempts deliveries.
             limit: Seconds that an attempt takes at most.
             clock: Returns the present in whole milliseconds.
+            together: So many deliveries go into one attempt, at most.
+            turn: Returns whether this replica may claim deliveries that go together, for so many seconds.
         """
-        self.target = webhook.id
-        self._webhook, self._outbox, self._send, self._clock = webhook, outbox, send, clock
+        self.target = target
+        self._outbox, self._sender, self._clock = outbox, sender, clock
+        self._together, self._turn = together, turn
         self._lease = timedelta(seconds=LEASES * limit)
         self._circuit = Circuit()
-        self._free = asyncio.Semaphore(AT_ONCE)
+        self._free = asyncio.Semaphore(AT_ONCE if together == 1 else 1)
         self._running: set[asyncio.Task[None]] = set()
         self._candidates: deque[str] = deque()
         self._wake = asyncio.Event()
@@ -112,64 +134,83 @@ class Courier:
         await self._free.acquire()
         try:
             # a failure may have opened the circuit while this waited
-            delivery = None if self._rest() else await self._claim()
+            deliveries = [] if self._rest() else await self._claim()
         except BaseException:
             self._free.release()
             raise
-        if delivery is None:
+        if not deliveries:
             self._free.release()
             return False
-        task = asyncio.create_task(self._attempt(delivery))
+        task = asyncio.create_task(self._attempt(deliveries))
         self._running.add(task)
         task.add_done_callback(self._ended)
         if self._circuit.is_open:
             await asyncio.wait([task])
         return True
 
-    async def _claim(self) -> Delivery | None:
-        """Claim what is due the longest. Several are looked up at a time; other replicas look up the same."""
+    async def _claim(self) -> list[Delivery]:
+        """Claim what is due the longest, and what goes with it. Return nothing when nothing is due.
+
+        Several are looked up at a time; other replicas look up the same.
+        """
         while True:
             if not self._candidates:
                 self._candidates.extend(await self._outbox.due(self.target, self._clock(), LOOKED_UP))
             if not self._candidates:
-                return None
-            if delivery := await self._outbox.claim(self._candidates.popleft(), self._clock(), self._lease):
-                return delivery
+                return []
+            if self._turn and not await self._turn(TURN):
+                self._candidates.clear()
+                return []
+            first = await self._outbox.claim(self._candidates.popleft(), self._clock(), self._lease)
+            if first is None:
+                continue
+            found = [first]
+            if self._together > 1:
+                self._candidates.clear()
+                found += await self._outbox.claim_waiting(self.target, self._clock(), self._lease, self._together - 1)
+            return found
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._free.release()
 
-    async def _attempt(self, delivery: Delivery) -> None:
+    async def _attempt(self, deliveries: Sequence[Delivery]) -> None:
         begin_trace()
         try:
-            await self._note(delivery, await self._send(self._webhook, delivery))
-        except DEPENDENCY_ERRORS as error:  # it is due again when its claim ends
-            log.warning("outbox_not_noted", target=self.target, notice=delivery.notice, error=type(error).__name__)
+            await self._note(deliveries, await self._sender.send(deliveries))
+        except DEPENDENCY_ERRORS as error:  # they are due again when their claim ends
+            notices = [delivery.notice for delivery in deliveries]
+            log.warning("outbox_not_noted", target=self.target, notices=notices, error=type(error).__name__)
         except Exception:
-            log.exception("outbox_attempt_crashed", target=self.target, notice=delivery.notice)
+            log.exception("outbox_attempt_crashed", target=self.target, notices=[d.notice for d in deliveries])
 
-    async def _note(self, delivery: Delivery, outcome: Outcome) -> None:
-        about = {"target": self.target, "type": delivery.type, "notice": delivery.notice}
-        now = self._clock()
+    async def _note(self, deliveries: Sequence[Delivery], outcome: Outcome) -> None:
         if outcome.verdict is Verdict.DELIVERED:
             if self._circuit.delivered():
                 metrics.OUTBOX_CIRCUIT.labels(self.target).set(0)
                 log.info("outbox_circuit_closed", target=self.target)
                 self.wake()
+        elif self._circuit.failed(time.monotonic(), random.random()):  # noqa: S311 - jitter, no secret
+            metrics.OUTBOX_CIRCUIT.labels(self.target).set(1)
+            log.warning("outbox_circuit_opened", target=self.target, cause=outcome.cause)
+        attempts = max(delivery.attempts for delivery in deliveries)
+        pause = pause_after(attempts, random.random(), outcome.retry_after)  # noqa: S311 - jitter, no secret
+        for delivery in deliveries:
+            await self._note_one(delivery, outcome, pause)
+
+    async def _note_one(self, delivery: Delivery, outcome: Outcome, pause: timedelta) -> None:
+        about = {"target": self.target, "type": delivery.type, "notice": delivery.notice}
+        now = self._clock()
+        if outcome.verdict is Verdict.DELIVERED:
             await self._outbox.delivered(delivery, now)
             metrics.OUTBOX_ATTEMPTS.labels(self.target, "delivered").inc()
             log.info("outbox_delivered", **about, attempts=delivery.attempts)
             return
-        if self._circuit.failed(time.monotonic(), random.random()):  # noqa: S311 - jitter, no secret
-            metrics.OUTBOX_CIRCUIT.labels(self.target).set(1)
-            log.warning("outbox_circuit_opened", target=self.target, cause=outcome.cause)
         if outcome.verdict is Verdict.HOPELESS or self._outbox.is_late(delivery, now):
             await self._outbox.give_up(delivery, outcome.cause, now)
             metrics.OUTBOX_ATTEMPTS.labels(self.target, "dead").inc()
             log.error("outbox_gave_up", **about, cause=outcome.cause, attempts=delivery.attempts)
             return
-        pause = pause_after(delivery.attempts, random.random(), outcome.retry_after)  # noqa: S311 - jitter, no secret
         await self._outbox.failed(delivery, outcome.cause, now + pause, now)
         metrics.OUTBOX_ATTEMPTS.labels(self.target, "failed").inc()
         log.warning("outbox_attempt_failed", **about, cause=outcome.cause, attempts=delivery.attempts)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -27,7 +28,7 @@ FIRST_REST, LONGEST_REST = 15.0, 300.0  # seconds for which it stays open, befor
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What happened, as other systems are told.
+    """What happened, as other systems are notified.
 
     Attributes:
         id: The same each time that the same is said.
@@ -59,8 +60,10 @@ def notice_of_opening(event: ChatOpened) -> Notice:
     return Notice(id_, "chat.opened", event.department, event.opened_at, data, event.chat_id)
 
 
-def notices_of_state(event: ChatState) -> list[Notice]:
+def notices_of_state(event: ChatState, label: Mapping[str, Any] = MappingProxyType({})) -> list[Notice]:
     """Return the notices that follow from a state, which may have been published before.
+
+    `label`: the closing reason and the tags that the chat has already.
 
     An assigned chat that counts as accepted at once is both assigned and accepted. The first state of an attempt may
     never be handled before the second, so each of them implies the assignment.
@@ -69,7 +72,7 @@ def notices_of_state(event: ChatState) -> list[Notice]:
         return []
     data: dict[str, Any] = {"chat_id": event.chat_id, "department": event.department}
     if event.state is ChatStatus.CLOSED:
-        data["reason"] = event.reason.value if event.reason else None
+        data |= {"reason": event.reason.value if event.reason else None, **_labelled(label)}
         id_ = derived_id("notice", event.chat_id, "closed")
         return [Notice(id_, "chat.closed", event.department, event.at, data, event.chat_id)]
     if event.state is not ChatStatus.ASSIGNED:
@@ -106,6 +109,18 @@ def notice_of_rating(rating: Mapping[str, Any]) -> Notice:
     }
     id_ = derived_id("notice", rating["_id"], "rating", rating["at"].isoformat())
     return Notice(id_, "rating.given", rating["department"], rating["at"], data, rating["_id"])
+
+
+def notice_of_label(chat: Mapping[str, Any]) -> Notice:
+    """Return the notice of the label of a chat. An agent who changes it makes another one."""
+    label = chat["label"]
+    data = {"chat_id": chat["_id"], "department": chat["department"], **_labelled(label)}
+    id_ = derived_id("notice", chat["_id"], "label", label["at"].isoformat())
+    return Notice(id_, "chat.labelled", chat["department"], label["at"], data, chat["_id"])
+
+
+def _labelled(label: Mapping[str, Any]) -> dict[str, Any]:
+    return {"closing_reason": label.get("reason"), "tags": list(label.get("tags") or ())}
 
 
 def buttons_of(event: ButtonChanged) -> list[DepartmentButton]:

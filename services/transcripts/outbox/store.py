@@ -5,8 +5,9 @@ Collections:
 - outbox: {_id: "<target>:<notice>", target, notice, type, chat_id, department, at, data, state, due_at, attempts,
   made_at, expires_at}, and where there is one: claim, cause, tried_at, done_at. `state` is `due`, `done` or `dead`.
   `chat_id` is the number under which it is erased with the chat. The server deletes what has expired.
-- announced_buttons: {_id: department, revision}: the buttons of which other systems were told last.
-- questions, ratings: the member `announced`, false until the notice is in the outbox.
+- announced_buttons: {_id: department, revision}: the buttons that were announced last.
+- questions, ratings: the member `announced`, false until the notice is in the outbox, and `label_announced` of chats;
+  absent where no target is notified of them.
 
 A delivery is claimed for a limited time by moving `due_at`. A replica that dies while it delivers loses nothing: the
 delivery is due again after that time. Every method may be repeated.
@@ -15,7 +16,7 @@ delivery is due again after that time. Every method may be repeated.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +44,8 @@ class Delivery:
     data: dict[str, Any]
     attempts: int
     made_at: datetime
+    chat_id: str | None = None
+    department: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +63,31 @@ class Outbox:
     def __init__(self, database: Database, patience: timedelta) -> None:
         """Use the collections of this database. `patience`: for how long a delivery is tried."""
         self._outbox, self._buttons = database["outbox"], database["announced_buttons"]
-        self._questions, self._ratings = database["questions"], database["ratings"]
+        self._questions, self._ratings, self._chats = database["questions"], database["ratings"], database["chats"]
         self._patience = patience
 
     # ── notices ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def add(self, notices: Iterable[tuple[str, Notice]], now: datetime) -> int:
-        """Store deliveries: targets with their notices. What is there already stays. Return how many are new."""
-        writes = [
-            UpdateOne({"_id": f"{target}:{notice.id}"}, {"$setOnInsert": self._document(target, notice, now)}, True)
-            for target, notice in notices
-        ]
+    async def add(
+        self, notices: Iterable[tuple[str, Notice]], now: datetime, waits: Mapping[str, timedelta] | None = None
+    ) -> int:
+        """Store deliveries: targets with their notices. What is there already stays. Return how many are new.
+
+        Args:
+            notices: The targets with their notices.
+            now: The present.
+            waits: How long deliveries to a target wait before they are due.
+        """
+        writes = []
+        for target, notice in notices:
+            due = now + (waits or {}).get(target, timedelta(0))
+            document = self._document(target, notice, now, due)
+            writes.append(UpdateOne({"_id": f"{target}:{notice.id}"}, {"$setOnInsert": document}, True))
         if not writes:
             return 0
         return int((await self._outbox.bulk_write(writes, ordered=True)).upserted_count)
 
-    def _document(self, target: str, notice: Notice, now: datetime) -> dict[str, Any]:
+    def _document(self, target: str, notice: Notice, now: datetime, due: datetime) -> dict[str, Any]:
         return {
             "target": target,
             "notice": notice.id,
@@ -85,7 +97,7 @@ class Outbox:
             "at": notice.at,
             "data": dict(notice.data),
             "state": "due",
-            "due_at": now,
+            "due_at": due,
             "attempts": 0,
             "made_at": now,
             "expires_at": now + self._patience + DEAD_KEPT,
@@ -96,6 +108,21 @@ class Outbox:
         questions = await self._questions.find(_UNANNOUNCED).limit(limit).to_list(None)
         return questions, await self._ratings.find(_UNANNOUNCED).limit(limit).to_list(None)
 
+    async def unannounced_labels(self, limit: int) -> list[dict[str, Any]]:
+        """Return chats whose labels have no notice in the outbox yet, at most so many."""
+        found = self._chats.find({"label_announced": False}, {"department": True, "label": True}).limit(limit)
+        chats: list[dict[str, Any]] = await found.to_list(None)
+        return chats
+
+    async def label_announced(self, chat_id: str, at: datetime) -> None:
+        """Note that the notice of this label is in the outbox; not that of one that has replaced it."""
+        await self._chats.update_one({"_id": chat_id, "label.at": at}, {"$unset": {"label_announced": ""}})
+
+    async def label(self, chat_id: str) -> dict[str, Any]:
+        """Return the label of a chat; empty: it has none."""
+        found = await self._chats.find_one({"_id": chat_id}, {"label": True})
+        return (found or {}).get("label") or {}
+
     async def question_announced(self, question_id: str) -> None:
         """Note that the notice of a left question is in the outbox."""
         await self._questions.update_one({"_id": question_id}, {"$unset": {"announced": ""}})
@@ -105,7 +132,7 @@ class Outbox:
         await self._ratings.update_one({"_id": chat_id, "at": at}, {"$unset": {"announced": ""}})
 
     async def last_button(self, department: str) -> int | None:
-        """Return the revision of a department's button of which other systems were told last."""
+        """Return the revision of a department's button that was announced last."""
         found = await self._buttons.find_one({"_id": department})
         return int(found["revision"]) if found else None
 
@@ -123,17 +150,26 @@ class Outbox:
 
     async def claim(self, id_: str, now: datetime, lease: timedelta) -> Delivery | None:
         """Claim a delivery for so long. Of several replicas one gets it; None: it is not due any more."""
+        return await self._claim({"_id": id_, "state": "due", "due_at": {"$lte": now}}, now, lease)
+
+    async def claim_waiting(self, target: str, now: datetime, lease: timedelta, most: int) -> list[Delivery]:
+        """Claim what waits for this target, due or not, the longest due first, at most so many."""
+        free = {"target": target, "state": "due", "$or": [{"claim": None}, {"due_at": {"$lte": now}}]}
+        ids = self._outbox.find(free, {"_id": True}).sort("due_at", ASCENDING).limit(most)
+        claimed = [await self._claim({**free, "_id": d["_id"]}, now, lease) async for d in ids]
+        return [delivery for delivery in claimed if delivery]
+
+    async def _claim(self, such: dict[str, Any], now: datetime, lease: timedelta) -> Delivery | None:
         claim = str(uuid.uuid4())
         change = {"$set": {"due_at": now + lease, "claim": claim}, "$inc": {"attempts": 1}}
-        such = {"_id": id_, "state": "due", "due_at": {"$lte": now}}
         found = await self._outbox.find_one_and_update(such, change, return_document=ReturnDocument.AFTER)
         if found is None:
             return None
-        names = ("notice", "type", "at", "data", "attempts", "made_at")
+        names = ("notice", "type", "at", "data", "attempts", "made_at", "chat_id", "department")
         return Delivery(found["_id"], claim, **{name: found[name] for name in names})
 
     async def delivered(self, delivery: Delivery, now: datetime) -> None:
-        """Note that the target has got it, whoever has claimed it since."""
+        """Note that the target has got it, also when another replica has claimed it since."""
         new = {"state": "done", "done_at": now, "expires_at": now + DONE_KEPT}
         await self._outbox.update_one({"_id": delivery.id}, {"$set": new, "$unset": {"claim": "", "cause": ""}})
 
@@ -148,7 +184,7 @@ class Outbox:
         await self._outbox.update_one(_own(delivery), {"$set": new, "$unset": {"claim": ""}})
 
     async def give_up_old(self, target: str, now: datetime) -> int:
-        """Make dead letters of what a target did not get in time, as far as nobody delivers it now. Return how many."""
+        """Make dead letters of what a target did not get in time, unless a replica delivers it now. Return how many."""
         such = {"target": target, "state": "due", "due_at": {"$lte": now}, "made_at": {"$lt": now - self._patience}}
         new = {"state": "dead", "expires_at": now + DEAD_KEPT}
         done = await self._outbox.update_many({**such, "attempts": {"$gt": 0}}, {"$set": new})

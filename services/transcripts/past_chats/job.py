@@ -12,8 +12,8 @@ import structlog
 
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.mongo.leases import Leases
+from services.transcripts.jobs.round_job import RoundJob
 from services.transcripts.past_chats.store import PastChats
-from services.transcripts.round_job import RoundJob
 
 log = structlog.get_logger()
 

@@ -1,8 +1,8 @@
 """RULES of past chats: the rows of a chat that has ended, and their order. No I/O.
 
 A chat has one row for the agent who had it at its end and for supervisors, made of its whole log. Each agent who left
-it has a row of their own, made of the entries that they may read (`access.py`): a search tells them nothing of the
-rest.
+it has a row of their own, made of the entries that they may read (`access/rules.py`): a search finds nothing of the
+rest for them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from services.common.config.departments import Search
 from services.common.events.types import Cause, Party
-from services.transcripts.participation import Participation, participation_of
+from services.transcripts.access.participation import Participation, participation_of
 from services.transcripts.past_chats.words import keys_of, normalised
 
 VERSION = 1  # of these rules; rows of another one are made again
@@ -50,7 +50,7 @@ def form_keys(form: Document | None) -> list[str]:
 
 
 def form_key(text: str) -> str:
-    """Return the key of what somebody calls a form."""
+    """Return the key of an id, a title or an address of a form."""
     return " ".join(normalised(text).split())[:500]
 
 

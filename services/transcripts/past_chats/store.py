@@ -4,12 +4,12 @@ Collections:
 
 - past_chats: {_id: the chat, or `<chat>:<agent>` for an agent who left it, chat_id, order, department, locale,
   opened_at, ended_at, name, who, form, forms, words, complete, policy, agents} and, in the row of the whole chat,
-  {departments, took_part, ended_by} and {rating: {at, helped, score}} where there is one. `rows.py` makes a row.
-  `order` sorts by the end.
+  {departments, took_part, ended_by} and {rating: {at, helped, score}, label: {at, reason, tags}} where there is one.
+  `rows.py` makes a row. `order` sorts by the end.
 - chats: the member `listed`, false until the rows are stored, `failed` when they could not be made. A release before
   this one does not set it.
 
-The rating is set to the greater of the stored and the given one, as in `statistics/store.py`.
+The rating and the label are set to the greater of the stored and the given one, as in `statistics/store.py`.
 
 **A search is bounded.** It reads the rows of one key in the order of time, the newest first: those of a word of the
 query, of the departments or of the agent, whichever are the fewest of late. What it reads are parts of at most
@@ -138,6 +138,9 @@ class PastChats:
             await self._rows.replace_one({"_id": row["_id"]}, row, upsert=True)
         if rating := await self._ratings.find_one({"_id": chat_id}):
             await self.rated(chat_id, rating)
+        labelled = await self._chats.find_one({"_id": chat_id}, {"label": True})  # after the row is there
+        if labelled and labelled.get("label"):
+            await self.labelled(chat_id, labelled["label"])
         # An erasure marks the chat before it deletes: either it has seen the rows, or the mark is seen here.
         still = await self._chats.find_one({"_id": chat_id}, {"erasing": True})
         if still is None or still.get("erasing"):
@@ -161,6 +164,11 @@ class PastChats:
         """Note the rating of a chat in its row. A chat without a row gets it with its row."""
         given = {"at": rating.get("at"), "helped": rating.get("helped"), "score": rating.get("score")}
         await self._rows.update_one({"_id": chat_id}, {"$max": {"rating": given}})
+
+    async def labelled(self, chat_id: str, label: Mapping[str, Any]) -> None:
+        """Note the label of a chat in its row. A chat without a row gets it with its row."""
+        given = {"at": label.get("at"), "reason": label.get("reason"), "tags": label.get("tags")}
+        await self._rows.update_one({"_id": chat_id}, {"$max": {"label": given}})
 
     async def note_overlooked(self, now: datetime) -> None:
         """Find the chats whose rows are missing or are to be made again.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from services.common.events.types import Entry
+from services.common.events.types import IDENTIFICATION, Entry
 from services.common.evidence import chain
 from services.transcripts.rendering.transcript import Transcript, utc_time, whole
 
@@ -94,6 +94,8 @@ def message(entry: Entry) -> dict[str, Any]:
         made["attachment"] = entry.attachment.model_dump()
     if entry.event is not None:
         made["event"] = entry.event.value
+    elif entry.identification is not None:
+        made["event"] = IDENTIFICATION
     made["at"] = utc_time(entry.at)
     return made
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from services.common.config.departments import Departments
 from services.common.events.types import Cause, CloseReason, Entry, Party
-from services.transcripts.rendering.texts import TEXTS, event_key
+from services.transcripts.rendering.texts import TEXTS, event_key, identification_text
 from services.transcripts.rendering.transcript import Transcript
 
 
@@ -23,6 +23,10 @@ def for_office(entry: Entry, locale: str) -> Entry:
     """Return the entry in the office's words, in this language. Messages stay as they are."""
     if entry.party is Party.CITIZEN:
         return OfficeEntry.model_construct(**dict(entry), label=TEXTS.text(locale, "to_office.citizen"))
+    step = entry.identification
+    if step is not None and entry.text:  # without a text it was erased
+        text = identification_text("to_office", locale, step, entry.about.agent if entry.about else None)
+        return entry.model_copy(update={"text": text})
     if entry.event is None:
         return entry
     return entry.model_copy(update={"text": event_text(entry, locale)})

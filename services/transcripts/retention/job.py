@@ -66,6 +66,7 @@ class RetentionJob:
     def announce(self) -> None:
         """Log a warning for the departments whose periods are not confirmed, and set their metric."""
         confirmed = {d.id: self._departments.periods(d.id).confirmed for d in self._departments.departments}
+        metrics.RETENTION_CONFIRMED.clear()  # a department may be gone
         for department, is_confirmed in confirmed.items():
             metrics.RETENTION_CONFIRMED.labels(department).set(is_confirmed)
         if open_ := [department for department, is_confirmed in confirmed.items() if not is_confirmed]:
@@ -85,6 +86,7 @@ class RetentionJob:
                 full = full or number >= AT_A_TIME
         if (general := self._departments.general_periods()).confirmed:
             deleted["statistics"] = await self._erasures.forget(now - general.statistics)
+            await self._erasures.without_agents_of_pauses(now - general.conversation)
             deleted["access_log"] = await self._access_log.prune(now - general.access_log)
         head = await self._access_log.head()
         log.info("access_log_head", seq=head.seq, hash=head.hash)

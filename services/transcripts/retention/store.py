@@ -345,6 +345,10 @@ class Erasures:
         deleted = sum([int((await c.delete_many(such)).deleted_count) for c in collections])
         return deleted + await self._statistics.forget(before)
 
+    async def without_agents_of_pauses(self, before: datetime) -> None:
+        """Remove the agents from the statistics of pauses from before this time."""
+        await self._statistics.without_agents_of_pauses(before)
+
     async def ran(self, now: datetime) -> None:
         """Record that the job has done a round."""
         await self._runs.update_one(_JOB, {"$max": {"at": now}}, upsert=True)

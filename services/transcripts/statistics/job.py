@@ -12,7 +12,7 @@ import structlog
 
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.mongo.leases import Leases
-from services.transcripts.round_job import RoundJob
+from services.transcripts.jobs.round_job import RoundJob
 from services.transcripts.statistics.store import Statistics
 
 log = structlog.get_logger()

@@ -12,7 +12,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.common.events.types import Cause, Party
-from services.common.internal_api.reports import By, Figures, FiguresReport, NamedFigures, PeriodFigures
+from services.common.internal_api.reports import (
+    By,
+    ChatCount,
+    Figures,
+    FiguresReport,
+    NamedFigures,
+    PauseFigures,
+    PeriodFigures,
+)
 
 Document = Mapping[str, Any]
 MEASURES = ("wait", "first_answer", "duration", "wrap_up")
@@ -110,6 +118,15 @@ class Tally:
     times: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in MEASURES})
     helped: Counter[str] = field(default_factory=Counter)
     scores: Counter[int] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    tags: Counter[str] = field(default_factory=Counter)
+    pauses: Counter[str | None] = field(default_factory=Counter)
+    paused: Counter[str | None] = field(default_factory=Counter)
+
+    def add_pauses(self, reason: str | None, number: int, seconds: int) -> None:
+        """Add so many pauses for this reason, which took so many seconds together."""
+        self.pauses[reason] += number
+        self.paused[reason] += seconds
 
     def add(self, group: Document) -> None:
         """Add a group of rows: the numbers, and under the name of each measure the list of its values."""
@@ -120,6 +137,8 @@ class Tally:
             self.times[name].update(group[name])
         self.helped.update(answer for answer in group["helped"] if answer is not None)
         self.scores.update(score for score in group["scores"] if score is not None)
+        self.reasons.update(reason for reason in group["reasons"] if reason is not None)
+        self.tags.update(tag for tags in group["tags"] for tag in tags or ())
 
     def figures(self) -> Figures:
         """Return the figures."""
@@ -139,7 +158,21 @@ class Tally:
             wrap_up_total=sum(seconds * number for seconds, number in self.times["wrap_up"].items()),
             scores=scores,
             score_mean=round(points / scores, 2) if scores else None,
+            closing_reasons=_counts(self.reasons),
+            tags=_counts(self.tags),
+            paused_total=self.paused.total(),
+            pauses=[
+                PauseFigures(reason=reason, pauses=self.pauses[reason], seconds=seconds)
+                for reason, seconds in sorted(self.paused.items(), key=lambda one: (-one[1], one[0] or ""))
+            ],
         )
+
+
+def _counts(counter: Counter[str]) -> list[ChatCount]:
+    """Return the counts, the greatest first."""
+    return [
+        ChatCount(id=id_, chats=number) for id_, number in sorted(counter.items(), key=lambda one: (-one[1], one[0]))
+    ]
 
 
 class Report:
@@ -175,6 +208,19 @@ class Report:
         """Add the questions that were left in a department on this day."""
         for tally in self._of(day, department):
             tally.left_questions += number
+
+    def add_pauses(
+        self, day: date, departments: Iterable[str], agent_id: str | None, reason: str | None, number: int, seconds: int
+    ) -> None:
+        """Add pauses that began on this day, of an agent who serves these departments.
+
+        They count in each department of the agent, and once in the total and in the period.
+        """
+        of = [self._departments[department] for department in departments if department in self._departments]
+        if self._agents is not None and agent_id is not None:
+            of.append(self._agents.setdefault(agent_id, Tally()))
+        for tally in (self._total, self._periods[period_of(day, self._by)], *of):
+            tally.add_pauses(reason, number, seconds)
 
     def _of(self, day: date, department: str) -> Iterable[Tally]:
         return self._total, self._periods[period_of(day, self._by)], self._departments[department]

@@ -3,18 +3,20 @@
 Collections:
 
 - chat_statistics: {_id: digest of the chat's number, department, opened_at, served, reason, transfers} and, where there
-  is one: wait, first_answer, duration, wrap_up (whole seconds), agent_id, rating {at, helped, score}. A row is made
-  once, when the log is sealed, and never made again: the log may be erased meanwhile. Only its rating, its wrap-up and
-  its agent change.
+  is one: wait, first_answer, duration, wrap_up (whole seconds), agent_id, rating {at, helped, score}, label {at,
+  reason, tags}. A row is made once, when the log is sealed, and never made again: the log may be erased meanwhile. Only
+  its rating, its label, its wrap-up and its agent change.
 - wrap_ups: {_id: digest of the chat's number, seconds, at}: a wrap-up that ended before its chat had a row.
+- pause_statistics: {_id: the pause's own id, departments, serves: the same as one text, reason, at: when it began,
+  seconds} and agent_id. A row is made once.
 - question_statistics: {_id: digest of the question's number, department, at, source}.
 - chats, questions: the member `counted`, false until the row is stored. A release before this one does not set it.
 
-The rating is set to the greater of the stored and the given one (`$max`: documents are compared member by member, and
-`at` is the first), so the order of writes does not matter.
+The rating and the label are set to the greater of the stored and the given one (`$max`: documents are compared member
+by member, and `at` is the first), so the order of writes does not matter.
 
-`agent_id` names the agent who accepted the chat first. It is stored only while figures of agents are on, and removed
-with the conversation.
+`agent_id` names the agent who accepted the chat first, or who paused. It is stored only while figures of agents are on,
+and removed with the conversation; in the row of a pause when conversations of that day have been deleted.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from pymongo.errors import DuplicateKeyError
 
+from services.common.events.agents import PauseEnded
 from services.common.events.types import Party
 from services.common.internal_api.reports import FiguresQuery, FiguresReport
 from services.common.mongo.client import Database
@@ -52,7 +55,7 @@ class Statistics:
         self._chats, self._entries, self._ratings = database["chats"], database["entries"], database["ratings"]
         self._questions = database["questions"]
         self._chat_rows, self._question_rows = database["chat_statistics"], database["question_statistics"]
-        self._wrap_ups = database["wrap_ups"]
+        self._wrap_ups, self._pause_rows = database["wrap_ups"], database["pause_statistics"]
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -71,6 +74,9 @@ class Statistics:
         await self._insert(self._chat_rows, chat_id, row)
         if rating := await self._ratings.find_one({"_id": chat_id}):
             await self.rated(chat_id, rating)
+        labelled = await self._chats.find_one({"_id": chat_id}, {"label": True})  # after the row is there
+        if labelled and labelled.get("label"):
+            await self.labelled(chat_id, labelled["label"])
         await self._move_wrap_up(row_id(chat_id))
         await self._chats.update_one({"_id": chat_id}, {"$set": {"counted": True}})
 
@@ -106,6 +112,11 @@ class Statistics:
         given = {"at": rating.get("at"), "helped": rating.get("helped"), "score": rating.get("score")}
         await self._chat_rows.update_one({"_id": row_id(chat_id)}, {"$max": {"rating": given}})
 
+    async def labelled(self, chat_id: str, label: Mapping[str, Any]) -> None:
+        """Note the label of a chat in its row. A chat without a row gets it when it is counted."""
+        given = {"at": label.get("at"), "reason": label.get("reason"), "tags": label.get("tags")}
+        await self._chat_rows.update_one({"_id": row_id(chat_id)}, {"$max": {"label": given}})
+
     async def wrapped_up(self, chat_id: str, seconds: int, now: datetime) -> None:
         """Note how long the wrap-up of a chat took. A chat without a row gets it when it is counted."""
         such = {"_id": row_id(chat_id)}
@@ -120,6 +131,24 @@ class Statistics:
             and (await self._chat_rows.update_one({"_id": row}, {"$set": {"wrap_up": found["seconds"]}})).matched_count
         ):
             await self._wrap_ups.delete_one({"_id": row})
+
+    async def paused(self, event: PauseEnded) -> None:
+        """Store the row of a pause that has ended, unless there is one."""
+        departments = sorted(set(event.departments))
+        row: Document = {
+            "_id": event.pause_id,
+            "departments": departments,
+            "serves": ",".join(departments),
+            "reason": event.reason,
+            "at": event.since,
+            "seconds": max(0, event.seconds),
+        }
+        if self._agents:
+            row["agent_id"] = event.agent_id
+        try:
+            await self._pause_rows.insert_one(row)
+        except DuplicateKeyError:
+            return
 
     async def note_overlooked(self, now: datetime) -> None:
         """Find what an earlier release has ended or stored during a rolling update, so that it is counted."""
@@ -139,15 +168,22 @@ class Statistics:
         """Remove the agents from all rows when figures of agents are off. Return the number of rows."""
         if self._agents:
             return 0
-        named = {"agent_id": {"$exists": True}}
-        return int((await self._chat_rows.update_many(named, {"$unset": {"agent_id": ""}})).modified_count)
+        named, unnamed = {"agent_id": {"$exists": True}}, {"$unset": {"agent_id": ""}}
+        both = [await rows.update_many(named, unnamed) for rows in (self._chat_rows, self._pause_rows)]
+        return sum(int(one.modified_count) for one in both)
+
+    async def without_agents_of_pauses(self, before: datetime) -> None:
+        """Remove the agents from the rows of pauses that began before this time."""
+        named = {"at": {"$lt": before}, "agent_id": {"$exists": True}}
+        await self._pause_rows.update_many(named, {"$unset": {"agent_id": ""}})
 
     async def forget(self, before: datetime) -> int:
         """Delete the rows from before this time. Return their number."""
         chats = await self._chat_rows.delete_many({"opened_at": {"$lt": before}})
         questions = await self._question_rows.delete_many({"at": {"$lt": before}})
+        pauses = await self._pause_rows.delete_many({"at": {"$lt": before}})
         await self._wrap_ups.delete_many({"at": {"$lt": before}})
-        return int(chats.deleted_count + questions.deleted_count)
+        return int(chats.deleted_count + questions.deleted_count + pauses.deleted_count)
 
     # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -167,16 +203,34 @@ class Statistics:
         async for group in self._groups(self._question_rows, "at", query, zone, {"number": {"$sum": 1}}):
             key = group["_id"]
             report.add_questions(date.fromisoformat(key["day"]), key["department"], group["number"])
+        async for group in self._pause_groups(query, zone):
+            key, day = group["_id"], date.fromisoformat(group["_id"]["day"])
+            departments, counts = key["serves"].split(","), (group["pauses"], group["seconds"])
+            report.add_pauses(day, departments, key.get("agent_id"), key.get("reason"), *counts)
         return await asyncio.to_thread(report.result, zone.key)
 
     def _groups(
         self, rows: Any, member: str, query: FiguresQuery, zone: ZoneInfo, sums: Document, agents: bool = False
     ) -> Any:
-        begin, end = bounds(query.since, query.until, zone)
-        such = {"department": {"$in": list(query.departments)}, member: {"$gte": begin, "$lt": end}}
-        day = {"$dateToString": {"format": "%Y-%m-%d", "date": f"${member}", "timezone": zone.key}}
-        key = {"department": "$department", "day": day, **({"agent_id": "$agent_id"} if agents else {})}
+        such = {"department": {"$in": list(query.departments)}, member: _between(query, zone)}
+        key = {"department": "$department", **_key(member, zone, agents)}
         return rows.aggregate([{"$match": such}, {"$group": {"_id": key, **sums}}], maxTimeMS=LONGEST)
+
+    def _pause_groups(self, query: FiguresQuery, zone: ZoneInfo) -> Any:
+        such = {"departments": {"$in": list(query.departments)}, "at": _between(query, zone)}
+        key = {"serves": "$serves", "reason": "$reason", **_key("at", zone, self._agents)}
+        sums: Document = {"pauses": {"$sum": 1}, "seconds": {"$sum": "$seconds"}}
+        return self._pause_rows.aggregate([{"$match": such}, {"$group": {"_id": key, **sums}}], maxTimeMS=LONGEST)
+
+
+def _between(query: FiguresQuery, zone: ZoneInfo) -> Document:
+    begin, end = bounds(query.since, query.until, zone)
+    return {"$gte": begin, "$lt": end}
+
+
+def _key(member: str, zone: ZoneInfo, agents: bool) -> Document:
+    day = {"$dateToString": {"format": "%Y-%m-%d", "date": f"${member}", "timezone": zone.key}}
+    return {"day": day, **({"agent_id": "$agent_id"} if agents else {})}
 
 
 _CHAT_GROUP: Document = {
@@ -186,4 +240,6 @@ _CHAT_GROUP: Document = {
     **{name: {"$push": f"${name}"} for name in MEASURES},
     "helped": {"$push": "$rating.helped"},
     "scores": {"$push": "$rating.score"},
+    "reasons": {"$push": "$label.reason"},
+    "tags": {"$push": "$label.tags"},
 }

@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.config.departments import (
-    DAYS,
-    LOCALES,
-    ConfigurationError,
-    Span,
-    Text,
-    load_departments,
-    parse_hours,
-)
+from services.common.config.departments import DAYS, LOCALES, Span, Text, load_departments, parse_hours
+from services.common.config.toml_file import ConfigurationError
 from tests.support.servers import ROOT
 
 NAMES = 'names = { nl = "Algemeen", fr = "Général", de = "Allgemein", en = "General" }'
@@ -147,6 +140,8 @@ def test_a_whole_department(tmp_path: Path) -> None:
     [
         ("default = ", "is not TOML"),
         (b"\xff\xfe", "is not TOML"),
+        ("a = " + "9" * 5_000, "is not TOML"),
+        ("a = " + "[" * 5_000, "is not TOML: it is nested too deeply"),
         ('default = "algemeen"', "departments: Field required"),
         ('default = "algemeen"\ndepartments = []', "departments"),
         (GOOD.replace('default = "algemeen"', 'default = "x"'), "'x' is not among them"),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.common.config.departments import ConfigurationError, Departments, load_departments
+from services.common.config.departments import Departments, load_departments
 from services.common.config.retention import Periods
+from services.common.config.toml_file import ConfigurationError
 
 NAMES = 'names = { nl = "A", fr = "A", de = "A", en = "A" }'
 

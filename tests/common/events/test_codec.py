@@ -120,10 +120,10 @@ def test_any_text_that_can_be_kept_comes_back_unchanged(text: str) -> None:
 def _same(one: Any, two: Any) -> bool:
     """Equal as JSON, times compared as moments (`…00Z` and `…00.000Z` are one).
 
-    `two` may be older: what was added since is there without a value.
+    `two` may be older: what was added since has no value, or is not so.
     """
     if isinstance(one, dict) and isinstance(two, dict):
-        added = {k for k in one.keys() - two.keys() if one[k] is None}
+        added = {k for k in one.keys() - two.keys() if one[k] in (None, False)}
         return one.keys() - added == two.keys() and all(_same(one[k], two[k]) for k in two)
     if isinstance(one, list) and isinstance(two, list):
         return len(one) == len(two) and all(_same(a, b) for a, b in zip(one, two, strict=True))

@@ -6,13 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from services.common.clock import utcnow
-from services.common.events import agents, chats, messages, places, presence
+from services.common.events import agents, chats, configuration, identification, messages, places, presence
 from services.common.events.chats import CitizenArrived
 from services.common.events.event import Event
 from services.common.events.types import is_id
 from tests.support.event_samples import CHAT, EVENT_TYPES, EVENTS, GOLDEN
 
 TYPES = sorted(EVENT_TYPES)
+MODULES = (agents, chats, configuration, identification, messages, places, presence)
 
 
 def test_every_event_has_a_golden_sample_and_nothing_else_has() -> None:
@@ -48,6 +49,6 @@ def test_the_base_of_events_is_not_an_event() -> None:
 
 
 def test_every_event_can_be_decoded() -> None:
-    named = [value for module in (agents, chats, messages, places, presence) for value in vars(module).values()]
+    named = [value for module in MODULES for value in vars(module).values()]
     defined = {kind for kind in named if isinstance(kind, type) and issubclass(kind, Event)} - {Event}
     assert defined == set(EVENT_TYPES.values())

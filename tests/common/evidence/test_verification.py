@@ -2,6 +2,7 @@
 
 import copy as copying
 import json
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -217,6 +218,17 @@ def pdf(*embedded: bytes, deflated: bool = True) -> bytes:
 def test_the_transcript_in_a_pdf_is_verified(deflated: bool) -> None:
     result = verify_file(pdf(b"<xml/>", content(transcript(TEXTS)), deflated=deflated), KEYS)
     assert (result.verdict, result.pdf) == (Verdict.INTACT, True)
+
+
+def test_of_a_pdf_with_many_transcripts_no_more_than_two_are_held_in_memory() -> None:
+    large = b'{"chat_id":"' + b"x" * 2_000_000 + b'"}'
+    many = pdf(*[large] * 20)
+    tracemalloc.start()
+    try:
+        assert verify_file(many, KEYS).findings == [Finding(Why.NOT_A_TRANSCRIPT)]
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(large)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_pdf_with_two_transcripts_or_one_that_is_too_large_is_not_read() -> None:

@@ -75,6 +75,15 @@ def test_a_service_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert KEYS.service_of(KEYS.service_token("gateway")) is None
 
 
+def test_a_service_token_has_ended_at_its_last_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "SERVICE_TOKEN_LIFE", 60)
+    monkeypatch.setattr(tokens, "_now", lambda: 1_000)
+    token = KEYS.service_token("gateway")
+    for now, ended in ((1_059, False), (1_060, True)):
+        monkeypatch.setattr(tokens, "_now", lambda now=now: now)
+        assert (KEYS.service_of(token) is None) == ended
+
+
 def test_a_service_token_without_an_end_is_refused() -> None:
     assert KEYS.service_of(sign({"typ": "service", "iss": "gateway"}, "service")) is None
 
@@ -107,3 +116,19 @@ def test_a_digest_depends_on_secret_purpose_and_text() -> None:
     assert len(values) == 8
     assert {len(value) for value in values} == {32}
     assert KEYS.digest("session", "\ud800") == KEYS.digest("session", "\ud800")
+
+
+def test_the_token_of_a_client_has_its_scopes_one_audience_and_ten_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = KEYS.client_token("cijfers", ["chats:premies", "statistics:*"])
+    assert KEYS.client_of(token) == ("cijfers", frozenset(("chats:premies", "statistics:*")))
+    assert OTHER.client_of(token) is None
+    assert KEYS.service_of(token) is None
+    assert KEYS.chat_of(token) is None
+    assert KEYS.client_of(KEYS.service_token("gateway")) is None
+    claims = {"typ": "client", "sub": "cijfers", "scope": "chats:premies", "exp": int(time.time()) + 3_600}
+    assert KEYS.client_of(sign({**claims, "aud": tokens.CLIENT_AUDIENCE}, "client"))
+    for wrong in ({}, {"aud": "other"}, {"aud": tokens.CLIENT_AUDIENCE, "exp": 1}):
+        assert KEYS.client_of(sign({**claims, **wrong}, "client")) is None
+    later = tokens._now() + tokens.CLIENT_TOKEN_LIFE
+    monkeypatch.setattr(tokens, "_now", lambda: later)
+    assert KEYS.client_of(token) is None

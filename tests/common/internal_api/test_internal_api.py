@@ -9,7 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from services.common.events.types import Cause, ChatStatus, Record
 from services.common.internal_api import (
+    configuration,
     erasures,
+    integration,
     outbox,
     past_chats,
     presence,
@@ -25,8 +27,16 @@ from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory, HistoryQuery, HistoryWanted
 from tests.support.event_samples import CHAT
 
-MODULES = (presence, routing, transcripts, queries, reports, erasures, outbox, past_chats, supervision)
-PATHS = {name: text for one in MODULES for name, text in vars(one).items() if name.isupper() and isinstance(text, str)}
+MODULES = (
+    *(presence, routing, transcripts, queries, reports, erasures, integration, outbox, past_chats, supervision),
+    configuration,
+)
+PATHS = {
+    name: text
+    for one in MODULES
+    for name, text in vars(one).items()
+    if name.isupper() and isinstance(text, str) and name != "EVERY"  # a scope's word for all departments
+}
 SHAPES = [
     shape
     for one in MODULES
@@ -36,7 +46,7 @@ SHAPES = [
 
 
 def test_paths_are_distinct_and_inside() -> None:
-    assert len(PATHS) == 61
+    assert len(PATHS) == 79
     assert len(set(PATHS.values())) == len(PATHS)
     assert all(path.startswith("/internal/") for path in PATHS.values())
 

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 
 from services.common.events.chats import ChatState
 from services.common.events.codec import decode
-from services.common.events.messages import MessagePosted
+from services.common.events.messages import MessagePosted, MessagesStored
 from services.common.messaging import topology
 from services.common.messaging.declarations import declare_topology
 from services.common.messaging.publisher import Unconfirmed
@@ -35,6 +35,8 @@ LANDS = {
     "button.changed": {"gateway", "transcripts.outbox"},
     "wrapup.done": {"presence.wrapups"},
     "wrapup.ended": {"transcripts.statistics"},
+    "pause.ended": {"transcripts.statistics"},
+    "answer.overdue": {"routing.answers"},
     "gateway.connections": {"listener"},
     "listener.echo": {"listener"},
     "message.posted": {"transcripts.messages"},
@@ -42,7 +44,14 @@ LANDS = {
     "note.posted": {"transcripts.notes"},
     "citizen.stayed": {"transcripts.silences"},
     "transfer.refused": {"routing.chats"},
+    "identification.asked": {"transcripts.identifications"},
+    "identification.declined": {"transcripts.identifications"},
+    "identification.ended": {"transcripts.identifications"},
+    "configuration.version": {"configuration"},
+    "configuration.wanted": {"configuration"},
 }
+TRANSIENT_KEYS = (*topology.GATEWAY_KEYS, *topology.LISTENER_KEYS, *topology.CONFIGURATION_KEYS.values())
+CONFIGURATION = tuple(sorted(set(topology.CONFIGURATION_KEYS.values())))
 FOLLOWED = ("chat.state", "message.stored", "message.refused", "note.stored", "typing.shown", "read.shown")
 
 
@@ -73,6 +82,8 @@ async def test_each_event_lands_in_the_queues_of_its_consumers_and_in_no_other(v
         queues = {q.name: await channel.get_queue(q.name) for q in topology.QUEUES}
         queues["gateway"] = await own_queue(channel, topology.GATEWAY_KEYS, topology.GATEWAY_QUEUE_ARGUMENTS)
         queues["listener"] = await own_queue(channel, topology.LISTENER_KEYS, topology.LISTENER_QUEUE_ARGUMENTS)
+        arguments = topology.CONFIGURATION_QUEUE_ARGUMENTS
+        queues["configuration"] = await own_queue(channel, CONFIGURATION, arguments)
         landed: dict[str, set[str]] = {}
         for type_, event in EVENTS.items():
             await publisher.publish(event)
@@ -85,7 +96,7 @@ async def test_each_event_lands_in_the_queues_of_its_consumers_and_in_no_other(v
 
 def test_every_key_that_a_queue_is_bound_to_is_some_events() -> None:
     types = {".".join(key.split(".")[:2]) for queue in topology.QUEUES for key in queue.keys}
-    types |= {".".join(key.split(".")[:2]) for key in (*topology.GATEWAY_KEYS, *topology.LISTENER_KEYS)}
+    types |= {".".join(key.split(".")[:2]) for key in TRANSIENT_KEYS}
     assert types <= EVENTS.keys()
     assert types == LANDS.keys()
 
@@ -145,6 +156,15 @@ async def test_a_chats_state_reaches_each_queue_once_however_many_of_its_keys_it
         await publisher.publish(state)
         for queue in (everything, *each, presence):
             assert [decode(m.body) for m in await taken(queue)] == [state]
+
+
+def test_a_batch_has_each_other_chat_once_among_its_further_keys() -> None:
+    batch = EVENTS["messages.stored"]
+    assert isinstance(batch, MessagesStored)
+    first = batch.entries[0]
+    entries = [first.model_copy(update={"chat_id": chat}) for chat in (CHAT, "b", CHAT, "b", "c")]
+    keys = topology.copies(batch.model_copy(update={"chat_id": CHAT, "entries": entries}))
+    assert keys == ["messages.stored.b", "messages.stored.c"]
 
 
 async def test_a_refused_message_goes_to_the_dead_letters_of_its_service(vhost_url: str) -> None:

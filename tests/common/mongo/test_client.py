@@ -9,8 +9,8 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from services.common.clock import Clock
-from services.common.config.departments import ConfigurationError
 from services.common.config.settings import Settings
+from services.common.config.toml_file import ConfigurationError
 from services.common.mongo import client as opened
 from services.common.mongo.client import DUPLICATE_KEY, open_database, ping, probe_write, read_time
 from tests.support.servers import PATIENCE

@@ -22,3 +22,12 @@ async def test_one_of_many_replicas_takes_a_lease_and_again_when_it_has_ended(db
 async def test_the_lease_of_another_job_is_another_one(db: Database) -> None:
     assert await Leases(db).take("remind", 55, NOW)
     assert await Leases(db).take("other", 55, NOW)
+
+
+async def test_a_lease_that_is_given_back_is_free_and_nobody_elses(db: Database) -> None:
+    one, other = Leases(db), Leases(db)
+    assert await one.take("change", 55, NOW)
+    await other.release("change", NOW)
+    assert not await other.take("change", 55, NOW)
+    await one.release("change", NOW)
+    assert await other.take("change", 55, NOW)

@@ -11,8 +11,8 @@ from pymongo import IndexModel
 from pymongo.errors import AutoReconnect
 
 from deploy.local import ports
-from services.common.config.departments import ConfigurationError
 from services.common.config.settings import Settings
+from services.common.config.toml_file import ConfigurationError
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import Step, make_indexes, upgrade
 from services.presence import migrations as presence

@@ -15,6 +15,7 @@ import pytest
 from fastapi import Request
 
 from services.common.config.settings import Settings
+from services.common.config.toml_file import ConfigurationError
 from services.common.http.tokens import Actor
 from services.common.runtime import service as runtime_service
 from services.common.runtime.service import Service, caller
@@ -206,6 +207,46 @@ async def test_a_lost_dependency_is_reported_and_counted_and_keeps_the_replica_r
         assert (await ask())[:2] == (503, "not_ready")
 
 
+async def test_nothing_is_answered_or_done_before_what_it_begins_with(service: Service) -> None:
+    gate, done = asyncio.Event(), list[str]()
+
+    async def work(name: str) -> None:
+        done.append(name)
+        await asyncio.Event().wait()
+
+    @service.app.post("/work")
+    async def answer() -> str:
+        return "done"
+
+    service.background("late", lambda: work("late"))
+    service.background("early", lambda: work("early"), early=True)
+    service.begin_with("departments", gate.wait)  # type: ignore[arg-type]
+    async with served(service.app) as client:
+        refused = await client.post("/work")
+        assert (refused.status, (await refused.json())["code"]) == (503, "unavailable")
+        assert (await client.get("/healthz")).status == 200
+        ready = await client.get("/readyz")
+        assert (ready.status, (await ready.json())["checks"]["departments"]) == (503, "not_yet")
+        assert done == ["early"]
+        gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while "late" not in done:
+                await asyncio.sleep(0.01)
+        assert (await client.get("/readyz")).status == 200
+        assert (await client.post("/work")).status == 200
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("it is wrong"), ValueError()])
+async def test_what_it_begins_with_ends_it_when_it_fails(service: Service, error: Exception) -> None:
+    async def first() -> None:
+        raise error
+
+    service.begin_with("departments", first)
+    async with served(service.app):
+        await asyncio.wait_for(service.failed.wait(), PATIENCE)
+    assert service.status == (78 if isinstance(error, ConfigurationError) else 70)
+
+
 @pytest.mark.parametrize("end", ["returns", "raises", "is cancelled"])
 async def test_a_background_task_that_ends_ends_readiness(service: Service, end: str) -> None:
     gate = asyncio.Event()
@@ -263,7 +304,7 @@ async def test_drains_are_bounded_as_a_whole(service: Service, monkeypatch: pyte
 async def test_only_a_service_token_opens_what_is_for_services(service: Service) -> None:
     @service.app.post("/internal/whoami")
     async def whoami(request: Request) -> dict[str, str]:
-        actor = caller(request)
+        actor = caller(request).acting()
         return {"id": actor.id if actor else ""}
 
     token = service.keys.service_token("gateway", Actor(party="agent", id="an"))

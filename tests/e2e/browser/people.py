@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import aiohttp
 from playwright.async_api import Browser, BrowserContext, Download, Locator, Page, expect
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.support.clients import Citizen, until_blue
@@ -41,7 +42,7 @@ Element.prototype.attachShadow = function (options) {
       if (type === "attributes") watched.dots.push(target.dataset.dot);
       else if (target.role === "log")
         for (const node of addedNodes)
-          watched.log.push({ live: target.ariaLive, text: node.querySelector("p")?.textContent });
+          watched.log.push({ live: target.ariaLive, text: node.querySelector(".bubble")?.textContent });
     }
   }).observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-dot"] });
   return root;
@@ -54,7 +55,7 @@ LOOKS = """([hook, name, value]) =>
 """Whether a data attribute of what has this hook in the element has this value."""
 STORED = """(text) => {
     const root = document.querySelector("eloket-chat")?.shadowRoot ?? document;
-    const all = [...root.querySelectorAll("[data-testid=chat-messages] :is(p, .bubble)")];
+    const all = [...root.querySelectorAll("[data-testid=chat-messages] .bubble")];
     const found = all.filter((one) => one.textContent.trim() === text);
     return found.length === 1 && !found[0].closest(".sending");
 }"""
@@ -66,7 +67,8 @@ NO_WEBSOCKET = """() => {
         close() {}
     };
 }"""
-KEPT = 'Object.entries(localStorage).filter(([name]) => name.endsWith(" chat")).map(([, value]) => value)'
+KEPT = """[sessionStorage, localStorage].flatMap((area) => Object.entries(area))
+    .filter(([name]) => name.endsWith(" chat")).map(([, value]) => value)"""
 
 SLOW = "WebSocket is closed before the connection is established"
 """What Chromium complains of when the page gives up a handshake that a full machine does not finish in time."""
@@ -112,7 +114,7 @@ class Person:
 
     def said(self, text: str) -> Locator:
         """The message with this text in the open conversation."""
-        return self.hook("chat-messages").locator("p, .bubble").get_by_text(text, exact=True)
+        return self.hook("chat-messages").locator(".bubble").get_by_text(text, exact=True)
 
     async def say(self, text: str) -> None:
         """Types a text and presses Enter."""
@@ -133,12 +135,12 @@ class Person:
 
     async def shown(self) -> list[str]:
         """The texts of the conversation, in order, without the system's own."""
-        found = self.hook("chat-messages").locator(".item:not(.system) p, .message:not(.system):not(.note) .bubble")
+        found = self.hook("chat-messages").locator(".message:not(.system):not(.note) .bubble")
         return [text.strip() for text in await found.all_inner_texts()]
 
     async def told(self) -> list[str]:
         """What the system said in the citizen's conversation, in order."""
-        return await self.hook("chat-messages").locator(".item.system p").all_inner_texts()
+        return await self.hook("chat-messages").locator(".message.system .bubble").all_inner_texts()
 
     async def dots(self) -> list[str]:
         """The colours that the citizen's dot has had since the page was loaded."""
@@ -180,6 +182,10 @@ class Person:
     async def button(self, colour: str) -> None:
         """Waits until the launcher has this colour."""
         await self._looks("chat-button", "colour", colour)
+
+    async def whole(self) -> None:
+        """Waits until the launcher has what it loads after its colour: also how else to reach the department."""
+        await expect(self.hook("chat-reach")).to_have_attribute("aria-label", re.compile("."))
 
     async def _looks(self, hook: str, name: str, value: str) -> None:
         with contextlib.suppress(PlaywrightTimeoutError):
@@ -287,6 +293,8 @@ class Scene:
         )
         context.set_default_timeout(WAIT_MS)
         await context.add_init_script(WATCH)
+        # Listened for on each page from its beginning: at the moment of a press it may come too late.
+        context.on("page", lambda page: page.on("filechooser", lambda _: None))
         person = Person(self.base, context, await context.new_page())
         loud = ("error", "warning")
         context.on("console", lambda m: person.complaints.append(f"{m.text} {m.location}") if m.type in loud else None)
@@ -319,10 +327,11 @@ async def gathered(steps: Iterable[Coroutine[object, object, None]]) -> list[Bas
 async def _end_chat(person: Person, session: aiohttp.ClientSession) -> None:
     await person.context.set_offline(False)
     assert not await person.context.cookies(), "a citizen has a cookie"
-    state = await person.context.storage_state()
-    kept = [row for origin in state["origins"] for row in origin["localStorage"] if row["name"].endswith(" chat")]
-    for row in kept:
-        record = json.loads(row["value"])
+    kept: dict[str, dict[str, Any]] = {}
+    for page in person.context.pages:
+        with contextlib.suppress(PlaywrightError):  # it is on no page of a site
+            kept |= {record["chat_id"]: record for record in map(json.loads, await page.evaluate(KEPT))}
+    for record in kept.values():
         if not record.get("ended"):
             visitor = Citizen(person.base, session)
             visitor.chat_id, visitor.token = record["chat_id"], record["token"]

@@ -75,7 +75,7 @@ async def refused(scene: Scene, citizen: Person) -> None:
     citizen.expects("409")
     await citizen.page.route("**/api/chats", lambda route: route.fulfill(status=409, json=BLUE))
     await citizen.page.goto(scene.base)
-    await expect(citizen.hook("chat-button")).to_be_visible()
+    await citizen.whole()
     await citizen.page.evaluate("() => document.querySelector('eloket-chat').press()")
     await expect(citizen.hook("chat-far")).to_be_visible()
 
@@ -94,11 +94,14 @@ async def _talking(scene: Scene, citizen: Person, agent: Person, file: Path) -> 
     await shows_typing(citizen, "Dank u", agent.page.locator("form .typing", has_text="is aan het typen"))
     yield "console-talking", agent
     await citizen.hook("chat-download").click()
+    await expect(citizen.hook("download-txt")).to_be_visible()
     yield "download", citizen
     await citizen.hook("chat-close").click()
+    await expect(citizen.hook("confirm")).to_be_visible()
     yield "confirmation", citizen
     await citizen.hook("confirm-no").click()
     await citizen.hook("chat-minimise").click()
+    await expect(citizen.hook("chat-button")).to_be_visible()
     yield "launcher-live", citizen
     await citizen.hook("chat-button").click()
     await agent.hook("write-note").check()
@@ -112,9 +115,11 @@ async def _talking(scene: Scene, citizen: Person, agent: Person, file: Path) -> 
     yield "console-transfer", agent
     await agent.page.keyboard.press("Escape")
     await agent.hook("chat-download").click()
+    await expect(agent.hook("download-txt")).to_be_visible()
     yield "console-download", agent
     await agent.page.keyboard.press("Escape")
     await agent.page.locator("summary", has_text="Menu").click()
+    await expect(agent.hook("logout")).to_be_visible()
     yield "console-menu", agent
     await agent.page.keyboard.press("Escape")
     await citizen.goes_offline()
@@ -128,12 +133,14 @@ async def _talking(scene: Scene, citizen: Person, agent: Person, file: Path) -> 
 async def _left_alone(citizen: Person, agent: Person) -> AsyncIterator[tuple[str, Person]]:
     await agent.page.locator("summary", has_text="Menu").click()
     await agent.hook("logout").click()
+    await expect(agent.hook("confirm")).to_be_visible()
     yield "console-leaving", agent
     await agent.hook("confirm").click()
     await citizen.dot("grey")
     await expect(citizen.hook("chat-wait")).to_contain_text("U bent nummer 1 in de wachtrij.")
     yield "waiting", citizen
     await citizen.hook("leave-question").click()
+    await expect(citizen.hook("question-text")).to_be_visible()
     yield "leaving-a-question", citizen
     await citizen.hook("question-text").fill("")
     await citizen.hook("question-send").click()
@@ -150,6 +157,7 @@ async def _ending(citizen: Person, agent: Person) -> AsyncIterator[tuple[str, Pe
     await expect(agent.hook("agent-state")).to_have_attribute("data-state", "paused")
     yield "console-paused", agent
     await agent.hook("chat-close").click()
+    await expect(agent.hook("confirm")).to_be_visible()
     yield "console-confirmation", agent
     await agent.hook("confirm").click()
     await citizen.dot("red")

@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Locator, expect
 
 from services.common.access_chain import Verifier
 from tests.e2e.browser.people import PHONE, Person, Scene, focused
@@ -32,7 +32,7 @@ REFUSED = r"428"  # what the browser says of a request for a reason
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system whose first department asks why a conversation is read."""
     home: Path = tmp_path_factory.mktemp("office")
     text = DEPARTMENTS.read_text("utf-8")
@@ -44,18 +44,10 @@ def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(office: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers at that system, who go home at the end."""
-    made = Scene(office.base_url, browser)
-    yield made
-    await made.close()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def chat(office: System) -> str:
+async def chat(system: System) -> str:
     """The number of a chat that ada had."""
-    async with agent(office.base_url, "ada") as ada, citizen(office.base_url) as lien:
+    async with agent(system.base_url, "ada") as ada, citizen(system.base_url) as lien:
         await pair(lien, ada)
         return lien.chat_id
 
@@ -143,6 +135,8 @@ async def test_an_auditor_finds_it_and_verifies_the_log(scene: Scene, chat: str)
 
     await audra.page.reload()
     await expect(audra.hook("access-entry")).to_have_count(2)
+    # From here on the log has this second verification too.
+    await expect(audra.hook("access-chain")).to_have_attribute("data-intact", "true")
     await rows(audra, REASON).first.get_by_role("button", name=f"Alleen van gesprek {chat[:8]}").click()
     await expect(audra.hook("access-chat")).to_have_value(chat)
     await expect(audra.hook("access-person")).to_have_value("")

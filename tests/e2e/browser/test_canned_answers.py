@@ -1,10 +1,9 @@
 """Canned answers: a supervisor writes one, an agent inserts it by `/` with the keyboard alone, two supervisors edit."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Locator, expect
 
 from tests.e2e.browser.people import Person, Scene, focused
 from tests.e2e.browser.test_accessibility import problems
@@ -29,18 +28,10 @@ MORE = 6  # answers, so that they do not all stand in the list
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system with the agent ada and two supervisors."""
     with running_browser_system(tmp_path_factory.mktemp("office"), ACCOUNTS, broker, mongodb_url) as running:
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(office: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers at that system, who go home at the end."""
-    made = Scene(office.base_url, browser)
-    yield made
-    await made.close()
 
 
 async def supervisor(scene: Scene, username: str) -> Person:

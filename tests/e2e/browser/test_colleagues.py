@@ -64,7 +64,7 @@ async def test_an_agent_who_leaves_puts_the_citizen_at_the_head_of_the_queue(sce
     await bert.sees("Bent u er?")
 
 
-async def test_a_wrong_password_is_told_and_nobody_is_logged_in(scene: Scene) -> None:
+async def test_a_wrong_password_is_reported_and_nobody_is_logged_in(scene: Scene) -> None:
     stranger = await scene.stranger()
     await stranger.hook("login-username").fill("an")
     await stranger.hook("login-password").fill("fout")

@@ -1,12 +1,11 @@
 """The console with several chats, refused transfers, left questions, and what a supervisor sees."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import aiohttp
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, can_be_given, log_in, press
 from tests.e2e.browser.test_accessibility import problems
@@ -24,18 +23,10 @@ ACCOUNTS = (Account("ada", capacity=2), Account("ben"), Account("sara", supervis
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system with the agents ada (two chats at a time) and ben, and the supervisor sara."""
     with running_browser_system(tmp_path_factory.mktemp("office"), ACCOUNTS, broker, mongodb_url) as running:
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(office: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers at that system, who go home at the end."""
-    made = Scene(office.base_url, browser)
-    yield made
-    await made.close()
 
 
 async def visitor(scene: Scene, name: str, question: str = "", dot: str = "green") -> Person:
@@ -54,7 +45,7 @@ async def hand_over(agent: Person, colleague: str, note: str) -> None:
     await agent.hook("transfer-submit").click()
 
 
-async def test_two_chats_at_once_are_told_apart_and_both_answered(scene: Scene) -> None:
+async def test_two_chats_at_once_are_kept_apart_and_both_answered(scene: Scene) -> None:
     ada = await scene.agent("ada")
     lien = await visitor(scene, "Lien", "Waar is mijn dossier?")
     await expect(ada.hook("chat-input")).to_be_visible()
@@ -128,7 +119,7 @@ async def test_a_second_chat_is_in_sight_in_every_layout_counted_down_and_accept
         assert not any("Nieuw bericht van Bilal" in text for _, text in said), said  # the new chat says it
 
 
-async def test_a_refused_transfer_comes_back_and_all_are_told(scene: Scene) -> None:
+async def test_a_refused_transfer_comes_back_and_all_are_notified(scene: Scene) -> None:
     ada = await scene.agent("ada")
     citizen = await visitor(scene, "Lien", "Waar is mijn dossier?")
     await expect(ada.hook("chat-input")).to_be_visible()
@@ -160,7 +151,7 @@ async def test_a_reload_of_the_console_loses_nothing(scene: Scene) -> None:
     citizen = await visitor(scene, "Lien", "Vraag")
     await ada.say("Antwoord")
     await citizen.sees("Antwoord")
-    told = await citizen.told()
+    texts = await citizen.told()
     await ada.hook("write-note").check()
     await ada.hook("note-input").fill("eerst bewaard")
     await ada.hook("note-save").click()
@@ -177,7 +168,7 @@ async def test_a_reload_of_the_console_loses_nothing(scene: Scene) -> None:
     await ada.hook("write-message").check()
     await ada.hook("chat-input").press("Enter")
     await citizen.sees("nog niet verzonden")
-    assert await citizen.told() == told  # that the agent was away is told nowhere
+    assert await citizen.told() == texts  # that the agent was away is shown nowhere
     assert "bewaard" not in await citizen.page.content() + " ".join(await citizen.shown())
 
 
@@ -232,7 +223,7 @@ async def test_a_supervisor_reads_why_an_agent_got_a_chat_and_others_do_not(scen
     await expect(sara.hook("open-assignments")).to_have_attribute("aria-expanded", "false")
 
 
-async def test_an_abuser_is_blocked_with_a_reason_and_told_so(scene: Scene) -> None:
+async def test_an_abuser_is_blocked_with_a_reason_and_reads_so(scene: Scene) -> None:
     """From the dialog of ending, by the keyboard; a reason is asked for, and the citizen's next press is refused."""
     ada = await scene.agent("ada")
     citizen = await visitor(scene, "Lien", "Scheldwoorden")

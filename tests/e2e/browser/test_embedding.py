@@ -204,6 +204,7 @@ async def test_what_is_typed_in_the_chat_does_not_reach_the_page(scene: Scene, h
     await focused(someone, "chat-input")
     assert await someone.page.evaluate("keys") == []
     await someone.hook("chat-minimise").click()
+    await focused(someone, "chat-button")
     await someone.page.keyboard.press("/")
     assert await someone.page.evaluate("document.activeElement.id") == "search"  # shortcuts work beside the chat
 
@@ -297,7 +298,7 @@ async def test_the_keyboard_of_a_phone_leaves_the_bar_in_sight(scene: Scene, hos
         assert found["y"] + found["height"] <= 400
 
 
-async def test_mistakes_of_a_page_are_told_in_one_line_and_harm_nothing(scene: Scene, host: HostPages) -> None:
+async def test_mistakes_of_a_page_are_reported_in_one_line_and_harm_nothing(scene: Scene, host: HostPages) -> None:
     plain = CONTENT.format("algemeen")
     address = host.add("/wrong", scene.base, element=CONTENT.format("onbekend"))
     someone = await scene.citizen()
@@ -309,20 +310,22 @@ async def test_mistakes_of_a_page_are_told_in_one_line_and_harm_nothing(scene: S
     someone.page.on("request", lambda request: asked.append(request.url))
 
     await someone.page.goto(address)
+    await until_said(said, 1)
     await expect(someone.page.locator("#own")).to_be_visible()
     await expect(someone.hook("chat-button")).to_have_count(0)
     assert said == [f'eloket-chat: {scene.base} has no department "onbekend". The element shows its own content.']
     asked.clear()
     await asyncio.sleep(4)
-    assert asked == []  # and the server is left alone
+    # The server is left alone; what is only fetched once may still come, on a slow machine.
+    assert [address for address in asked if "/static/" not in address] == []
     await someone.page.evaluate("document.querySelector('eloket-chat').setAttribute('department', 'algemeen')")
     await someone.button("blue")
 
     said.clear()
     host.add("/unlisted", scene.base, element=plain)
     await someone.page.goto(f"{host.unlisted}/unlisted")
-    await expect(someone.page.locator("#own")).to_be_visible()
     await until_said(said, 1)
+    await expect(someone.page.locator("#own")).to_be_visible()
     assert said == [
         f"eloket-chat: {scene.base} does not list {host.unlisted} among the origins of a department. "
         "The element shows its own content."
@@ -412,9 +415,9 @@ async def test_a_page_starts_a_chat_with_what_it_knows_and_follows_it(scene: Sce
     chat = answer["chat_id"]
     assert await events(someone, "started") == [{"chat_id": chat}]
     assert await events(someone, "ended") == [{"chat_id": chat, "reason": "agent"}]
-    told = await events(someone, "message")
-    assert [one["from"] for one in told][-1:] == ["agent"]
-    assert all("text" not in one for one in told)
+    messages = await events(someone, "message")
+    assert [one["from"] for one in messages][-1:] == ["agent"]
+    assert all("text" not in one for one in messages)
     dots = [one["dot"] for one in await events(someone, "status")]
     assert dots[0] == "grey"
     assert dots[-2:] == ["green", "red"]
@@ -435,15 +438,23 @@ async def _two_pages(scene: Scene, host: HostPages, element: str) -> None:
     await press(without)
     await without.dot("green")
     without.expects("401")
-    await asyncio.sleep(host.session + 1)
-    assert await without.page.evaluate("fetch('/session').then((answer) => answer.status)") == 401
+
+    async def over() -> bool:
+        return bool(await without.page.evaluate("fetch('/session').then((answer) => answer.status === 401)"))
+
+    await until(over)
     kept = 'keep-alive="/alive" keep-alive-seconds="1"'
     citizen = await visits(scene, host.add("/kept", scene.base, body=RECORD, element=element.format(kept)))
     await press(citizen)
     await citizen.dot("green")
-    await asyncio.sleep(host.session + 1)
+    begun = host.pings
+
+    async def lasted() -> bool:
+        return host.pings - begun > host.session  # one each second at most: longer than the session
+
+    await until(lasted)
     assert await citizen.page.evaluate("fetch('/session').then((answer) => answer.status)") == 200
-    assert len(await events(citizen, "active")) >= 3
+    assert len(await events(citizen, "active")) >= host.session
     await citizen.hook("chat-close").click()
     await citizen.hook("confirm").click()
     await citizen.dot("red")

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 Running = Callable[[Path], AbstractContextManager[Engine]]
 ENGINES: dict[str, Running] = {"firefox": running_firefox, "webkit": running_webkit}
 TAKEN = """return ["chat-accept", "chat-input"].find((hook) => find(hook) && drawn(find(hook)));"""
+ZOOMED = ((640, 512), (320, 256))
 NEAR = 48  # CSS pixels: so far is the button from the corner at most
 AXE = """return axe.run(document, { resultTypes: ["violations"], ...arguments[0] }).then(({ violations }) =>
     violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id} ${node.target} ${node.failureSummary}`)));"""
@@ -78,6 +79,21 @@ async def violations(page: Page) -> list[str]:
     return found + [f"scrolls sideways: {line}" for line in await page.run(f"return ({SIDEWAYS})();")]
 
 
+async def reflows(page: Page, *hooks: str) -> None:
+    """Check that nothing scrolls sideways and these can be pressed, at 200 and 400 % of a window of 1280 x 1024.
+
+    Zoom makes a window of fewer CSS pixels; WCAG 2.2 asks for 320 of them (1.4.10, Reflow).
+    """
+    for size in ZOOMED:
+        await page.size(size)
+        wide: list[str] = await page.run(f"return ({SIDEWAYS})();")
+        assert not wide, f"{size}: {wide}"
+        for hook in hooks:
+            place = await page.uncovered(hook)
+            assert 0 <= place.left < place.right <= size[0], f"{size}: {hook} is at {place}"
+    await page.size(DESKTOP)
+
+
 async def accepted(an: Agent) -> str:
     """Accept the chat that this agent gets; return its id."""
     assigned = await an.socket.expect("assigned")
@@ -86,7 +102,7 @@ async def accepted(an: Agent) -> str:
     return chat_id
 
 
-async def heard(an: Agent, text: str) -> Frame:
+async def received(an: Agent, text: str) -> Frame:
     """The message with this text, as soon as the agent has it."""
     return await an.socket.expect("message", text=text)
 
@@ -127,10 +143,10 @@ async def test_a_citizen_chats_from_the_green_button_to_the_red_dot(page: Page, 
 
         await page.press("chat-input")
         await page.type(f"Mag een factuur van vorig jaar? 😀{ENTER}")
-        await heard(an, "Mag een factuur van vorig jaar? 😀")
+        await received(an, "Mag een factuur van vorig jaar? 😀")
         await page.type("met de knop")
         await page.press("chat-send")
-        await heard(an, "met de knop")
+        await received(an, "met de knop")
         assert await page.run('return find("chat-input").value;') == ""
         await page.choose("chat-file", file)
         sent = await an.socket.expect("message", attachment=lambda found: found is not None)
@@ -138,6 +154,7 @@ async def test_a_citizen_chats_from_the_green_button_to_the_red_dot(page: Page, 
         await say(an.socket, "Ja, dat mag.", chat_id)
         await page.says("Ja, dat mag.")
         assert not await violations(page)
+        await reflows(page, "chat-input", "chat-send", "chat-minimise")
 
         await page.press("chat-download")
         name, transcript = await page.saved("download-txt")
@@ -166,9 +183,9 @@ async def test_on_a_phone_the_panel_fills_the_screen_and_a_reload_keeps_the_chat
         assert 0 <= bar.left < bar.right <= PHONE[0]
         assert 0 <= bar.top < bar.bottom <= PHONE[1]
         await page.press("chat-input")
-        assert await page.run('return document.hasFocus() && find("chat-input").matches(":focus-visible");')
+        await page.until('return document.hasFocus() && find("chat-input").matches(":focus-visible");')
         await page.type(f"Eerste vraag{ENTER}")
-        await heard(an, "Eerste vraag")
+        await received(an, "Eerste vraag")
         await say(an.socket, "Antwoord", chat_id)
         await page.says("Antwoord")
         assert not await violations(page)
@@ -179,7 +196,7 @@ async def test_on_a_phone_the_panel_fills_the_screen_and_a_reload_keeps_the_chat
         await page.says("Antwoord")
         await page.press("chat-input")
         await page.type(f"Na het herladen{ENTER}")
-        await heard(an, "Na het herladen")
+        await received(an, "Na het herladen")
         await an.socket.send(type="close", chat_id=chat_id)
         await page.stands("chat-dot", dot="red")
 
@@ -207,7 +224,9 @@ async def test_an_agent_accepts_answers_and_ends(page: Page) -> None:
         await page.says("Ja, dat mag.")
         for size in (DESKTOP, PHONE):
             await page.size(size)
+            assert await page.run(QUIET)
             assert not await violations(page)
+        await reflows(page, "chat-input", "chat-send", "chat-close")
         await page.press("chat-close")
         await page.press("confirm")
         await theirs.expect("closed")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Iterator
 
@@ -72,21 +73,22 @@ async def test_without_network_messages_wait_and_go_out_when_it_is_back(scene: S
 
 async def test_a_message_without_a_receipt_looks_like_it(scene: Scene, system: System) -> None:
     citizen, agent = await talking(scene)
-    waiting = citizen.page.locator(".item.sending")
+    waiting = citizen.page.locator(".message.sending")
     with standing_still(system.pids()["transcripts"]):
         await citizen.say("wacht op ontvangst")
         await expect(waiting).to_contain_text("Wordt verzonden…")
         await citizen.dot("green")
     await agent.sees("wacht op ontvangst")
     await expect(waiting).to_have_count(0)
-    await expect(citizen.page.locator(".item.citizen").last).to_contain_text("Verzonden")
+    await expect(citizen.page.locator(".message.citizen").last).to_contain_text(re.compile("Verzonden|Gelezen"))
     await citizen.sees("wacht op ontvangst")
 
 
-async def test_a_press_that_comes_too_late_is_told_why_and_may_be_repeated(scene: Scene) -> None:
+async def test_a_press_that_comes_too_late_is_refused_with_a_reason_and_may_be_repeated(scene: Scene) -> None:
     await scene.agent()
     late = await scene.citizen()
     await late.button("green")
+    await late.whole()
     late.expects("409")
     blue = {"status": 409, "code": "button_blue", "infofiche_url": "/infofiche/algemeen"}
     await late.page.route("**/api/chats", lambda route: route.fulfill(status=409, json=blue))

@@ -66,7 +66,7 @@ async def test_files_chosen_together_arrive_in_the_order_chosen(scene: Scene, tm
 async def test_a_message_with_what_cannot_be_sent_says_so_and_offers_no_retry(scene: Scene) -> None:
     citizen, _ = await talking(scene)
     await citizen.hook("chat-input").evaluate("(input) => { input.value = 'a\\0b'; input.form.requestSubmit(); }")
-    failed = citizen.page.locator(".item.failed")
+    failed = citizen.page.locator(".message.failed")
     await expect(failed).to_contain_text("tekens die niet kunnen worden verzonden")
     await expect(failed.get_by_role("button", name="Opnieuw verzenden")).to_have_count(0)
     await failed.get_by_role("button", name="Verwijderen").click()

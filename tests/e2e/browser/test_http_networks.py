@@ -1,13 +1,12 @@
 """Networks that let no websocket through: the page goes over HTTP by itself, and a conversation is as any other."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
 from tests.e2e.browser.networks import Network
-from tests.e2e.browser.people import Person, Scene, press
+from tests.e2e.browser.people import Person, Scene, press, until
 from tests.e2e.browser.test_networks import LOUD
 from tests.support.clients import Agent, agent, say
 from tests.support.servers import System
@@ -56,7 +55,12 @@ async def test_a_whole_conversation_without_a_websocket(
         await citizen.hook("chat-input").press_sequentially("ja")
         await an.socket.expect("typing", active=True)
         if between.cuts:
-            await asyncio.sleep(2 * between.cuts)
+            streams = used(between, "/stream")
+
+            async def cut_twice() -> bool:
+                return used(between, "/stream") >= streams + 2
+
+            await until(cut_twice)
             await answers(an, citizen, chat_id, "na de onderbreking")
         assert "red" not in await citizen.dots()
         sockets = used(between, "/ws/citizen")

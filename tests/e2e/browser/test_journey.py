@@ -99,8 +99,8 @@ async def test_reload_second_tab_and_another_page_keep_the_conversation(scene: S
     await second.close()
     await citizen.sees("Antwoord twee")
     assert await citizen.shown() == ["Eerste vraag", "Antwoord een", "Uit de tweede tab", "Antwoord twee"]
-    heard = [line["text"] for line in await citizen.heard() if line["live"] == "polite"]
-    assert heard == ["Uit de tweede tab", "Antwoord twee"]
+    spoken = [line["text"] for line in await citizen.heard() if line["live"] == "polite"]
+    assert spoken == ["Uit de tweede tab", "Antwoord twee"]
 
 
 async def test_the_agent_ends_the_conversation_and_a_new_one_can_begin(scene: Scene) -> None:

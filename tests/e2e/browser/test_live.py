@@ -98,6 +98,7 @@ async def test_a_supervisor_sees_a_chat_that_waits_and_gives_it_to_another_agent
     bert = await scene.agent("bert")
     await expect(row(agents, "Bert")).to_contain_text("Beschikbaar")
     await chats.get_by_test_id("live-reassign").click()
+    await expect(sara.page.get_by_role("radio", name="Bert")).to_be_visible()
     assert await problems(sara.page) == []
     await sara.page.get_by_role("radio", name="Bert").check()
     await sara.hook("live-reassign-confirm").click()
@@ -114,6 +115,23 @@ async def test_a_supervisor_sees_a_chat_that_waits_and_gives_it_to_another_agent
     await expect(row(agents, "An")).to_contain_text("Afgemeld")
 
 
+async def test_a_supervisor_ends_the_access_of_a_citizen_whose_token_others_know(scene: Scene) -> None:
+    an = await scene.agent("an")
+    sara = await supervisor(scene)
+    chats = sara.hook("live-department-algemeen").get_by_test_id("live-chats")
+    citizen = await scene.citizen()
+    await press(citizen, question="Leest er iemand mee?")
+    await citizen.dot("green")
+    await row(chats, "An").get_by_test_id("live-revoke").click()
+    await expect(sara.page.get_by_role("dialog")).to_contain_text("ook niet met een code")
+    assert await problems(sara.page) == []
+    await sara.hook("confirm").click()
+    await expect(sara.page.get_by_text("De toegang van de burger is beëindigd.").first).to_be_visible()
+    await expect(citizen.page.get_by_text("Dit gesprek is niet meer beschikbaar.").first).to_be_visible()
+    await expect(citizen.page.get_by_text("Leest er iemand mee?")).to_have_count(0)
+    await expect(an.hook("dismiss")).to_be_visible()
+
+
 async def test_a_supervisor_closes_the_intake_and_opens_it_again(scene: Scene) -> None:
     await scene.agent("an")
     sara = await supervisor(scene)
@@ -122,6 +140,7 @@ async def test_a_supervisor_closes_the_intake_and_opens_it_again(scene: Scene) -
     citizen = await scene.citizen()
     await citizen.button("green")
     await department.get_by_test_id("live-intake").click()
+    await expect(sara.hook("live-close-confirm")).to_be_visible()
     assert await problems(sara.page) == []
     await sara.hook("live-reason-technical").check()
     await sara.hook("live-until-60").check()
@@ -144,5 +163,6 @@ async def test_on_a_phone_nothing_is_cut_off(scene: Scene) -> None:
     await expect(row(agents, "An")).to_contain_text("Beschikbaar")
     assert await sara.page.evaluate(SIDEWAYS) == []
     await sara.hook("live-department-algemeen").get_by_test_id("live-intake").click()
+    await expect(sara.hook("live-close-confirm")).to_be_visible()
     assert await sara.page.evaluate(SIDEWAYS) == []
     assert await problems(sara.page) == []

@@ -41,8 +41,12 @@ async def other_ways(person: Person, within: str) -> None:
 async def is_closed(helper: Agent, kept: dict[str, str]) -> bool:
     path = f"{helper.base}/api/chats/{kept['chat_id']}/transcript?format=json"
     bearer = {"Authorization": f"Bearer {kept['token']}"}
-    async with aiohttp.ClientSession(headers=bearer) as session, session.get(path) as told:
-        return bool((await told.json()).get("closed_at"))
+    async with aiohttp.ClientSession(headers=bearer) as session, session.get(path) as answer:
+        return bool((await answer.json()).get("closed_at"))
+
+
+async def keeps_none(citizen: Person) -> bool:
+    return not await citizen.keeps_a_chat()
 
 
 async def next_try(citizen: Person, between: Network) -> None:
@@ -63,7 +67,7 @@ async def next_try(citizen: Person, between: Network) -> None:
 
 
 @pytest.mark.parametrize("upgrades", [("refuse", "html", "drop"), ("hang",), ("silent",)], ids=" ".join)
-async def test_a_network_without_websockets_is_told_with_other_ways_and_the_chat_can_be_ended(
+async def test_a_network_without_websockets_is_reported_with_other_ways_and_the_chat_can_be_ended(
     networked: Scene, between: Network, system: System, upgrades: tuple[str, ...]
 ) -> None:
     """To the page, a refusal, a page instead of a websocket and a connection that is closed are one thing."""
@@ -71,6 +75,7 @@ async def test_a_network_without_websockets_is_told_with_other_ways_and_the_chat
     async with agent(system.base_url) as an:
         citizen = await networked.citizen(clock=True)
         citizen.expects(*LOUD)
+        await citizen.whole()
         await press(citizen)
         kept = await citizen.kept_chat()
         await citizen.page.clock.run_for(REACH * 1000)
@@ -106,6 +111,7 @@ async def test_a_chat_that_ended_on_the_server_meanwhile_is_shown_as_ended(
     async with agent(system.base_url) as an:
         citizen = await networked.citizen(size=PHONE, clock=True)
         citizen.expects(*LOUD)
+        await citizen.whole()
         await press(citizen)
         kept = await citizen.kept_chat()
         await an.socket.expect("assigned", chat=lambda c: c["chat_id"] == kept["chat_id"])
@@ -129,7 +135,7 @@ async def test_the_end_of_a_chat_comes_on_the_page_also_when_nothing_comes_throu
         kept = await citizen.kept_chat()
         await an.socket.expect("assigned", chat=lambda c: c["chat_id"] == kept["chat_id"])
         await citizen.page.wait_for_function("""() => document.querySelector("eloket-chat").shadowRoot
-            .querySelector("[data-testid=chat-messages] .item")""")  # it has been welcomed
+            .querySelector("[data-testid=chat-messages] .message")""")  # it has been welcomed
         await between.down()
         await citizen.dot("red")
         await citizen.hook("chat-close").click()
@@ -177,19 +183,21 @@ STRANGE = (
 """Answers to a press that are not the server's; tests/web has more of them."""
 
 
-async def test_an_answer_to_the_press_that_is_no_chat_is_told_and_the_next_press_works(
+async def test_an_answer_to_the_press_that_is_no_chat_is_reported_and_the_next_press_works(
     networked: Scene, between: Network, system: System
 ) -> None:
     async with agent(system.base_url):
         citizen = await networked.citizen()
         citizen.expects(*LOUD)
         await citizen.button("green")
-        between.answers["POST /api/chats"] = STRANGE[0]
-        await citizen.hook("chat-button").click()
+        await citizen.whole()
         for number, strange in enumerate(STRANGE):
             between.answers["POST /api/chats"] = strange
-            if number:
-                await citizen.say("Wat ik al schreef")  # asks for the chat again
+            async with citizen.page.expect_response("**/api/chats"):
+                if number:
+                    await citizen.say("Wat ik al schreef")  # asks for the chat again
+                else:
+                    await citizen.hook("chat-button").click()
             await expect(citizen.hook("chat-far")).to_contain_text("Het antwoord kwam niet van de chatdienst.")
             await other_ways(citizen, "chat-far")
             await citizen.dot("red")
@@ -214,7 +222,7 @@ async def test_a_kept_record_that_is_no_chat_is_thrown_away(networked: Scene, sy
             )
             await citizen.page.reload()
             await citizen.button("green")
-            assert not await citizen.keeps_a_chat()
+            await until(lambda: keeps_none(citizen))
         await press(citizen)
         assert (await citizen.kept_chat())["websocket"] == "/ws/citizen"
 
@@ -226,6 +234,7 @@ async def test_a_panel_that_does_not_load_says_so_with_other_ways_and_comes_with
         citizen = await networked.citizen()
         citizen.expects(*LOUD)
         await citizen.button("green")
+        await citizen.whole()
         between.answers["GET /static/loket-chat/panel.js"] = answer("200 OK")
         await citizen.hook("chat-button").click()
         await expect(citizen.hook("chat-reach")).to_contain_text("De chat kon niet worden geladen.")

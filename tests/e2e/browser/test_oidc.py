@@ -1,6 +1,7 @@
 """The console's way by the organisation: the button, the choice of a role, what went wrong, and emergency access."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from services.common.clock import utcnow
 from services.presence.agents import totp
 from tests.e2e.browser.people import Person, Scene, press
 from tests.e2e.browser.test_accessibility import problems
-from tests.support.issuer_systems import LIEN, TOTP_SECRET, running_issuer_system
+from tests.support.issuer_systems import LIEN, TOTP_SECRET, for_one_test, running_issuer_system
 from tests.support.mock_issuer import MockIssuer
 from tests.support.servers import Broker, System
 
@@ -28,8 +29,7 @@ def running(
 
 @pytest.fixture
 def issuer(running: tuple[System, MockIssuer]) -> Iterator[MockIssuer]:
-    yield running[1]
-    running[1].claims, running[1].overrides, running[1].error = dict(LIEN), {}, ""
+    yield from for_one_test(running[1], LIEN)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -47,7 +47,7 @@ async def scene(running: tuple[System, MockIssuer], browser: Browser) -> AsyncIt
 async def ready(person: Person, name: str) -> None:
     await expect(person.hook("agent-state")).to_have_attribute("data-state", "available")
     await expect(person.page.get_by_text(f"Aangemeld als {name}")).to_be_attached()
-    assert "login=" not in person.page.url
+    await expect(person.page).not_to_have_url(re.compile("login="))
 
 
 async def test_an_agent_logs_in_with_their_organisation_and_helps_a_citizen(scene: Scene, issuer: MockIssuer) -> None:
@@ -89,7 +89,7 @@ async def test_a_failed_login_says_what_to_do(scene: Scene, issuer: MockIssuer) 
     await lien.hook("login-oidc").click()
     lead = lien.hook("login-lead")
     await expect(lead).to_have_text("U hebt geen toegang tot deze console. Vraag de rol aan bij uw beheerder.")
-    assert "login=" not in lien.page.url
+    await expect(lien.page).not_to_have_url(re.compile("login="))
     await lien.page.goto(f"{lien.base}/agent?login=%3Cb%3Eanything")
     await expect(lead).to_have_text("Meld u aan om chatgesprekken met burgers te voeren.")
 

@@ -37,6 +37,7 @@ async def test_an_open_page_is_blue_with_the_ways_that_it_has_and_comes_back_by_
         citizen = await networked.citizen(size=PHONE)
         citizen.expects(*LOUD)
         await citizen.button("green")
+        await citizen.whole()
         if how == "frozen":
             between.freeze()
         else:
@@ -60,13 +61,14 @@ async def test_an_open_page_is_blue_with_the_ways_that_it_has_and_comes_back_by_
         await expect(launcher(citizen, "green")).to_be_attached(timeout=GUARD_MS)
 
 
-async def test_a_page_that_was_never_told_a_button_shows_it_as_unknown_and_asks_on(
+async def test_a_page_that_never_got_a_button_shows_it_as_unknown_and_asks_on(
     networked: Scene, between: Network, system: System
 ) -> None:
     between.answers = {f"GET /api/button{path}": answer("502 Bad Gateway") for path in ("", "/events")}
     citizen = await networked.citizen(clock=True)
     citizen.expects(*LOUD)
     await citizen.button("blue")
+    await citizen.whole()
     await citizen.hook("chat-button").click()
     await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
     await expect(citizen.hook("chat-reach").get_by_role("link", name="Bekijk de infofiche")).to_be_visible()
@@ -98,9 +100,11 @@ async def test_a_press_on_a_page_whose_server_is_gone_says_what_else_there_is(
         citizen = await networked.citizen()
         citizen.expects(*LOUD)
         await citizen.button("green")
+        await citizen.whole()
         between.answers["POST /api/chats"] = answer("502 Bad Gateway")
         await citizen.hook("chat-button").click()
         await expect(citizen.hook("chat-far")).to_contain_text("Het antwoord kwam niet van de chatdienst.")
+        await other_ways(citizen, "chat-far")
         await between.down()
         await citizen.say("Wat ik al schreef")
         await expect(citizen.hook("chat-far")).to_contain_text("De chatdienst antwoordt niet.")

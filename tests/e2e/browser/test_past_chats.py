@@ -1,13 +1,14 @@
 """Agents and supervisors find chats that have ended, on a wide page and on a phone, and read them in place."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from services.common.config.departments import load_departments
 from services.common.events.types import CloseReason
@@ -101,7 +102,8 @@ async def scene(office: tuple[System, Settings], browser: Browser) -> AsyncItera
 
 
 async def names(person: Person, number: int) -> list[str]:
-    """The names of the chats in the list, as soon as there are so many."""
+    """The names of the chats in the list, as soon as an answer has come that has so many."""
+    await expect(person.hook("past-state")).to_contain_text(re.compile(rf"^{number} gesprek"))
     await expect(person.hook("past-chat")).to_have_count(number)
     return await person.hook("past-chat").locator("h3").all_text_contents()
 
@@ -116,9 +118,10 @@ async def test_an_agent_finds_and_reads_their_own_chats(scene: Scene, played: di
     await an.hook("open-past").click()
     await expect(an.hook("past-state")).to_have_text("25 gesprekken getoond.")
     await expect(an.hook("past-own")).to_have_count(0)
+    await expect(an.hook("past-revoke")).to_have_count(0)
     await search(an, "GROTE parkeer")
     assert await names(an, 1) == ["Zoë Vandenbroucke"]
-    assert an.page.url.endswith("#chats?text=GROTE+parkeer")
+    await expect(an.page).to_have_url(re.compile(re.escape("#chats?text=GROTE+parkeer") + "$"))
     await expect(an.hook("past-chat")).to_contain_text("Formulier: Aanvraag parkeerkaart")
     await an.hook("past-read").press("Enter")
     await expect(an.hook("past-messages")).to_contain_text("In het loket op de Grote Markt.")
@@ -132,7 +135,7 @@ async def test_an_agent_finds_and_reads_their_own_chats(scene: Scene, played: di
     await expect(an.hook("past-state")).to_contain_text("Geen gesprekken gevonden.")
     assert await problems(an.page) == []
     await an.hook("overview-back").click()
-    assert "#" not in an.page.url, "the words are not left in the address"
+    await expect(an.page).not_to_have_url(re.compile("#"))  # the words are not left in the address
 
 
 async def test_pages_follow_each_other(scene: Scene, played: dict[str, str]) -> None:
@@ -144,6 +147,24 @@ async def test_pages_follow_each_other(scene: Scene, played: dict[str, str]) -> 
     assert len(set(found)) == MANY + 1
     await expect(an.hook("past-more")).to_be_hidden()
     assert await an.page.evaluate("document.activeElement.textContent") == found[25]
+
+
+async def test_pages_of_a_former_search_do_not_follow_a_new_one(scene: Scene, played: dict[str, str]) -> None:
+    an = await scene.agent("an")
+    await an.hook("open-past").click()
+    await names(an, 25)
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await an.page.route("**/api/agent/chats/search", hold)
+    await an.hook("past-text").fill("Luc")
+    await an.hook("past-search").click()
+    await expect(an.hook("past-more")).to_be_hidden()
+    held.set()
+    await an.page.unroute_all(behavior="wait")
 
 
 async def test_a_supervisor_filters_the_chats_of_the_department(scene: Scene, played: dict[str, str]) -> None:
@@ -172,6 +193,20 @@ async def test_a_supervisor_filters_the_chats_of_the_department(scene: Scene, pl
         await sara.hook("past-download").first.click()
         await sara.page.get_by_role("link", name="Tekst (TXT)").click()
     assert (await downloading.value).suggested_filename.endswith(".txt")
+
+
+async def test_a_supervisor_ends_the_access_of_the_citizen_of_a_past_chat(scene: Scene, played: dict[str, str]) -> None:
+    """Routing does not know these chats any more, as it is of a chat whose citizens have no access any more."""
+    sara = await scene.agent("sara")
+    await sara.hook("open-past").click()
+    await names(sara, 25)
+    await sara.hook("past-revoke").first.click()
+    await expect(sara.page.get_by_role("dialog")).to_contain_text("Toegang van Luc")
+    assert await problems(sara.page) == []
+    sara.expects("404")
+    await sara.hook("confirm").click()
+    said = sara.hook("past-chat").first.get_by_test_id("past-revoke-said")
+    await expect(said).to_contain_text("de toegang van de burger is al beëindigd")
 
 
 async def test_what_is_wrong_with_a_search_is_said(scene: Scene, played: dict[str, str]) -> None:

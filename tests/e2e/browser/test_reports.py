@@ -12,9 +12,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from services.common.mongo.client import Database, open_database
-from services.transcripts.left_questions import Questions
+from services.transcripts.after_chat.ratings import Ratings
 from services.transcripts.log.store import Store
-from services.transcripts.ratings import Ratings
+from services.transcripts.questions.store import Questions
 from services.transcripts.settings import Settings
 from services.transcripts.statistics.store import Statistics
 from tests.e2e.browser.people import PHONE, Person, Scene

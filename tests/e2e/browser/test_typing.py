@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from typing import Unpack
 
@@ -18,20 +19,21 @@ SENTENCE = "Uw dossier 2026-114 is geweigerd wegens schulden. "
 
 
 @contextlib.asynccontextmanager
-async def typing(person: Person, text: str = SENTENCE, *more: str) -> AsyncIterator[None]:
-    """Types this again and again, key by key, with the keys in `more` between, until the block is left."""
+async def typing(person: Person, text: str = SENTENCE) -> AsyncIterator[None]:
+    """Types this again and again, key by key, until the block is left. No key is pressed after that."""
+    enough = asyncio.Event()
 
     async def go_on() -> None:
-        while True:
-            await person.page.keyboard.type(text, delay=25)
-            for key in more:
-                await person.page.keyboard.press(key)
+        for letter in itertools.cycle(text):
+            if enough.is_set():
+                return
+            await person.page.keyboard.type(letter, delay=25)
 
     hands = asyncio.create_task(go_on())
     try:
         yield
     finally:
-        hands.cancel()
+        enough.set()
         await asyncio.gather(hands, return_exceptions=True)
 
 

@@ -1,14 +1,14 @@
 """An agent wraps a chat up on the console: the time left is seen and said, a reload keeps it, the keyboard ends it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
-from tests.e2e.browser.people import PHONE, Person, Scene
+from tests.e2e.browser.people import PHONE, Person, Scene, focused, until
 from tests.e2e.browser.test_accessibility import problems
+from tests.e2e.browser.test_console import keep_what_is_said
 from tests.e2e.browser.test_keyboard import keys, tab_to
 from tests.e2e.test_wrap_ups import with_wrap_up
 from tests.support.accounts import Account
@@ -23,20 +23,12 @@ SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clie
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system with the agent ada, who has one slot, and ten minutes to wrap a chat up."""
     home = tmp_path_factory.mktemp("office")
     file = with_wrap_up(home / "departments.toml", {"algemeen": 600})
     with running_browser_system(home, ACCOUNTS, broker, mongodb_url, DEPARTMENTS_FILE=str(file)) as running:
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(office: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers at that system, who go home at the end."""
-    made = Scene(office.base_url, browser)
-    yield made
-    await made.close()
 
 
 async def end_a_chat(ada: Person, base: str) -> None:
@@ -52,8 +44,13 @@ async def end_a_chat(ada: Person, base: str) -> None:
 
 async def test_the_time_left_is_seen_and_said_and_the_keyboard_ends_it(scene: Scene, tmp_path: Path) -> None:
     ada = await scene.agent("ada")
+    await keep_what_is_said(ada)
     await end_a_chat(ada, scene.base)
-    await expect(ada.page.locator("#announce")).to_contain_text("U rondt het gesprek met Lien af. Nog ")
+
+    async def said() -> bool:
+        return any("U rondt het gesprek met Lien af. Nog " in text for _, text in await ada.page.evaluate("said"))
+
+    await until(said)
     timer = ada.hook("wrap-up").get_by_role("timer")
     before = await timer.inner_text()
     await expect(timer).not_to_have_text(before)  # it counts down
@@ -67,7 +64,7 @@ async def test_the_time_left_is_seen_and_said_and_the_keyboard_ends_it(scene: Sc
     await keys(ada, "Enter")
     await expect(ada.hook("wrap-up")).to_have_count(0)
     await expect(ada.page.locator("#announce")).to_contain_text("Deze plaats is weer vrij voor een nieuw gesprek.")
-    assert await ada.page.evaluate("document.activeElement.dataset.testid") == "chat-item"
+    await focused(ada, "chat-item")
     await until_green(scene.base)
 
 

@@ -111,7 +111,9 @@ class Stage:
         transfers = Transfers(publisher, presence, routing, departments)
         buttons = RecordedButtons(departments, lambda: True)
         live = Live(self.chats.bindings, buttons, presence, routing, TranscriptsClient(http), departments, tasks)
-        agents = RecordedAgentHandler(following, sender, publisher, transfers, tasks, numbers, presence, routing, live)
+        agents = RecordedAgentHandler(
+            following, sender, publisher, transfers, tasks, numbers, presence, routing, live, departments
+        )
         self.chats.asked = following.asked = citizens.asked = agents.asked = buttons.asked = self.asked
         resync = Resync(following, agents, buttons, presence, routing)
         self.router = EventRouter(following, citizens, agents, buttons, resync, live)

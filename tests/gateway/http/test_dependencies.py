@@ -20,7 +20,7 @@ from services.gateway.http.dependencies import (
     require_own_origin,
     scheme_of,
 )
-from services.gateway.http.origins import own_origin
+from services.gateway.http.security.origins import own_origin
 from services.gateway.settings import Settings
 from tests.gateway.making import value_of
 

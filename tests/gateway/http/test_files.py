@@ -139,6 +139,9 @@ async def test_what_transcripts_refuses_is_passed_on(world: World, client: aioht
     ("path", "asked"),
     [
         (f"{PATH}/attachments/{OTHER.upper()}", f"attachments/{OTHER}"),
+        (f"{PATH}/attachments/{OTHER.upper()}/preview", f"attachments/{OTHER}/preview?size=small"),
+        (f"{PATH}/attachments/{OTHER}/preview?size=large", f"attachments/{OTHER}/preview?size=large"),
+        (f"{PATH}/attachments/{OTHER}/preview?size=1%26x", f"attachments/{OTHER}/preview?size=small"),
         (f"{PATH}/transcript", "transcript?format=txt"),
         (f"{PATH}/transcript?format=pdf", "transcript?format=pdf"),
         (f"{PATH}/transcript?format=p%26x=1", "transcript?format=p%26x%3D1"),
@@ -158,7 +161,13 @@ async def test_downloads_pass_with_their_headers(
 
 
 @pytest.mark.parametrize(
-    ("method", "rest"), [("POST", "attachments"), ("GET", f"attachments/{OTHER}"), ("GET", "transcript")]
+    ("method", "rest"),
+    [
+        ("POST", "attachments"),
+        ("GET", f"attachments/{OTHER}"),
+        ("GET", f"attachments/{OTHER}/preview"),
+        ("GET", "transcript"),
+    ],
 )
 async def test_everything_needs_the_token_of_this_chat_or_an_agents_session(
     world: World, client: aiohttp.ClientSession, method: str, rest: str

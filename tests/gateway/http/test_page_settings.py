@@ -1,4 +1,4 @@
-"""`services/gateway/http/pages.py`: pages get the settings that the services apply."""
+"""`services/gateway/http/pages/routes.py`: pages get the settings that the services apply."""
 
 import aiohttp
 

@@ -45,6 +45,20 @@ async def test_the_list_says_who_used_their_console_lately(
     assert active[AN] >= 2
 
 
+async def test_the_list_says_in_which_chats_an_agent_has_typed_lately(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = asyncio.get_running_loop().time()
+    monkeypatch.setattr(topology, "WRITING_LASTS", 10 * PATIENCE)
+    assert parts.heartbeat.list_now().writing is None
+    for chat, at in (("one", now - 9), ("one", now - 2), ("two", now - 5), ("three", now - topology.WRITING_LASTS - 1)):
+        session = fresh_agent(AN)
+        session.note_writing(chat, at)
+        parts.registry.agents.join(session)
+    writing = parts.heartbeat.list_now().writing or {}
+    assert writing == {"one": pytest.approx(writing["two"] - 3), "two": writing["two"]}, "at the same moment"
+
+
 async def test_the_list_is_published_at_each_change_and_a_last_time(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

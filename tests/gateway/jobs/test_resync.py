@@ -2,8 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from services.common.events.types import AgentState, ChatStatus
 from services.common.internal_api import presence as presence_api
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import (
     AN,
@@ -70,3 +74,28 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, a
         assert bert.connection.closing == (4401, "logged out")
         assert [(f["type"], f["position"]) for f in sent(waiting)] == [("status", 4)]
         await until(lambda: parts.buttons.of["algemeen"].shown.green, "the button")
+
+
+async def test_agents_are_asked_about_together(world: World, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other the last of hundreds of agents would miss a new chat for seconds."""
+    sessions, chats = asyncio.Barrier(2), asyncio.Barrier(2)
+    checked: list[str] = []
+
+    async def session(client: PresenceClient, token: str) -> object:
+        await sessions.wait()
+        return world.others.sessions[token]
+
+    async def chats_of_agent(client: RoutingClient, agent_id: str) -> list[object]:
+        await chats.wait()
+        checked.append(agent_id)
+        return []
+
+    async with parts_of(world, account.url) as parts:
+        await until(lambda: buttons_asked(world), "what is asked after the start")
+        for agent_id in (AN, BERT):
+            world.others.log_in(agent_id)
+            await parts.agents.greet(fresh_agent(agent_id), Hello(chats={}))
+        monkeypatch.setattr(PresenceClient, "session", session)
+        monkeypatch.setattr(RoutingClient, "chats_of_agent", chats_of_agent)
+        await asyncio.to_thread(account.close_connections)
+        await until(lambda: sorted(checked) == sorted((AN, BERT)), "both agents")

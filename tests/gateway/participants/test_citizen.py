@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.common.events.chats import CitizenArrived, CloseRequested
+from services.common.events.chats import ChatState, CitizenArrived, CloseRequested
 from services.common.events.messages import (
     CitizenPresence,
     CitizenSilent,
@@ -13,7 +13,7 @@ from services.common.events.messages import (
     ReadShown,
     TypingShown,
 )
-from services.common.events.types import ChatStatus, Party
+from services.common.events.types import ChatStatus, CloseReason, Party, Revocation
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats import subscriptions
@@ -275,3 +275,63 @@ async def test_a_name_that_another_gateway_has_taken_is_shown_here(world: World,
     assert session.sender.name == "Lien"
     parts.router.handle(CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True))
     assert session.sender.name == "Lien", "a gateway before version 2.0 says no name"
+
+
+# ── a revoked token ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def revoked(by: Revocation = Revocation.OFFICER) -> ChatState:
+    return state(6, ChatStatus.CLOSED, AN, reason=CloseReason.AGENT, revoked_by=by)
+
+
+async def test_a_hello_with_a_revoked_token_is_4401_and_shows_nothing(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    world.others.chats[CHAT] = view(6, ChatStatus.CLOSED, AN, closed_at=datetime.now(UTC), revoked_by="citizen")
+    await world.append(entry(2), seal(3), publish=False)
+    session = await greeted(parts)
+    assert sent(session) == []
+    assert session.connection.closing == (4401, "the token is not valid any more")
+    parts.citizens.leave(session)
+    assert parts.idle
+
+
+@pytest.mark.parametrize(
+    ("by", "code"), [(Revocation.OFFICER, 4401), (Revocation.CITIZEN, 4401), (Revocation.AGENT, 1000)]
+)
+async def test_a_revocation_closes_all_open_connections(world: World, parts: Parts, by: Revocation, code: int) -> None:
+    world.others.open(CHAT)
+    tabs = [await greeted(parts), await greeted(parts)]
+    for tab in tabs:
+        sent(tab)
+    await world.publisher.publish(revoked(by))
+    await until(lambda: all(tab.connection.closing for tab in tabs), "the closing of both")
+    for tab in tabs:
+        assert tab.connection.closing == (code, "agent")
+        assert sent(tab)[-1] == {"type": "closed", "reason": "agent"}
+        parts.citizens.leave(tab)
+    assert parts.idle
+
+
+async def test_a_token_that_is_revoked_while_a_hello_is_answered_opens_nothing(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+
+    async def revoke() -> None:
+        await world.publisher.publish(revoked())
+        await until(lambda: (chat := parts.chats.by_id[CHAT].state) is not None and chat.revoked_by, "the revocation")
+
+    world.others.meanwhile[transcripts_api.HISTORY] = revoke
+    session = await greeted(parts)
+    assert session.connection.closing is not None
+    assert session.connection.closing[0] == 4401
+    parts.citizens.leave(session)
+    assert parts.idle
+
+
+async def test_a_gateway_that_missed_the_revocation_learns_it_from_routing(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    session = await greeted(parts)
+    chat = parts.chats.by_id[CHAT]
+    parts.following.note_view(chat, view(6, ChatStatus.CLOSED, AN, revoked_by="officer"))
+    assert session.connection.closing is not None
+    assert session.connection.closing[0] == 4401
+    parts.citizens.leave(session)

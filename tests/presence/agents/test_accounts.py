@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.common.config.departments import ConfigurationError, load_departments
+from services.common.config.departments import load_departments
+from services.common.config.toml_file import ConfigurationError
 from services.presence.agents.accounts import demo_accounts, load_accounts, load_accounts_file
 from tests.presence.conftest import HASH
 from tests.support.servers import ROOT

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from services.common.clock import utcnow
-from services.common.config.departments import ConfigurationError, load_departments
+from services.common.config.departments import load_departments
+from services.common.config.toml_file import ConfigurationError
 from services.common.events.types import ButtonColour, ButtonReason
 from services.common.internal_api import presence as presence_api
 from services.presence.agents.accounts import Account, load_accounts

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, replace
 
 import pytest
@@ -19,8 +19,9 @@ from services.presence.agents.presence_monitor import AgentPresence, PresenceMon
 from services.presence.agents.store import AgentStore
 from services.presence.agents.transitions import close_session, close_undecided, go_offline
 from services.presence.context import Context
+from services.presence.settings import PresenceSettings
 from services.presence.slots.rules import Agent
-from tests.presence.conftest import Clock, EventObserver, account, eventually, there
+from tests.presence.conftest import Clock, EventObserver, account, counting_agents, eventually, there
 from tests.support.servers import PATIENCE
 
 AN = account("an", capacity=2)
@@ -229,15 +230,15 @@ class Rounds:
         await eventually(two_later, "two rounds")
 
 
-async def test_no_agent_is_read_while_the_lists_agree_and_one_who_left_is_back_at_once(
+async def test_all_agents_are_not_read_while_the_lists_agree_and_one_who_left_is_back_at_once(
     module_vhost_url: str, context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[int] = []
     rounds, real = Rounds(), AgentStore.online_ids
 
-    async def online_ids(store: AgentStore) -> set[str]:
-        reads.append(1)
-        return await real(store)
+    async def online_ids(store: AgentStore, among: Collection[str] | None = None) -> set[str]:
+        reads.extend([1] if among is None else [])
+        return await real(store, among)
 
     monkeypatch.setattr(presence_monitor, "LOOK", 0.01)
     monkeypatch.setattr(presence_monitor, "close_undecided", rounds.close_undecided)
@@ -260,7 +261,7 @@ async def test_no_agent_is_read_while_the_lists_agree_and_one_who_left_is_back_a
         agent = await agent_of(context)
         assert await go_offline(replace(context, left=one.presence.left), agent, ReleaseReason.LOGGED_OUT)
         await eventually(lambda: is_online(context), "back")
-        assert reads
+        assert not reads
         await eventually(known, "known to be back")
         await rounds.more()
         reads.clear()
@@ -270,6 +271,58 @@ async def test_no_agent_is_read_while_the_lists_agree_and_one_who_left_is_back_a
             return bool(reads)
 
         await eventually(looked, "a look without any cause")
+
+
+async def test_who_logs_in_costs_as_much_however_many_others_are_online(
+    module_vhost_url: str, settings: PresenceSettings, db: Database, context: Context, clock: Clock
+) -> None:
+    """Another replica may have seen them first; then this one only learns of it."""
+    others = [account(f"other{n}") for n in range(120)]
+    newcomers = [account(f"new{n}") for n in range(3)]
+    await context.stores.agents.put_accounts([*others, *newcomers], clock())
+    await db["agents"].update_many({"_id": {"$in": [o.id for o in others]}}, {"$set": {"online": True}})
+    with counting_agents(settings, db) as (stores, returned):
+        async with replica(module_vhost_url, replace(context, stores=stores), clock) as one:
+            gateway, listed = Gateway(context), [other.id for other in others]
+            await gateway.sends_list(*listed)
+            await one.looks()
+            assert len(one.presence.online) == 120
+            first, second, seen = newcomers
+            for newcomer in (first, second):
+                await context.stores.sessions.begin(newcomer.id, clock(), 12)
+                before, listed = returned.documents, [*listed, newcomer.id]
+                await gateway.sends_list(*listed)
+                await one.looks()
+                assert newcomer.id in await context.stores.agents.online_ids([newcomer.id])
+                assert returned.documents - before <= 4
+            await db["agents"].update_one({"_id": seen.id}, {"$set": {"online": True}})
+            before = returned.documents
+            await gateway.sends_list(*listed, seen.id)
+            await one.looks()
+            assert returned.documents - before == 1
+            assert one.presence.online == {*listed, seen.id}
+
+
+async def test_who_came_a_moment_ago_has_a_full_grace(module_vhost_url: str, context: Context, clock: Clock) -> None:
+    """Their last sign of life before that is old, and not all agents were read since they came."""
+    await log_in(context)
+    async with replica(module_vhost_url, context, clock) as one:
+        pass_time(clock, [one], GRACE * 2)
+        await one.looks()
+        agent = await agent_of(context)
+        assert await context.stores.agents.set_online(AN.id, agent.v, clock())  # by another replica
+        gateway = Gateway(context)
+        await gateway.sends_list(AN.id)
+        await one.looks()
+        assert one.presence.online == {AN.id}
+        await gateway.sends_list()
+        await one.looks()
+        pass_time(clock, [one], GRACE - 0.1)
+        await one.looks()
+        assert await is_online(context)
+        pass_time(clock, [one], 0.2)
+        await one.looks()
+        assert await is_offline(context)
 
 
 async def test_a_list_with_a_new_agent_is_processed_at_once(

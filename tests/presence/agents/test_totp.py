@@ -11,11 +11,13 @@ import pytest
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.presence import Credentials
+from services.common.mongo.client import Database
 from services.presence.agents import totp
+from services.presence.agents.accounts import Account
 from services.presence.agents.logins import Logins
 from services.presence.context import Context
 from tests.presence.agents.test_logins import OFFICE, Plain
-from tests.presence.conftest import SECRET, Clock, account
+from tests.presence.conftest import HASH, SECRET, Clock, account
 from tests.support.servers import PATIENCE, ROOT
 
 RFC = base64.b32encode(b"12345678901234567890").decode()
@@ -69,6 +71,10 @@ def test_the_tool_prints_a_secret_and_the_address_for_an_authenticator() -> None
 # ── logging in ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+AN = account("an").model_copy(update={"totp_secret": RFC})
+AUDRA = Account(username="audra", name="Audra", password_hash=HASH, role="auditor", totp_secret=RFC)
+
+
 def door(context: Context, clock: Clock, only: set[str] | None = None) -> Logins:
     moved = Context(context.stores, context.publisher, context.wake, clock)
     factors = {"an": RFC}
@@ -77,7 +83,7 @@ def door(context: Context, clock: Clock, only: set[str] | None = None) -> Logins
 
 @pytest.fixture
 async def clock(context: Context, clock: Clock) -> Clock:
-    await context.stores.agents.put_accounts([account("an"), account("bert")], clock())
+    await context.stores.agents.put_accounts([AN, account("bert")], clock())
     return clock
 
 
@@ -130,3 +136,54 @@ async def test_the_secret_is_not_stored(context: Context, clock: Clock) -> None:
     stored = await context.stores.agents._documents.find_one({"username": "an"})
     assert RFC not in str(stored)
     assert RFC not in repr(with_secret)
+
+
+# ── replicas that have not read the same accounts file yet ───────────────────────────────────────────────────────────
+
+
+async def test_a_replica_that_does_not_know_a_new_secret_lets_nobody_in_by_the_password_alone(
+    context: Context, clock: Clock
+) -> None:
+    await context.stores.agents.put_accounts([account("an"), account("bert")], clock())
+    behind = door(context, clock)
+    behind.follow_accounts({}, None)
+    assert await attempt(behind) == "ok"
+    await context.stores.agents.put_accounts([AN, account("bert")], clock())  # by another replica
+    for _ in range(12):
+        assert await attempt(behind) == "unavailable", "it counts as no attempt"
+    assert await attempt(behind, code_of(clock)) == "unavailable"
+    assert await attempt(behind, password="wrong") == "bad_credentials"
+    assert await attempt(behind, username="bert") == "ok", "the others log in"
+    behind.follow_accounts({"an": RFC}, None)
+    assert await attempt(behind) == "totp_required"
+    assert await attempt(behind, code_of(clock)) == "ok"
+
+
+async def test_a_replica_does_not_accept_codes_of_a_secret_that_was_replaced_or_removed(
+    context: Context, clock: Clock
+) -> None:
+    behind = door(context, clock)
+    for secret in (totp.new_secret(), None):
+        await context.stores.agents.put_accounts([AN.model_copy(update={"totp_secret": secret})], clock())
+        assert await attempt(behind, code_of(clock)) == "unavailable"
+
+
+async def test_it_is_so_for_officers_too(context: Context, clock: Clock) -> None:
+    await context.stores.officers.put_accounts([AUDRA])
+    behind = door(context, clock)
+    assert await attempt(behind, username="audra") == "unavailable"
+    behind.follow_accounts({"audra": RFC}, None)
+    assert await attempt(behind, username="audra") == "totp_required"
+
+
+async def test_an_account_that_an_earlier_release_has_stored_goes_by_the_file(
+    context: Context, clock: Clock, db: Database
+) -> None:
+    await db["agents"].update_one({"_id": AN.id}, {"$unset": {"second_factor": ""}})
+    assert await attempt(door(context, clock)) == "totp_required"
+
+
+def test_a_fingerprint_is_of_the_bytes_of_a_secret() -> None:
+    assert totp.fingerprint(RFC) == totp.fingerprint(RFC.lower())
+    assert totp.fingerprint(RFC) != totp.fingerprint(totp.new_secret())
+    assert totp.fingerprint(None) == ""

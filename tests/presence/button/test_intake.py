@@ -1,6 +1,7 @@
 """A closed intake, on the real database and broker: the button, presses, its end, and a restart."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from services.presence.context import Context
 from services.presence.opening_hours import Schedule, hours_of_day
 from services.presence.slots.allocator import Allocator, reserve
 from services.presence.stores import Stores
-from tests.presence.conftest import Clock, account, there
+from tests.presence.conftest import Clock, account, standing, there
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 ALWAYS = {"algemeen": Schedule(None, BRUSSELS)}
@@ -98,9 +99,10 @@ async def test_opening_again_removes_it_once(stores: Stores) -> None:
 async def test_presses_are_refused_as_outside_the_hours(context: Context, age: float, green: bool, held: bool) -> None:
     """A press on a button that was green is let in for a few seconds, as after closing time."""
     await there(context.stores, AN)
-    since = utcnow() - timedelta(seconds=age)
-    await context.stores.buttons.close_intake("algemeen", intake(utcnow() + timedelta(hours=1), since))
-    allocator = Allocator(context, ALWAYS, {"algemeen": 20})
+    now = utcnow()
+    since = now - timedelta(seconds=age)
+    await context.stores.buttons.close_intake("algemeen", intake(now + timedelta(hours=1), since))
+    allocator = Allocator(replace(context, clock=standing(now)), ALWAYS, {"algemeen": 20})
     answer = await reserve(allocator, HoldQuery(chat_id="c", department="algemeen", green=green))
     assert bool(answer.hold) is held
     if not held:

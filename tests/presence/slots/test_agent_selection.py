@@ -37,6 +37,7 @@ def agent(id_: str, chats: int = 0, idle: int = 0, capacity: int = 3, speaks: st
         ([agent("a", 1, 9, speaks="fr"), agent("b", speaks="fr"), agent("x")], ASK, "b", ChoiceRule.FEWEST_CHATS),
         ([agent("a", 1, 5), agent("b", 1, 9), agent("x", 2)], ASK, "b", ChoiceRule.LONGEST_IDLE),
         ([agent("a", 1, 5), agent("b", 0, 9)], replace(ASK, agent_id="a"), "a", ChoiceRule.NAMED),
+        ([agent("a"), agent("b", 2)], replace(ASK, not_agent_id="a"), "b", ChoiceRule.ONLY_ONE),
         ([agent("a", of="e"), agent("b", of="e")], replace(ASK, agent_id="a"), "a", ChoiceRule.NAMED),
         ([agent("a", 3), agent("b", 2), agent("x", of="e")], ASK, "b", ChoiceRule.ONLY_ONE),
     ],

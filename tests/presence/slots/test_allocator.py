@@ -5,12 +5,10 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from services.common.events.types import AgentState, ButtonReason, Choice, ChoiceRule, ReleaseReason
 from services.common.internal_api.presence import Held, HoldQuery, Reserved, ReserveQuery
@@ -27,7 +25,7 @@ from services.presence.slots.agent_selection import Ask, Candidate
 from services.presence.slots.allocator import Allocator, Outcome, reserve, reserve_for_form
 from services.presence.stores import Stores
 from tests.presence.button.test_updater import OFFICE, clock_at
-from tests.presence.conftest import account, there, waiting_chats
+from tests.presence.conftest import account, counting_agents, there, waiting_chats
 from tests.support.servers import PATIENCE
 
 P = ParamSpec("P")
@@ -444,37 +442,14 @@ def test_the_limits_leave_time_for_the_answer() -> None:
     assert worst < HOLD_LIMIT
 
 
-class Returned(CommandListener):
-    """Counts the documents that a client reads of the agents."""
-
-    def __init__(self) -> None:
-        self.documents = 0
-
-    def started(self, event: CommandStartedEvent) -> None:
-        """Nothing is counted."""
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Count what came."""
-        cursor = event.reply.get("cursor") or {}
-        if str(cursor.get("ns", "")).endswith(".agents"):
-            self.documents += len(cursor.get("firstBatch", cursor.get("nextBatch", ())))
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing is counted."""
-
-
 async def test_a_press_reads_as_many_agents_however_many_other_departments_have(
     settings: PresenceSettings, db: Database, stores: Stores
 ) -> None:
     """Its agents, and the one who has its chat; the button's evaluation that follows it reads no others either."""
-    returned = Returned()
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        settings.mongodb_url, tz_aware=True, event_listeners=[returned]
-    )
-    counted = Replica(Stores(client[db.name]))
     await there(stores, account("an", capacity=9), account("bert", capacity=9))
     costs = []
-    try:
+    with counting_agents(settings, db) as (counted_stores, returned):
+        counted = Replica(counted_stores)
         for others in (0, 300):
             accounts = [account(f"other{n}", "premies") for n in range(others)]
             await stores.agents.put_accounts([account("an", capacity=9), account("bert", capacity=9), *accounts], NOW)
@@ -483,8 +458,6 @@ async def test_a_press_reads_as_many_agents_however_many_other_departments_have(
             assert (await counted.hold(str(uuid.uuid4()))).hold
             await updater.evaluate(counted.context.stores, ALWAYS, lambda: NOW, ["algemeen"])
             costs.append(returned.documents - before)
-    finally:
-        client.close()
     assert costs[0] == costs[1] <= 6
 
 

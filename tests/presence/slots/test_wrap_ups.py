@@ -103,7 +103,7 @@ def test_a_slot_in_wrap_up_is_no_form_and_no_press(clock: Clock) -> None:
     assert replace(slot, leaving=ReleaseReason.LOGGED_OUT).wrapped_up(clock())
 
 
-async def test_the_slot_stays_taken_and_the_agent_is_told_once(
+async def test_the_slot_stays_taken_and_the_agent_is_notified_once(
     context: Context, clock: Clock, observer: EventObserver
 ) -> None:
     await serving(context, CHAT)

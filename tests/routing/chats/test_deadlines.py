@@ -74,6 +74,14 @@ def test_what_was_done_at_a_deadline_is_not_due_again_for_the_same_reason(chat: 
         assert again is None or again.reason != reached.reason
 
 
+@settings(max_examples=100)
+@given(chat=OPENED)
+def test_a_closed_chat_is_due_for_its_publication_alone(chat: Chat) -> None:
+    closed = replace(chat, state=ChatStatus.CLOSED)
+    due = closed.untold_since + LIMITS.republish if closed.untold_since else None
+    assert deadlines.due_at(closed, LIMITS) == due
+
+
 def test_every_reason_is_described_for_operators() -> None:
     line = next(s for s in (ROOT / "docs/metrics.md").read_text().splitlines() if "eloket_routing_repairs_total" in s)
     for deadline in (*deadlines.DEADLINES, deadlines.LISTED):

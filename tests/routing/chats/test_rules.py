@@ -7,7 +7,17 @@ import pytest
 
 from services.common.config.departments import QueueRules
 from services.common.events.chats import ChatOpened
-from services.common.events.types import Cause, ChatStatus, Choice, ChoiceRule, CloseReason, Detail, Form, Hold
+from services.common.events.types import (
+    Cause,
+    ChatStatus,
+    Choice,
+    ChoiceRule,
+    CloseReason,
+    Detail,
+    Form,
+    Hold,
+    Revocation,
+)
 from services.routing.chats import deadlines, rules
 from services.routing.chats.chat import Chat, Limits, state_of, view_of
 
@@ -395,3 +405,56 @@ def test_of_an_erased_chat_only_times_and_the_department_stay() -> None:
     )
     assert (left.agent_id, left.agent_name, left.name, left.question, left.assignments) == (None, None, None, None, ())
     assert rules.erased(left) == left
+
+
+# ── revocation of the citizen's token ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_gives_the_token_up_ends_the_chat_too() -> None:
+    chat = rules.given_up(talking(), LATER)
+    assert (chat.state, chat.reason, chat.revoked_by) == (ChatStatus.CLOSED, CloseReason.CITIZEN, Revocation.CITIZEN)
+    assert chat.v > talking().v
+    assert rules.given_up(chat, LATER) is chat
+
+
+def test_a_chat_that_has_ended_keeps_cause_reason_and_time_of_its_end() -> None:
+    before, after = closed(), rules.given_up(closed(), LATER)
+    assert after == replace(before, v=before.v + 1, revoked_by=Revocation.CITIZEN)
+    published, shown = state_of(after), view_of(after)
+    assert published is not None
+    assert shown is not None
+    assert (published.at, published.cause, published.revoked_by) == (NOW, Cause.CLOSED, Revocation.CITIZEN)
+    assert shown.revoked_by is Revocation.CITIZEN
+
+
+def test_an_agent_revokes_what_they_had_and_only_when_it_has_ended() -> None:
+    ended = rules.closed_by_agent(talking(), "an", LATER)
+    assert rules.revoked_by_agent(ended, "an").revoked_by is Revocation.AGENT
+    assert rules.revoked_by_agent(ended, "bert") is ended
+    assert rules.revoked_by_agent(talking(), "an") == talking()
+    handed_on = rules.assigned(rules.released(talking(), 1, "an", LATER), 2, "bert", "Bert", LATER)
+    over = rules.closed_by_agent(handed_on, "bert", LATER)
+    assert rules.revoked_by_agent(over, "an").revoked_by is Revocation.AGENT, "they had it"
+
+
+def test_an_officer_ends_and_revokes_and_the_change_is_marked() -> None:
+    for chat in (waiting(), talking(), closed()):
+        after = rules.revoked_by_officer(chat, LATER)
+        assert (after.closed, after.revoked_by, after.untold_since) == (True, Revocation.OFFICER, LATER)
+        assert rules.revoked_by_officer(after, LATER) is after
+    assert rules.revoked_by_officer(talking(), LATER).reason is CloseReason.AGENT
+
+
+def test_the_first_revocation_stays_before_an_officer() -> None:
+    given_up = rules.given_up(talking(), LATER)
+    assert rules.revoked_by_agent(given_up, "an") is given_up
+    by_officer = rules.revoked_by_officer(given_up, LATER)
+    assert by_officer.revoked_by is Revocation.OFFICER
+    assert rules.given_up(by_officer, LATER) is by_officer
+
+
+def test_a_token_that_is_given_up_before_the_opening_is_known_stays_so() -> None:
+    chat = rules.opened(rules.given_up(Chat("c"), NOW), OPENING, LATER)
+    published = state_of(chat)
+    assert published is not None
+    assert (published.state, published.revoked_by) == (ChatStatus.CLOSED, Revocation.CITIZEN)

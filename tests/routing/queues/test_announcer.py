@@ -9,6 +9,7 @@ from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.routing.queues.announcer import Announcer
 from tests.routing.scene import Scene, caught_up
 from tests.support.publishers import connected
+from tests.support.servers import PATIENCE
 
 
 async def test_changes_while_a_queue_is_published_become_one_event(
@@ -45,6 +46,45 @@ async def test_each_department_has_its_own_queue(scene: Scene) -> None:
     await scene.announcer.flush()
     await scene.catch_up()
     assert {q.department: q.order for q in scene.observer.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
+
+
+async def test_queues_of_many_departments_are_published_together(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other they fall behind where chats start in hundreds of departments."""
+    both, read = asyncio.Barrier(2), scene.store.waiting_ids
+    await scene.press("algemeen")
+    await scene.press("premies")
+
+    async def order(department: str) -> list[str]:
+        async with asyncio.timeout(PATIENCE):
+            await both.wait()
+        return await read(department)
+
+    monkeypatch.setattr(scene.store, "waiting_ids", order)
+    await scene.announcer.flush()
+    await scene.catch_up()
+    assert {q.department for q in scene.observer.of(QueueChanged)} == {"algemeen", "premies"}
+
+
+async def test_a_queue_whose_publication_is_cancelled_stays_requested(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drain cancels the task and then publishes what is left."""
+    reading, read = asyncio.Event(), scene.store.waiting_ids
+
+    async def order(department: str) -> list[str]:
+        reading.set()
+        await asyncio.Event().wait()
+        return []
+
+    chat_id = await scene.press()
+    monkeypatch.setattr(scene.store, "waiting_ids", order)
+    flushing = asyncio.create_task(scene.announcer.flush())
+    await reading.wait()
+    flushing.cancel()
+    await asyncio.gather(flushing, return_exceptions=True)
+    monkeypatch.setattr(scene.store, "waiting_ids", read)
+    await scene.announcer.flush()
+    assert (await scene.observer.wait_for(QueueChanged)).order == [chat_id]
 
 
 async def test_the_highest_revision_of_two_replicas_has_the_last_word(pair: tuple[Scene, Scene]) -> None:

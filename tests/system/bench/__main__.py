@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.support.servers import ROOT
+from tests.support.servers import ROOT, claim_ports
 from tests.system.bench import machine
 from tests.system.bench.comparison import worse
 from tests.system.bench.messages import Size
@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     )
     if options.quick:
         plan = replace(QUICK, parts=plan.parts)
+    claim_ports()  # tests may run beside it
     report, began = Report(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         measure(report, plan, Path(home), uvloop.run)

@@ -22,7 +22,11 @@ def control(environment: Mapping[str, str], *arguments: str) -> str:
     sbin = rabbitmq.find_sbin()
     assert sbin is not None
     done = subprocess.run(
-        [str(sbin / "rabbitmqctl"), "--quiet", *arguments], env=environment, capture_output=True, text=True, timeout=60
+        [str(sbin / "rabbitmqctl"), "--quiet", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
     )
     assert done.returncode == 0, f"rabbitmqctl {arguments}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -52,7 +56,7 @@ def alarms(environment: Mapping[str, str], first: str = "ok") -> str:
 
 def _alarm(environment: Mapping[str, str], what: str, on: str, off: str) -> Fault:
     async def until(order: str, raised: bool) -> None:
-        async with asyncio.timeout(2 * PATIENCE):  # each look takes a second and more
+        async with asyncio.timeout(4 * PATIENCE):  # each look takes a second and more
             while (await asyncio.to_thread(alarms, environment, order) != "[]") is not raised:
                 await asyncio.sleep(0.05)
 

@@ -119,7 +119,7 @@ def clustered(home: Path, nodes: int = 3, more: Sequence[str] = ()) -> Iterator[
     own = [f"{name}_{part}" for name in NAMES for part in ("broker", "broker_distribution")]
     chosen = ports.remembered(home / "ports.json", (*own, "broker_epmd"))
     members = [_member(home, sbin, name, chosen, more) for name in NAMES]
-    epmd, _ = _programs(home, sbin, NAMES[0], chosen)
+    epmd, _ = _programs(home, sbin, NAMES[0], chosen, more)
     mapper = processes.start(epmd)
     try:
         for together in (members[:1], members[1:nodes]):  # the first alone, so that the others find one to join
@@ -135,14 +135,15 @@ def clustered(home: Path, nodes: int = 3, more: Sequence[str] = ()) -> Iterator[
 
 
 def _member(home: Path, sbin: Path, name: str, chosen: Mapping[str, int], more: Sequence[str]) -> Member:
-    _, node = _programs(home, sbin, name, chosen)
-    with (home / name / "rabbitmq.conf").open("a") as file:
-        file.writelines(f"{line}\n" for line in more)
+    _, node = _programs(home, sbin, name, chosen, more)
     return Member(name, chosen[f"{name}_broker"], node)
 
 
-def _programs(home: Path, sbin: Path, name: str, chosen: Mapping[str, int]) -> list[Program]:
-    """The port mapper, and the node of this name, as the one-machine runner starts them, in a cluster of three."""
+def _programs(home: Path, sbin: Path, name: str, chosen: Mapping[str, int], more: Sequence[str]) -> list[Program]:
+    """The port mapper, and the node of this name, as the one-machine runner starts them, in a cluster of three.
+
+    Writes the configuration of the node, with the lines `more`.
+    """
     own = {part: chosen[f"{name}_{part}"] for part in ("broker", "broker_distribution")}
     node = rabbitmq.prepare(home / name, sbin, {**own, "broker_epmd": chosen["broker_epmd"]})
     # The first one is a cluster by itself, and the others know it alone: RabbitMQ 4 waits for every node that it knows.
@@ -150,7 +151,7 @@ def _programs(home: Path, sbin: Path, name: str, chosen: Mapping[str, int]) -> l
     peers = [f"cluster_formation.classic_config.nodes.{i} = {peer}@localhost" for i, peer in enumerate(known, 1)]
     backend = "cluster_formation.peer_discovery_backend = classic_config"
     with (home / name / "rabbitmq.conf").open("a") as file:
-        file.write("\n".join([backend, *peers, "cluster_partition_handling = pause_minority", ""]))
+        file.write("\n".join([backend, *peers, "cluster_partition_handling = pause_minority", *more, ""]))
     shared = {"RABBITMQ_NODENAME": f"{name}@localhost", "HOME": str(home)}  # one cookie for all
     return [replace(p, env={**p.env, **shared}) for p in rabbitmq.programs(node, home / f"{name}.log")]
 

@@ -16,7 +16,7 @@ from pymongo.errors import AutoReconnect, PyMongoError, WTimeoutError
 from services.common.events.chats import ChatOpened
 from services.common.events.types import Entry
 from services.common.mongo.client import Database
-from services.transcripts.access import Chat
+from services.transcripts.access.rules import Chat
 from services.transcripts.log.sequencing import Tail
 from services.transcripts.log.store import Store
 
@@ -84,8 +84,9 @@ class FaultyStore(Store):
         states: Iterable[tuple[str, int, str | None]],
         looks: Mapping[str, datetime] | None = None,
         turns: Mapping[str, int] | None = None,
+        answers: Mapping[str, datetime] | None = None,
     ) -> None:
-        await self._with_faults("states stored", super().note_states(states, looks, turns))
+        await self._with_faults("states stored", super().note_states(states, looks, turns, answers))
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
         await self._with_faults("chats closed", super().close_chats(seals))

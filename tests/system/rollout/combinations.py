@@ -81,7 +81,7 @@ async def _downloads(visitor: Citizen, shown: list[dict[str, object]]) -> None:
     assert events[-1] == "closed", events
     for format, kind in FORMATS.items():
         answer = await visitor.transcript(format)
-        assert (answer.status, answer.content_type) == (200, kind)
+        assert (answer.status, answer.content_type) == (200, kind), (format, await answer.text("utf-8", "replace"))
         assert "dossier" not in await answer.text(errors="replace")
     assert (await (await visitor.transcript()).json())["messages"] == shown
 

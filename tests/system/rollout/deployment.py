@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.local import ports, processes, service_programs
 from deploy.local.processes import Program
 from deploy.local.settings import SERVICES, Settings
-from tests.support.servers import OUR_VARIABLES
+from tests.support.servers import OUR_VARIABLES, PATIENCE
 from tests.system.rollout.versions import Version
 
 READY_LIMIT = 120.0
@@ -59,7 +59,8 @@ class Deployment:
         environ = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
         urls = {"RABBITMQ_URL": rabbitmq_url, "MONGODB_URL": mongodb_url}
         # The former version does not know events that go together (docs/operating.md, "Updating").
-        environ |= {"RATE_LIMITS": "off", "FACTS_TOGETHER": "off"}
+        # Nor does it know tokens of keys.
+        environ |= {"RATE_LIMITS": "off", "FACTS_TOGETHER": "off", "TOKEN_KEYS": "verify"}
         settings = Settings(home, self.ports, rabbitmq_url, mongodb_url, environ | variables)
         self._environment = service_programs.service_environment(settings, urls)
         self.replicas: list[Replica] = []
@@ -107,7 +108,7 @@ class Deployment:
         own = {"PORT_SHARED": "on", "OWN_PORT": str(port)}
         log = self._home / f"{service}-{self._count}.log"
         argv = (sys.executable, "-m", f"services.{service}")
-        environment = {**self._environment, **own}
+        environment = {**self._environment, **service_programs.token_keys(self._home, service), **own}
 
         async def ready() -> str | None:
             return await service_programs.http_ready(port)
@@ -130,7 +131,7 @@ class Deployment:
         for replica in self._all:
             if replica.process.poll() is None:
                 processes.signal_group(replica.process.pid, signal.SIGKILL)
-                replica.process.wait(10)
+                replica.process.wait(PATIENCE)
 
 
 async def _ended(replica: Replica, began: float) -> Drain:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvloop
 
+from tests.support.servers import claim_ports
 from tests.system.bench import machine
 from tests.system.scale import departments
 from tests.system.scale.run import SERVICES, Figures, Size, measure
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
         return departments.main(arguments[1:])
     options = _options(arguments)
     size = QUICK if options.quick else Size(options.pairs, options.rate, options.seconds)
+    claim_ports()  # tests may run beside it
     found = []
     with tempfile.TemporaryDirectory(prefix="scale-") as home:
         for service in options.services or SERVICES:

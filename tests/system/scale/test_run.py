@@ -12,7 +12,7 @@ from tests.system.scale.run import Figures, Size
 
 def test_a_quick_run_measures_two_replicas() -> None:
     command = [sys.executable, "-m", "tests.system.scale", "routing", "--replicas", "2", "--quick"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=840)
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("| routing |")]
     assert [row.split("|")[2].strip() for row in rows] == ["2"]

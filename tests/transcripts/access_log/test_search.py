@@ -4,7 +4,7 @@ import dataclasses
 from datetime import datetime, timedelta
 
 from services.common.mongo.client import Database
-from services.transcripts.access_log.store import Access, AccessLog, Filter, stamp
+from services.transcripts.access_log.store import Access, AccessLog, Act, Filter, stamp
 from tests.transcripts.conftest import OPENED_AT
 
 CHAT = "0f3a41f2-0000-4000-8000-00000000000a"
@@ -15,14 +15,15 @@ async def filled(database: Database) -> AccessLog:
     """A log of six entries, a day apart."""
     now = [OPENED_AT]
     log = AccessLog(database, lambda: now[0])
-    for act, who, chat in (
+    reads: tuple[tuple[Act, str | None, str | None], ...] = (
         ("transcript_read", "an", CHAT),
         ("file_read", "an", CHAT),
         ("transcript_read", "sofie", OTHER),
         ("report_read", "sofie", None),
         ("transcript_read", None, CHAT),
         ("chat_erased", "griffie", OTHER),
-    ):
+    )
+    for act, who, chat in reads:
         await log.record(Access(act, who, "agent", chat))
         now[0] += timedelta(days=1)
     return log
@@ -59,6 +60,17 @@ async def test_the_span_of_a_period(database: Database) -> None:
     assert await log.span(day(5), None) == (4, 6)
     assert await log.span(None, day(1)) == (0, 0)
     assert await log.span(day(9), None) == (0, 0)
+
+
+async def test_the_span_has_what_a_clock_that_was_ahead_has_written(database: Database) -> None:
+    now = [OPENED_AT]
+    log = AccessLog(database, lambda: now[0])
+    for seconds in (0, 62, 60, 118, 119, 117, 130):
+        now[0] = OPENED_AT + timedelta(seconds=seconds)
+        await log.record(Access("file_read", "an", "agent", CHAT))
+    minute = timedelta(seconds=60)
+    assert await log.span(OPENED_AT + minute, OPENED_AT + 2 * minute) == (1, 6)
+    assert await log.span(OPENED_AT + minute, OPENED_AT + minute) == (0, 0)
 
 
 async def test_the_verification_is_bounded_and_finds_what_was_changed(database: Database) -> None:

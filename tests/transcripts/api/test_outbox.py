@@ -71,7 +71,7 @@ async def rate(api: ApiClient, score: int) -> int:
         return answer.status
 
 
-async def test_a_left_question_and_a_rating_are_told_without_what_was_asked(
+async def test_a_left_question_and_a_rating_are_announced_without_what_was_asked(
     api: ApiClient, receiver: Receiver, database: Database
 ) -> None:
     question = new_id()

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from services.transcripts.attachments import archives, documents
 from services.transcripts.attachments import checker as attachments_checker
 from services.transcripts.attachments.checker import CannotCheck, Checker
+from services.transcripts.attachments.formats import archives, documents
 from services.transcripts.attachments.judging import judge
 from services.transcripts.attachments.kinds import JPEG, PNG, STRICT, TEXT, Reason, Refused
 from tests.transcripts import made

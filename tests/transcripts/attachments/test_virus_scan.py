@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from services.common.config.settings import MIB, Settings
-from services.transcripts.attachments.archives import MAX_MEMBERS, MAX_NESTED, MAX_UNPACKED, Archive, Budget
+from services.transcripts.attachments.formats.archives import MAX_MEMBERS, MAX_NESTED, MAX_UNPACKED, Archive, Budget
 from services.transcripts.attachments.scanner import EXCEEDED, Scanner, ScannerUnavailable, chunks_of
 from services.transcripts.settings import Settings as TranscriptsSettings
 from tests.support.clamd import EICAR, LATER, MARK, Clamd, deployed_options, running_clamd
@@ -82,7 +82,7 @@ async def test_each_limit_is_reported_and_none_passes(tmp_path: Path) -> None:
             assert await found(clamd, content) == EXCEEDED + limit
 
 
-async def test_a_member_above_the_largest_size_is_skipped_in_silence(tmp_path: Path) -> None:
+async def test_a_member_above_the_largest_size_is_skipped_without_a_report(tmp_path: Path) -> None:
     """Why the deployed limits are above all that the checks of structure accept."""
     hidden = office(more={"word/media/1.txt": b"%08d line\n" * 150_000 + EICAR})
     with running_clamd(tmp_path / "small", MaxFileSize="1M", MaxScanSize="20M") as clamd:

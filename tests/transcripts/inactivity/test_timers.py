@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,15 +14,14 @@ from services.common.events.messages import CitizenSilent, CitizenStayed, Messag
 from services.common.events.types import Cause, CloseReason, Party
 from services.common.mongo.client import Database
 from services.transcripts.app import create_app
-from services.transcripts.inactivity import timers
 from services.transcripts.inactivity.rules import limits_of
 from services.transcripts.inactivity.timers import InactivityTimers
+from services.transcripts.jobs import timer_loop
 from services.transcripts.log import subscription, writer
 from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
-from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import opened
 from tests.transcripts.conftest import (
@@ -37,6 +35,7 @@ from tests.transcripts.conftest import (
     state,
     until,
 )
+from tests.transcripts.replicas import Replicas, two_publishers
 
 LIMITS = limits_of(900)
 assert LIMITS is not None
@@ -63,19 +62,8 @@ def seen(observer: EventObserver, chat_id: str) -> list[int | CloseReason]:
     return published
 
 
-@dataclass
-class Post:
-    """Replicas that look, and the time that they see."""
-
-    store: Store
-    replicas: list[InactivityTimers]
-    now: datetime = OPENED_AT
-    is_well: bool = True
-
-    async def look(self, after: float) -> None:
-        """All replicas look at once, so many seconds after the agent got the chat."""
-        self.now = OPENED_AT + timedelta(seconds=after)
-        await asyncio.gather(*(r.check_due() for r in self.replicas))
+class Post(Replicas[InactivityTimers]):
+    """Two replicas, and their chats."""
 
     async def due(self, after: float) -> list[str]:
         found = await self.store.due_chats(OPENED_AT + timedelta(seconds=after), 100)
@@ -98,14 +86,10 @@ class Post:
 @pytest.fixture
 async def post(vhost_url: str, database: Database, store: Store) -> AsyncIterator[Post]:
     """Two replicas, each with a publisher of its own."""
-    made = Post(store, [])
+    made = Post(store)
     assert LIMITS is not None
-
-    async def well() -> bool:
-        return made.is_well
-
-    async with publishing(vhost_url, "transcripts") as one, publishing(vhost_url, "transcripts") as other:
-        made.replicas = [InactivityTimers(Store(database), p, LIMITS, lambda: made.now, well) for p in (one, other)]
+    async with two_publishers(vhost_url) as both:
+        made.replicas = [InactivityTimers(Store(database), p, LIMITS, lambda: made.now, made.well) for p in both]
         yield made
 
 
@@ -269,7 +253,7 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
             made.go_on()
 
     monkeypatch.setattr(InactivityTimers, "check_due", check_due)
-    monkeypatch.setattr(timers, "CHECK_EVERY", 0.01)
+    monkeypatch.setattr(timer_loop, "CHECK_EVERY", 0.01)
     monkeypatch.setattr(writer, "utcnow", lambda: made.now)
     return made
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.common.events.chats import ChatState
 from services.common.events.types import Cause, ChatStatus, CloseReason, Party
-from services.transcripts.access import Chat
+from services.transcripts.access.rules import Chat
 from services.transcripts.log.entry_factory import (
     has_attachment,
     is_acceptable,

@@ -307,6 +307,24 @@ async def test_a_repeated_state_costs_nothing_and_is_stored_once(
         assert [e.seq for e in observer.stored(chat)] == [1, 2, 3]
 
 
+async def test_a_revocation_after_the_end_is_kept_and_makes_no_entry(start: Start, observer: EventObserver) -> None:
+    chat = new_id()
+    async with start() as bench:
+        await observer.put(opened_event(chat, None), state(chat, 2, Cause.CLOSED))
+        await until(lambda: len(observer.stored(chat)) == 2, "the end")
+        await bench.acknowledged()  # the state of the end is known as published
+        for v, by in ((3, "citizen"), (4, "officer"), (3, "citizen")):
+            await observer.put(state(chat, v, Cause.CLOSED, revoked_by=by))
+        other = new_id()
+        await observer.put(opened_event(other, None))
+        await until(lambda: observer.stored(other), "what came after it")
+        kept = await bench.store.chat(chat)
+        assert kept is not None
+        assert kept.revoked_by == "officer", "an older state changes nothing"
+        assert [e.event for e in observer.stored(chat)] == [Cause.OPENED, Cause.CLOSED]
+        assert len(await bench.store.entries(chat)) == 2
+
+
 async def test_an_overtaken_state_makes_no_entry_but_its_agent_is_remembered(
     start: Start, observer: EventObserver
 ) -> None:

@@ -78,6 +78,8 @@ def test_a_repeat_is_published_again_to_its_sender_alone() -> None:
     there = message("1").entry(4, NOW)
     assert repeat(message("1"), there) == Stored(there, repeated=True)
     assert repeat(message("1", sender="agent"), there) == Refused(RefusalCode.INVALID)
+    namesake = NewEntry("a", "1", Party.AGENT, "citizen", text="1")
+    assert repeat(namesake, there) == Refused(RefusalCode.INVALID), "an agent who is called as citizens are"
 
 
 def test_ids_of_events() -> None:

@@ -99,6 +99,20 @@ async def test_the_last_entries_of_several_logs_come_the_last_one_first(store: S
     assert {chat_id: [e.seq for e in log] for chat_id, log in found.items()} == {long: [7, 6, 5], short: [1]}
 
 
+async def test_the_end_of_a_chat_is_marked_once_for_each_job(store: Store, database: Database) -> None:
+    chat_id = new_id()
+    await store.open_chats([opened_event(chat_id)])
+    seal = seal_entry(chat_id, 2)
+    await store.close_chats([seal])
+    fields = {"_id": False, "counted": True, "signed": True, "listed": True}
+    unmarked = {"counted": False, "signed": False, "listed": False}
+    assert await database["chats"].find_one({"_id": chat_id}, fields) == unmarked
+    done = dict.fromkeys(unmarked, True)
+    await database["chats"].update_one({"_id": chat_id}, {"$set": done})
+    await store.close_chats([seal])  # again, after a crash
+    assert await database["chats"].find_one({"_id": chat_id}, fields) == done
+
+
 async def test_a_chat_is_opened_once_and_remembers_who_took_part(store: Store) -> None:
     chat_id = new_id()
     await store.open_chats([opened_event(chat_id)])

@@ -10,13 +10,30 @@ from services.common.config.integrations import Webhook
 from services.common.mongo.client import Database
 from services.transcripts.log.writer import now_ms
 from services.transcripts.outbox.addresses import parse_networks
-from services.transcripts.outbox.store import Outbox
-from services.transcripts.outbox.webhooks import WebhookSender, tls_context
+from services.transcripts.outbox.http import CheckedClient, tls_context
+from services.transcripts.outbox.rules import Outcome
+from services.transcripts.outbox.store import Delivery, Outbox
+from services.transcripts.outbox.webhooks import WebhookSender
 from tests.support.servers import PATIENCE
 from tests.transcripts.outbox.receiver import KEY, LOOPBACK, Receiver, receiving
 
 PATIENCE_OF_OUTBOX = timedelta(days=3)
-MakeSender = Callable[..., WebhookSender]
+
+
+class Sending:
+    """Sends to webhooks with one client, as one process does."""
+
+    def __init__(self, client: CheckedClient, keys: tuple[bytes, ...]) -> None:
+        self.client, self._keys = client, keys
+
+    def to(self, target: Webhook) -> WebhookSender:
+        return WebhookSender(target, self._keys, self.client, now_ms)
+
+    async def send(self, target: Webhook, delivery: Delivery) -> Outcome:
+        return await self.to(target).send([delivery])
+
+
+MakeSender = Callable[..., Sending]
 
 
 def webhook(url: str, id_: str = "zaken", **more: object) -> Webhook:
@@ -38,20 +55,18 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def make_sender() -> AsyncIterator[MakeSender]:
     """Makes senders, and closes them. By default they may send to this machine."""
-    made: list[WebhookSender] = []
+    made: list[Sending] = []
 
     def make(
         networks: str = LOOPBACK,
         tls: ssl.SSLContext | None = None,
         limit: float = PATIENCE,
         keys: tuple[bytes, ...] = (KEY,),
-    ) -> WebhookSender:
-        context = tls or tls_context(None)
-        ids = ("zaken", "slow", "fast")
-        sender = WebhookSender(dict.fromkeys(ids, keys), parse_networks(networks), context, limit, now_ms)
-        made.append(sender)
-        return sender
+    ) -> Sending:
+        client = CheckedClient(parse_networks(networks), tls or tls_context(None), limit)
+        made.append(Sending(client, keys))
+        return made[-1]
 
     yield make
     for sender in made:
-        await sender.close()
+        await sender.client.close()

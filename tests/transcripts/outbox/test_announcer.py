@@ -3,30 +3,36 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from services.common.config.departments import load_departments
 from services.common.config.integrations import Integrations
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.types import ButtonColour, ButtonReason, Cause
-from services.common.internal_api.transcripts import LeftQuestion, Rating
+from services.common.internal_api.transcripts import Label, LeftQuestion, Rating
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database
+from services.transcripts.after_chat.labels import Labels
+from services.transcripts.after_chat.ratings import Ratings
 from services.transcripts.consumers import Handlers, create_router
-from services.transcripts.left_questions import Questions
+from services.transcripts.identifications import Identifications
 from services.transcripts.log.store import Store
-from services.transcripts.log.writer import now_ms
+from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.outbox.rules import buttons_of, notice_of_button
 from services.transcripts.outbox.store import Outbox
-from services.transcripts.ratings import Ratings
+from services.transcripts.past_chats.store import PastChats
+from services.transcripts.questions.store import Questions
 from services.transcripts.statistics.store import Statistics
+from tests.support.browser_systems import DEPARTMENTS
 from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, state, until
 from tests.transcripts.outbox.conftest import webhook
 
-ALL = ["chat.opened", "chat.assigned", "chat.accepted", "chat.closed", "question.left", "rating.given"]
+ALL = ["chat.opened", "chat.assigned", "chat.accepted", "chat.closed", "question.left", "rating.given", "chat.labelled"]
 TARGETS = Integrations(
     webhooks=(
         webhook("https://a.example/", "all", events=ALL),
@@ -48,7 +54,9 @@ async def told(database: Database, target: str) -> list[str]:
 @contextlib.asynccontextmanager
 async def consuming(vhost_url: str, store: Store, announcer: Announcer, database: Database) -> AsyncIterator[None]:
     handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
-    router = create_router(handlers, announcer)
+    publisher = Publisher(vhost_url, "transcripts")
+    identifications = Identifications(store, Writer(store, 5_000), publisher, now_ms)
+    router = create_router(handlers, announcer, identifications)
     consumers = Consumers(vhost_url, router, lambda: asyncio.sleep(0))
     task = asyncio.create_task(consumers.run())
     try:
@@ -96,6 +104,11 @@ def button(department: str, revision: int, colour: ButtonColour = ButtonColour.G
     return DepartmentButton(department=department, colour=colour, reason=ButtonReason.AVAILABLE, revision=revision)
 
 
+def question(chat_id: str) -> LeftQuestion:
+    fields = {"department": "algemeen", "locale": "nl", "contact": "02 1", "text": "V", "at": OPENED_AT}
+    return LeftQuestion.model_validate({"chat_id": chat_id, **fields})
+
+
 def digest(first: DepartmentButton, *others: DepartmentButton) -> ButtonChanged:
     return ButtonChanged(**first.model_dump(), others=list(others))
 
@@ -137,16 +150,8 @@ async def test_questions_and_ratings_are_announced_after_they_were_stored(
     database: Database, announcer: Announcer
 ) -> None:
     chat = new_id()
-    fields = {
-        "chat_id": chat,
-        "department": "algemeen",
-        "locale": "nl",
-        "contact": "02 1",
-        "text": "V",
-        "at": OPENED_AT,
-    }
-    await Questions(database).leave(LeftQuestion.model_validate(fields), OPENED_AT)
-    ratings = Ratings(database, Statistics(database))
+    await Questions(database, announced=True).leave(question(chat), OPENED_AT)
+    ratings = Ratings(database, Statistics(database), announced=True)
     await ratings.rate(Rating(chat_id=chat, helped="yes", score=5), "algemeen", OPENED_AT)
     await database["questions"].insert_one({"_id": "broken", "announced": False})
     assert not await announcer.collect()
@@ -158,12 +163,26 @@ async def test_questions_and_ratings_are_announced_after_they_were_stored(
 async def test_what_was_interrupted_before_its_mark_was_removed_is_not_announced_twice(
     database: Database, announcer: Announcer
 ) -> None:
-    ratings, chat = Ratings(database, Statistics(database)), new_id()
+    ratings, chat = Ratings(database, Statistics(database), announced=True), new_id()
     await ratings.rate(Rating(chat_id=chat, helped="yes", score=5), "algemeen", OPENED_AT)
     await announcer.collect()
     await database["ratings"].update_one({"_id": chat}, {"$set": {"announced": False}})
     await announcer.collect()
     assert await told(database, "all") == ["rating.given"]
+
+
+async def test_without_targets_nothing_is_stored(outbox: Outbox, store: Store, database: Database) -> None:
+    announcer = Announcer(outbox, store, Integrations(), now_ms)
+    chat = new_id()
+    await announcer.chat_opened(opened_event(chat))
+    await announcer.chat_changed(state(chat, 1, Cause.ASSIGNED, agent="an"))
+    await announcer.button_changed(digest(button("premies", 1)))
+    await Questions(database).leave(question(new_id()), OPENED_AT)
+    await Ratings(database, Statistics(database)).rate(Rating(chat_id=chat, score=5), "algemeen", OPENED_AT)
+    for name in ("outbox", "announced_buttons"):
+        assert await database[name].count_documents({}) == 0
+    assert await outbox.unannounced(10) == ([], [])
+    assert (await database["ratings"].count_documents({}), await database["questions"].count_documents({})) == (1, 1)
 
 
 async def test_an_erased_chat_is_not_announced(database: Database, announcer: Announcer) -> None:
@@ -175,9 +194,22 @@ async def test_an_erased_chat_is_not_announced(database: Database, announcer: An
     assert not announcer.added.is_set()
 
 
-async def test_without_targets_nothing_is_stored(store: Store, database: Database, outbox: Outbox) -> None:
-    announcer = Announcer(outbox, store, Integrations(), now_ms)
-    await announcer.chat_opened(opened_event(new_id()))
-    await announcer.button_changed(digest(button("algemeen", 3)))
-    assert await database["outbox"].count_documents({}) == 0
-    assert await outbox.last_button("algemeen") is None
+async def test_a_label_is_announced_with_the_end_and_by_itself(
+    database: Database, store: Store, announcer: Announcer
+) -> None:
+    chat = new_id()
+    await store.open_chats([opened_event(chat)])
+    labels = Labels(database, Statistics(database), PastChats(database, load_departments(DEPARTMENTS)), True)
+    await labels.put(Label(chat_id=chat, reason="solved", tags=["form"]), OPENED_AT)
+    await announcer.chat_changed(state(chat, 2, Cause.CLOSED))
+    assert not await announcer.collect()
+    assert not await announcer.collect()
+    notices = {d["type"]: d["data"] async for d in database["outbox"].find({"target": "all"})}
+    label = {"closing_reason": "solved", "tags": ["form"]}
+    of_chat = {"chat_id": chat, "department": "algemeen"}
+    assert notices["chat.labelled"] == {**of_chat, **label}
+    assert {name: notices["chat.closed"][name] for name in label} == label
+    await labels.put(Label(chat_id=chat, tags=["phone"]), OPENED_AT + timedelta(seconds=1))
+    assert not await announcer.collect()
+    assert (await told(database, "all")).count("chat.labelled") == 2
+    assert (await told(database, "all")).count("chat.closed") == 1

@@ -2,24 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 from prometheus_client import REGISTRY
 
 from services.common.config.integrations import Webhook
 from services.common.mongo.client import Database
+from services.common.mongo.leases import Leases
 from services.transcripts.log.writer import now_ms
 from services.transcripts.outbox import courier as courier_module
 from services.transcripts.outbox import rules
-from services.transcripts.outbox.courier import Courier
-from services.transcripts.outbox.rules import OPENS_AFTER, Notice
-from services.transcripts.outbox.store import Outbox
-from services.transcripts.outbox.webhooks import WebhookSender
+from services.transcripts.outbox.courier import Courier, Turn
+from services.transcripts.outbox.rules import OPENS_AFTER, Notice, Outcome, Verdict
+from services.transcripts.outbox.store import Delivery, Outbox
 from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import OPENED_AT, new_id, until
-from tests.transcripts.outbox.conftest import MakeSender, webhook
+from tests.transcripts.outbox.conftest import MakeSender, Sending, webhook
 from tests.transcripts.outbox.receiver import Receiver, receiving
 
 
@@ -49,12 +49,12 @@ async def add(outbox: Outbox, number: int, *targets: str) -> set[str]:
 
 @contextlib.asynccontextmanager
 async def delivering(
-    outbox: Outbox, sender: WebhookSender, *targets: Webhook, limit: float = PATIENCE
+    outbox: Outbox, sender: Sending, *targets: Webhook, limit: float = PATIENCE
 ) -> AsyncIterator[list[Courier]]:
     async def prepared() -> None:
         return None
 
-    couriers = [Courier(one, outbox, sender.send, limit, now_ms) for one in targets]
+    couriers = [Courier(one.id, outbox, sender.to(one), limit, now_ms) for one in targets]
     tasks = [asyncio.create_task(one.run(prepared)) for one in couriers]
     try:
         yield couriers
@@ -199,3 +199,94 @@ async def test_what_a_replica_had_when_it_ended_is_delivered_by_another(
     async with delivering(outbox, sender, target):
         await when(states(database, done=3))
     assert dict(receiver.ids) == dict.fromkeys(ids, 2), "at least once, and the id says so"
+
+
+# ── deliveries that go together ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Collector:
+    """A sender that takes several deliveries at a time."""
+
+    def __init__(self) -> None:
+        self.got: list[list[str]] = []
+        self.outcomes: list[Outcome] = []
+
+    async def send(self, deliveries: Sequence[Delivery]) -> Outcome:
+        self.got.append(sorted(one.notice for one in deliveries))
+        return self.outcomes.pop(0) if self.outcomes else Outcome(Verdict.DELIVERED)
+
+
+@contextlib.asynccontextmanager
+async def collecting(
+    outbox: Outbox, database: Database, sender: Collector, replicas: int, clock: Callable[[], datetime] = now_ms
+) -> AsyncIterator[None]:
+    async def prepared() -> None:
+        return None
+
+    def turn_of(leases: Leases) -> Turn:
+        async def turn(seconds: float) -> bool:
+            return await leases.take("mail_zaken", seconds, clock())
+
+        return turn
+
+    turns = [turn_of(Leases(database)) for _ in range(replicas)]
+    couriers = [Courier("zaken", outbox, sender, PATIENCE, clock, 10, turn) for turn in turns]
+    tasks = [asyncio.create_task(one.run(prepared)) for one in couriers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_what_waits_goes_together_from_one_replica_when_the_first_is_due(
+    outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "TURN", PATIENCE)
+    looks, passed, due = 0, timedelta(0), Outbox.due
+
+    async def counted(self: Outbox, target: str, now: datetime, limit: int) -> list[str]:
+        nonlocal looks
+        found = await due(self, target, now, limit)
+        looks += 1
+        return found
+
+    monkeypatch.setattr(Outbox, "due", counted)
+    first, later = notices(2), notices(3)
+    await outbox.add([("zaken", n) for n in first], now_ms(), {"zaken": timedelta(hours=1)})
+    await outbox.add([("zaken", n) for n in later], now_ms(), {"zaken": timedelta(hours=2)})
+    sender = Collector()
+    async with collecting(outbox, database, sender, 3, lambda: now_ms() + passed):
+        await until(lambda: looks >= 9, "looks of each replica")
+        assert sender.got == [], "none is due"
+        passed = timedelta(minutes=65)
+        await when(states(database, done=5))
+    assert sender.got == [sorted(n.id for n in first + later)]
+
+
+async def test_of_many_a_bounded_number_goes_together(
+    outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "TURN", 0.05)
+    ids = await add(outbox, 25)
+    sender = Collector()
+    async with collecting(outbox, database, sender, 1):
+        await when(states(database, done=25))
+    assert [len(some) for some in sender.got] == [10, 10, 5]
+    assert {id_ for some in sender.got for id_ in some} == ids
+
+
+async def test_what_failed_together_is_tried_again_with_what_came_since(
+    outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "TURN", 0.05)
+    ids = await add(outbox, 2)
+    sender = Collector()
+    sender.outcomes = [Outcome(Verdict.FAILED, "smtp_451")]
+    async with collecting(outbox, database, sender, 2):
+        await until(lambda: len(sender.got) == 1, "the first attempt")
+        ids |= await add(outbox, 1)
+        await when(states(database, done=3))
+    assert sender.got[0] == sorted(ids & set(sender.got[0]))
+    assert {id_ for some in sender.got[1:] for id_ in some} == ids

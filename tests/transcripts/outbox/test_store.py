@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from services.common.internal_api.transcripts import LeftQuestion, Rating
 from services.common.mongo.client import Database
-from services.transcripts.left_questions import Questions
+from services.transcripts.after_chat.ratings import Ratings
 from services.transcripts.outbox.rules import Notice
 from services.transcripts.outbox.store import DEAD_KEPT, DONE_KEPT, Delivery, Outbox
-from services.transcripts.ratings import Ratings
+from services.transcripts.questions.store import Questions
 from services.transcripts.retention.store import Erasures
 from services.transcripts.statistics.store import Statistics
 from tests.transcripts.conftest import OPENED_AT, new_id
@@ -136,8 +136,8 @@ async def test_of_two_buttons_the_later_one_is_remembered(outbox: Outbox) -> Non
 async def test_questions_and_ratings_are_marked_until_they_are_announced(outbox: Outbox, database: Database) -> None:
     chat, at = new_id(), OPENED_AT
     fields = {"chat_id": chat, "department": "algemeen", "locale": "nl", "contact": "02 1", "text": "Vraag", "at": at}
-    await Questions(database).leave(LeftQuestion.model_validate(fields), at)
-    ratings = Ratings(database, Statistics(database))
+    await Questions(database, announced=True).leave(LeftQuestion.model_validate(fields), at)
+    ratings = Ratings(database, Statistics(database), announced=True)
     await ratings.rate(Rating(chat_id=chat, helped="yes", score=5), "algemeen", at)
     (question,), (rating,) = await outbox.unannounced(10)
     await ratings.rate(Rating(chat_id=chat, helped="no", score=1), "algemeen", at + SECOND)

@@ -1,4 +1,4 @@
-"""Mirrors services/transcripts/outbox/webhooks.py, over real HTTP and TLS on loopback."""
+"""Mirrors services/transcripts/outbox/webhooks.py and http.py, over real HTTP and TLS on loopback."""
 
 import asyncio
 import socket
@@ -12,10 +12,10 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.common.clock import utcnow
-from services.common.config.departments import ConfigurationError
+from services.common.config.toml_file import ConfigurationError
+from services.transcripts.outbox.http import CheckedResolver, RefusedAddress, tls_context
 from services.transcripts.outbox.rules import Outcome, Verdict
 from services.transcripts.outbox.store import Delivery
-from services.transcripts.outbox.webhooks import CheckedResolver, RefusedAddress, tls_context
 from tests.support.http_server import listener
 from tests.transcripts.conftest import OPENED_AT, new_id
 from tests.transcripts.outbox.conftest import MakeSender, webhook

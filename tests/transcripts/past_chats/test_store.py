@@ -11,6 +11,7 @@ from services.common.events.types import CloseReason
 from services.common.internal_api.transcripts import Rating
 from services.common.mongo.leases import Leases
 from services.common.mongo.migrations import upgrade
+from services.transcripts.after_chat.ratings import Ratings
 from services.transcripts.migrations import STEPS
 from services.transcripts.past_chats import job as past_chats_job
 from services.transcripts.past_chats import rows
@@ -19,7 +20,6 @@ from services.transcripts.past_chats.job import PastChatsJob
 from services.transcripts.past_chats.rows import form_key, time_of
 from services.transcripts.past_chats.store import Found, PastChats, Wanted
 from services.transcripts.past_chats.words import Query, parsed
-from services.transcripts.ratings import Ratings
 from services.transcripts.retention.store import Erasures
 from services.transcripts.statistics.store import Statistics
 from tests.transcripts.conftest import OPENED_AT, until

@@ -14,9 +14,9 @@ from services.common.events.types import Attachment, Cause, Party
 from services.common.internal_api.transcripts import LeftQuestion
 from services.common.mongo.client import Database
 from services.transcripts.attachments.store import UPLOADING, File, Files
-from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
 from services.transcripts.past_chats.store import PastChats
+from services.transcripts.questions.store import Questions
 from services.transcripts.retention.store import Erasures
 from services.transcripts.settings import Settings
 from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_event, seal_entry

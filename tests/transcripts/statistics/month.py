@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 from services.common.events.types import About, Cause, CloseReason, Party
 from services.common.internal_api.transcripts import LeftQuestion, Rating
-from services.transcripts.left_questions import Questions
+from services.transcripts.after_chat.ratings import Ratings
 from services.transcripts.log.store import Store
-from services.transcripts.ratings import Ratings
+from services.transcripts.questions.store import Questions
 from tests.transcripts.conftest import entry, new_id, opened_event, seal_entry
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
@@ -70,6 +70,7 @@ NONE: dict[str, Any] = {
     "first_answer_p90": None, "duration_p50": None, "duration_p90": None, "transferred": 0, "left_questions": 0,
     "helped_yes": 0, "helped_partly": 0, "helped_no": 0, "scores": 0, "score_mean": None,
     "wrap_up_p50": None, "wrap_up_p90": None, "wrap_up_total": 0,
+    "closing_reasons": [], "tags": [], "paused_total": 0, "pauses": [],
 }  # fmt: skip
 ALGEMEEN = NONE | {
     "offered": 11, "served": 9, "abandoned": 2, "wait_p50": 20, "wait_p90": 100, "first_answer_p50": 30,

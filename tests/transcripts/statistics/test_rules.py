@@ -119,7 +119,7 @@ def test_days_have_both_ends() -> None:
 
 def test_what_is_not_asked_for_is_not_in_the_report() -> None:
     group = {"offered": 1, "served": 0, "transferred": 0, "helped": [None], "scores": [None]}
-    group |= {"wait": [], "first_answer": [], "duration": [], "wrap_up": []}
+    group |= {"wait": [], "first_answer": [], "duration": [], "wrap_up": [], "reasons": [], "tags": []}
     day = date(2026, 11, 2)
     made = Report(day, day, "day", ["algemeen", "premies"], with_agents=False)
     made.add_chats(day, "premies", "an", group)

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
+from services.common.events.agents import PauseEnded
 from services.common.events.types import Cause
 from services.common.internal_api.reports import By, FiguresQuery, FiguresReport
 from services.common.internal_api.transcripts import Rating, Reader
 from services.common.mongo.client import Database
 from services.common.mongo.leases import Leases
 from services.common.mongo.migrations import upgrade
-from services.transcripts.left_questions import Questions
+from services.transcripts.after_chat.ratings import Ratings
 from services.transcripts.log.store import Store
 from services.transcripts.migrations import STEPS
-from services.transcripts.ratings import Ratings
+from services.transcripts.questions.store import Questions
 from services.transcripts.retention.store import Erasures
 from services.transcripts.statistics import job as statistics_job
 from services.transcripts.statistics.job import StatisticsJob
@@ -288,3 +289,64 @@ async def test_a_wrap_up_of_a_chat_that_is_never_counted_goes_with_the_statistic
     assert await database["wrap_ups"].count_documents({}) == 1
     await statistics.forget(local(1, "12:00:01"))
     assert await database["wrap_ups"].count_documents({}) == 0
+
+
+def pause(
+    number: int, at: datetime, seconds: int, reason: str | None = "lunch", of: tuple[str, ...] = ("algemeen",)
+) -> PauseEnded:
+    pause_id = f"00000000-0000-4000-8000-{number:012}"
+    return PauseEnded(pause_id=pause_id, agent_id="an", departments=list(of), reason=reason, since=at, seconds=seconds)
+
+
+PAUSES = (
+    pause(1, local(5, "12:00:00"), 1_800),
+    pause(1, local(5, "12:00:00"), 1_800),  # delivered twice
+    pause(2, local(5, "23:59:59"), 600, "meeting", ("premies", "algemeen")),
+    pause(3, local(6, "00:00:00"), 60, None, ("premies",)),
+    pause(4, local(7, "09:00:00"), 200, of=("elsewhere",)),
+    pause(5, local(30, "12:00:00", month=9), 900),
+)
+
+
+async def test_pauses_are_counted_by_reason_on_the_day_on_which_they_began(
+    database: Database, statistics: Statistics
+) -> None:
+    for one in PAUSES:
+        await statistics.paused(one)
+    told = await report(statistics)
+    assert told.total.paused_total == 2_460
+    assert [(p.reason, p.pauses, p.seconds) for p in told.total.pauses] == [
+        ("lunch", 1, 1_800),
+        ("meeting", 1, 600),
+        (None, 1, 60),
+    ]
+    days = {p.period: p.figures.paused_total for p in told.periods if p.figures.paused_total}
+    assert days == {"2026-10-05": 2_400, "2026-10-06": 60}
+    assert {d.id: d.figures.paused_total for d in told.departments} == {"algemeen": 2_400, "premies": 660}
+    assert all("agent_id" not in row for row in await database["pause_statistics"].find({}).to_list(None))
+    assert (await report(statistics, departments=("premies",))).total.paused_total == 660
+
+
+async def test_the_agents_of_pauses_are_named_only_while_that_is_on_and_for_the_period_of_conversations(
+    database: Database,
+) -> None:
+    on = Statistics(database, agents=True)
+    for one in PAUSES:
+        await on.paused(one)
+    named = (await report(on)).agents
+    assert named is not None
+    assert [(a.id, a.figures.paused_total) for a in named] == [("an", 2_460)]
+    await on.without_agents_of_pauses(local(6, "00:00:00"))
+    named = (await report(on)).agents
+    assert named is not None
+    assert [(a.id, a.figures.paused_total) for a in named] == [("an", 60)]
+    assert (await report(on)).total.paused_total == 2_460
+    assert await Statistics(database).without_agents() == 2
+    assert await database["pause_statistics"].count_documents({"agent_id": {"$exists": True}}) == 0
+
+
+async def test_pauses_go_after_the_period_of_statistics(database: Database, statistics: Statistics) -> None:
+    for one in PAUSES:
+        await statistics.paused(one)
+    assert await statistics.forget(local(5, "12:00:01")) == 2
+    assert await database["pause_statistics"].count_documents({}) == 3

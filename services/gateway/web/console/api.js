@@ -9,10 +9,8 @@ import { upload as send } from "../shared/upload.js";
  * @param {string} method
  * @param {string} path
  * @param {object} [body]
- * `reason`: why it is read. `file`: what is well is no JSON, but `{bytes, disposition}`.
- *
  * @param {string | null} [known]
- * @param {{reason?: string, file?: boolean}} [more]
+ * @param {{reason?: string, file?: boolean}} [more] `reason`: why it is read. `file`: the body of a good answer is `{bytes, disposition}`, not JSON.
  */
 export async function ask(method, path, body, known, { reason, file = false } = {}) {
   let response;
@@ -53,13 +51,16 @@ export async function ask(method, path, body, known, { reason, file = false } = 
 }
 
 export const me = () => ask("GET", "/api/agent/me");
-/** @param {string} username @param {string} password @param {string} [code] */
-export const login = (username, password, code) => ask("POST", "/api/agent/session", { username, password, ...(code ? { code } : {}) });
+/** @param {string} username @param {string} password @param {string} [code] @param {string} [fresh] the password that replaces it */
+export const login = (username, password, code, fresh) =>
+  ask("POST", "/api/agent/session", { username, password, ...(code ? { code } : {}), ...(fresh ? { new: fresh } : {}) });
 export const loginWays = () => ask("GET", "/api/agent/login");
 export const roles = () => ask("GET", "/api/agent/oidc/choices");
 /** @param {string} role */
 export const chooseRole = (role) => ask("POST", "/api/agent/oidc/choice", { choice: role });
 export const logout = (everywhere = false) => ask("DELETE", `/api/agent/session${everywhere ? "?everywhere=true" : ""}`);
+/** @param {string} old @param {string} fresh */
+export const changePassword = (old, fresh) => ask("PUT", "/api/agent/password", { old, new: fresh });
 export const settings = () => ask("GET", "/api/settings");
 /** @param {string} department */
 export const colleagues = (department) => ask("GET", `/api/agents?department=${encodeURIComponent(department)}`);
@@ -74,6 +75,8 @@ export const questionClaim = (chat) => ask("POST", questionUrl(chat, "claim"));
 export const questionRelease = (chat) => ask("DELETE", questionUrl(chat, "claim"));
 /** @param {string} chat @param {string} [reason] */
 export const notes = (chat, reason) => ask("GET", `/api/chats/${encodeURIComponent(chat)}/notes`, undefined, null, { reason });
+/** @param {string} chat @param {Label} label */
+export const labelChat = (chat, label) => ask("PUT", `/api/agent/chats/${encodeURIComponent(chat)}/label`, label);
 /** @param {string} department */
 export const assignments = (department) => ask("GET", `/api/assignments?department=${encodeURIComponent(department)}&limit=100`);
 /** @param {string | null} known */
@@ -109,6 +112,17 @@ export const verifyAccessLog = () => ask("GET", "/api/access-log/verification");
 /** @param {string} format @param {Record<string, string>} wish */
 export const accessExportUrl = (format, wish) => `/api/access-log/export?${new URLSearchParams([["format", format], ...filled(wish)])}`;
 
+export const configuration = () => ask("GET", "/api/configuration");
+export const configurationExport = "/api/configuration/export";
+/** @param {object} wanted */
+export const checkConfiguration = (wanted) => ask("POST", "/api/configuration/check", wanted);
+/** @param {object} wanted */
+export const storeConfiguration = (wanted) => ask("POST", "/api/configuration", wanted);
+/** @param {number | null} before */
+export const configurationVersions = (before) => ask("GET", `/api/configuration/versions${before ? `?before=${before}` : ""}`);
+/** @param {number} version */
+export const configurationVersion = (version) => ask("GET", `/api/configuration/versions/${version}`);
+
 /** @param {string} department */
 const intakeUrl = (department) => `/api/agent/intakes/${encodeURIComponent(department)}`;
 /** @param {string} department @param {{reason: string, until: string}} wish */
@@ -121,6 +135,8 @@ export const pauseAgent = (agent) => ask("POST", `/api/agent/agents/${encodeURIC
 export const logAgentOut = (agent) => ask("POST", `/api/agent/agents/${encodeURIComponent(agent)}/log-out`);
 /** @param {string} chat @param {string | null} agent null: back to the queue */
 export const reassign = (chat, agent) => ask("POST", `/api/agent/chats/${encodeURIComponent(chat)}/reassign`, { agent });
+/** @param {string} chat */
+export const revokeToken = (chat) => ask("DELETE", `/api/agent/chats/${encodeURIComponent(chat)}/token`);
 /** @param {string} chat @param {string} id @param {string} text */
 export const whisper = (chat, id, text) => ask("POST", `/api/agent/chats/${encodeURIComponent(chat)}/notes`, { id, text });
 

@@ -1,5 +1,5 @@
 /** The page while an agent is logged in: draws the desk and turns presses into acts. */
-import { colleagues } from "./api.js";
+import { colleagues, labelChat } from "./api.js";
 import { assignmentsView } from "./assignments.js";
 import { liveDepartments } from "./live.js";
 import { liveView } from "./live-view.js";
@@ -14,8 +14,8 @@ import { chatView } from "./chat-view.js";
 import { chooseDownload, confirm } from "./dialogs.js";
 import { h } from "../shared/dom.js";
 import { button } from "./dom.js";
-import { find, mayOpen, mayType, nextNew, openChats, unread } from "./desk-state.js";
-import { endKey, isNew, isOffer, secondsLeft } from "./chat-state.js";
+import { find, mayOpen, mayType, nextNew, nextUnread, openChats, unread } from "./desk-state.js";
+import { endKey, identifies, isNew, isOffer, secondsLeft } from "./chat-state.js";
 import { drawNews, timeLeft, waiting } from "./new-chats.js";
 import { leftQuestions, questionsView } from "./left-questions.js";
 import { notify } from "./notifications.js";
@@ -27,7 +27,9 @@ import { startWork } from "./controller.js";
 import { reading, save } from "./reading.js";
 import { answersFor, cannedAnswers } from "./canned-answers.js";
 import { drawWrapUps, isSaid, wrapUpLeft, wrapUpWords } from "./wrap-ups.js";
+import { confirmEnd, isLabelled } from "./labels.js";
 import { answersView } from "./edit-canned-answers.js";
+import { showShortcuts, watchShortcuts } from "./shortcuts.js";
 
 const PRESENT = 30_000; // ms after a press or a key for which a person is there, focus or not
 const ATTENDED = 120_000; // ms after which a page that has the focus may stand before an empty chair
@@ -47,7 +49,7 @@ const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
  *
  * @param {StageOptions} options
  */
-export function openStage({ t: first, agent, activity, limits, sound, say, page, onLogout, onLanguage, onEnd }) {
+export function openStage({ t: first, agent, activity, limits, sound, say, page, onLogout, onPassword, onLanguage, onEnd }) {
   let t = first;
   /** @type {any} */
   let view = null; // of the open chat
@@ -65,6 +67,10 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   let departments = new Map();
   /** @type {Map<string, Record<string, string>>} */
   let names = new Map(); // of departments, by language
+  /** @type {Set<string>} */
+  const labelled = new Set(); // chats whose closing reason and tags are stored
+  /** @type {Map<string, ReturnType<typeof import("./labels.js").labelFields>>} */
+  const fields = new Map(); // of the chats that are wrapped up
   const gone = new AbortController();
   const uploads = uploader({
     limits /** @param {string} id @param {Attachment} file */,
@@ -102,14 +108,17 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     /** @param {string} id */
     download: (id) => chooseDownload(t, id),
     /** @param {string} id */
-    close: (id) =>
+    close(id) {
+      const options = agent.closing?.[find(work.desk(), id)?.about.department ?? ""];
+      if (options) return confirmEnd(t, { options, onEnd: (label) => end(id, label), onBlock: () => acts.block(id) });
       confirm(t, {
         title: t("close.title"),
         body: t("close.body"),
         yes: t("close.yes"),
         onYes: () => work.close(id),
         other: { words: t("block.choose"), hook: "close-and-block", onPress: () => acts.block(id) },
-      }),
+      });
+    },
     /** @param {string} id */
     block(id) {
       const one = find(work.desk(), id);
@@ -137,7 +146,13 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
         onTransfer: work.transfer,
       });
     },
+    /** @param {string} id */
+    identify(id) {
+      if (work.identify(id)) say(t("identify.sent"));
+    },
+    shortcuts: () => showShortcuts(t),
     logout: () => onLogout(openChats(work.desk()).length),
+    password: onPassword,
     logoutEverywhere: () => onLogout(openChats(work.desk()).length, true),
     language: onLanguage,
   };
@@ -154,7 +169,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     live: (more) =>
       liveView(t, {
         live,
-        agent: { id: agent.id, name: agent.name, departments: agent.departments },
+        agent,
         names: () => departments,
         link: () => (!work.desk().welcomed ? "lost" : work.desk().frames.includes("watch") ? "ready" : "missing"),
         say,
@@ -165,6 +180,71 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     /** @param {{back(): void}} more */
     past: (more) => pastChatsView(t, { agent, names: () => departments, download: acts.download, acts: more }),
   };
+
+  const noChat = () => say(t("keys.no_chat"), "loud");
+  /** @param {(one: DeskChat) => void} act on the open chat, in sight */
+  function withChat(act) {
+    const one = openChats(work.desk()).find((chat) => chat.id === work.desk().selected);
+    if (!one || !view) return noChat();
+    if (front) shutOverview();
+    show("chat");
+    act(one);
+  }
+
+  /** @param {"message" | "note"} kind of what is written in the open chat */
+  const write = (kind) =>
+    withChat(() => {
+      /** @type {HTMLElement | null} */ (page.chat.querySelector(`input[name="kind"][value="${kind}"]`))?.click();
+      view.focus();
+    });
+
+  watchShortcuts({
+    chat: page.chat,
+    leave: () => view?.focusName(),
+    signal: gone.signal,
+    acts: {
+      next() {
+        const one = nextUnread(work.desk());
+        if (one) open(one.id, true);
+        else noChat();
+      },
+      accept() {
+        const one = nextNew(work.desk());
+        if (one) acts.accept(one.id);
+        else noChat();
+      },
+      answer: () => write("message"),
+      note: () => write("note"),
+      answers() {
+        write("message");
+        /** @type {HTMLElement | null} */ (page.chat.querySelector(".answers-open:not([hidden])"))?.click();
+      },
+      close: () => withChat((one) => one.closing || acts.close(one.id)),
+      transfer: () => withChat((one) => one.transfer || acts.transfer(one.id)),
+      identify: () =>
+        withChat((one) => {
+          const may = identifies(one, work.desk().frames, Date.now());
+          if (may === "now") acts.identify(one.id);
+          else say(t(may === "asked" ? "identify.asked" : "identify.not_here"));
+        }),
+      search() {
+        if (front?.name !== "past") openOverview("past");
+        document.getElementById("past-text")?.focus();
+      },
+      list() {
+        show("list");
+        const item = page.list.querySelector('[aria-current="true"]') ?? page.list.querySelector("button");
+        /** @type {HTMLElement | null} */ (item)?.focus();
+      },
+      wrap() {
+        const first = /** @type {HTMLElement | null} */ (page.wraps.querySelector("select, input, button"));
+        if (first) first.focus();
+        else noChat();
+      },
+      pause: () => /** @type {HTMLElement | null} */ (page.tools.querySelector("button.state"))?.click(),
+      help: acts.shortcuts,
+    },
+  });
 
   // A link into a chat that this agent does not have: its department may ask why it is read.
   document.addEventListener(
@@ -264,7 +344,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     const now = performance.now();
     const chats = waiting(desk, visible() ? desk.selected : null);
     drawNews(page.news, t, { chats, acts, overview: Boolean(front), now });
-    drawWrapUps(page.wraps, t, { list: desk.wrapUps, departments, now, onDone: wrappedUp });
+    drawWrapUps(page.wraps, t, { list: desk.wrapUps, departments, now, onDone: wrappedUp, closing, fields });
     /** @type {HTMLElement} */ (page.wraps.parentElement).hidden = !desk.wrapUps.length;
     for (const place of document.querySelectorAll("dialog .news")) drawNews(place, t, { chats, now });
     /** @type {HTMLElement} */ (page.news.parentElement).hidden = !chats.length;
@@ -286,8 +366,36 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     draw(desk, ...link);
   }
 
+  /** @param {WrapUp} one @returns {ClosingOptions | null} */
+  const closing = (one) => (labelled.has(one.id) ? null : (agent.closing?.[one.department] ?? null));
+
+  /**
+   * Stores what the agent says of a chat. Returns whether it is stored; a failure is said.
+   *
+   * @param {string} id @param {Label} label
+   */
+  async function store(id, label) {
+    const answer = await labelChat(id, label);
+    if (answer.ok) labelled.add(id);
+    else say(known(t, "label.problem", answer.code), "loud");
+    return answer.ok;
+  }
+
+  /**
+   * Ends a chat. What could not be stored keeps it from nothing: it is asked again while the agent wraps the chat up.
+   *
+   * @param {string} id @param {Label} label
+   */
+  async function end(id, label) {
+    if (isLabelled(label)) await store(id, label);
+    work.close(id);
+  }
+
   /** @param {string} id */
-  function wrappedUp(id) {
+  async function wrappedUp(id) {
+    const asked = fields.get(id);
+    if (asked && !asked.complete()) return;
+    if (asked && isLabelled(asked.value()) && !(await store(id, asked.value()))) return;
     if (work.done(id)) return;
     say(sentence(known(t, "error", "unavailable")), "loud");
   }
@@ -318,7 +426,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       });
       page.chat.replaceChildren(view.element);
     }
-    view.draw(one, departments);
+    view.draw(one, departments, desk.frames);
   }
 
   /** @param {DeskChat} one @returns {ChatAnswers} */
@@ -388,9 +496,10 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     else if (effect.type === "refusal_refused") say(t("chat.refusal_refused"), "loud");
     else if (effect.type === "block_asked") say(t("block.asked", { name }), "loud");
     else if (effect.type === "block_refused") say(t("block.refused"), "loud");
+    else if (effect.type === "identify_refused") say(t("identify.refused"), "loud");
     else if (effect.type === "transfer_refused") say(t("transfer.refused"), "loud");
     else if (effect.type === "wrap_began" && effect.wrap) wrapBegan(effect.wrap);
-    else if (effect.type === "wrap_ended") wrapEnded();
+    else if (effect.type === "wrap_ended" && effect.wrap) wrapEnded(effect.wrap);
     else if (effect.type === "error") say(sentence(known(t, "error", effect.code)), "loud");
   }
 
@@ -401,7 +510,11 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   }
 
   /** When the button that was pressed has gone, after the drawing, the focus goes to the list of chats. */
-  function wrapEnded() {
+  /** @param {WrapUp} one */
+  function wrapEnded({ id }) {
+    const asked = fields.get(id)?.value();
+    fields.delete(id);
+    if (asked && isLabelled(asked) && !labelled.has(id)) store(id, asked); // the time was over before "done"
     say(t("wrap.over"));
     const pressed = page.wraps.contains(document.activeElement);
     queueMicrotask(

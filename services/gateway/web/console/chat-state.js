@@ -1,6 +1,10 @@
 /** RULES of one chat on the agent's desk: what the conversation's own rules do not know (reading, accepting, notes, the end). */
 import * as talk from "../shared/conversation.js";
+import { openRequest } from "../shared/identification.js";
 import * as notes from "./notes.js";
+
+const OPEN_FOR = 600_000; // ms in which a citizen who is asked to identify may begin
+const ASKING = 20_000; // ms until a request that was sent has to be in the conversation
 
 /**
  * A chat as the server tells it (`assigned`), with what was kept of it by an earlier page.
@@ -24,6 +28,7 @@ export function entry(chat, kept = {}) {
     pressed: false, // "accept" was pressed while the server could not hear it
     ended: kept.ended ?? null, // {kind: "closed" | "gone", reason}
     transfer: false, // asked for, not answered yet
+    asking: null, // the request to identify that was sent last, {id, at}; null: none, or it was refused
     closing: kept.closing ?? false, // the agent ended it; the server has not said so yet
     block: kept.block ?? null, // and its citizen is to be blocked with it: {minutes, reason, address}
     blocking: false, // a block was asked for after the end; a refusal may still come
@@ -39,7 +44,7 @@ export function entry(chat, kept = {}) {
 }
 
 /** @param {AssignedChat} chat */
-const aboutOf = ({ department, locale, name, question, form, opened_at, remind_after }) => ({
+const aboutOf = ({ department, locale, name, question, form, opened_at, remind_after, identify }) => ({
   department,
   locale,
   name: name || null,
@@ -47,6 +52,7 @@ const aboutOf = ({ department, locale, name, question, form, opened_at, remind_a
   form: form ?? null,
   opened_at,
   remind_after: remind_after ?? 0, // seconds of waiting for an answer after which the agent is reminded; 0: never
+  identify: identify === true, // the citizen may be asked to identify
 });
 
 /**
@@ -99,6 +105,7 @@ export const disconnected = (one) => ({
   told: 0,
   accepted: false,
   transfer: false,
+  asking: null,
   closeTold: false,
   online: null,
   silent: null,
@@ -262,6 +269,23 @@ export function endKey({ ended: over, seen, refusing, transferred }) {
  */
 export function lastReadSeq(one) {
   return one.talk.messages.findLast((message) => message.from === "agent" && message.seq <= one.talk.read)?.seq ?? 0;
+}
+
+/**
+ * Whether the citizen can be asked to identify: "no", "now", or "asked" while a request waits for its answer.
+ *
+ * @param {DeskChat} one
+ * @param {string[]} frames beyond version 1 that the server takes
+ * @param {number} now ms since 1970
+ */
+export function identifies(one, frames, now) {
+  if (!one.about.identify || one.ended || isOffer(one) || !frames.includes("identify")) return "no";
+  const asked = openRequest(one.talk.messages);
+  if (asked && now < Date.parse(asked.at ?? "") + OPEN_FOR) return "asked";
+  const { asking } = one;
+  if (!asking || now >= asking.at + ASKING || one.talk.messages.some(({ identification }) => identification?.id === asking.id))
+    return "now";
+  return "asked";
 }
 
 /**

@@ -3,7 +3,9 @@ import { nameOf } from "./chat-list.js";
 import { composer } from "./composer.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button, icon } from "./dom.js";
-import { endKey, handover, isNew, isOffer } from "./chat-state.js";
+import { takeGivenFiles } from "../shared/given-files.js";
+import { endKey, handover, identifies, isNew, isOffer } from "./chat-state.js";
+import { identity } from "../shared/identification.js";
 import { messageLog } from "./message-list.js";
 import { timeLeft } from "./new-chats.js";
 import { known } from "./i18n.js";
@@ -26,7 +28,7 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
   const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
   const write = composer(t, { chat: id, draft: one.draft, uploads, acts, answers, look });
   const there = h("p", { class: "who-there" });
-  /** @param {string} key @param {"transfer" | "close" | "download"} symbol @param {string} hook @param {(id: string) => void} act */
+  /** @param {string} key @param {"transfer" | "close" | "download" | "identify"} symbol @param {string} hook @param {(id: string) => void} act */
   const tool = (key, symbol, hook, act) =>
     button(t(key), {
       symbol,
@@ -34,11 +36,13 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
       onclick: (/** @type {any} */ event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id),
     });
   const transfer = tool("transfer", "transfer", "chat-transfer", acts.transfer);
+  const identify = tool("identify", "identify", "chat-identify", acts.identify);
   const close = tool("close", "close", "chat-close", acts.close);
   const download = tool("download", "download", "chat-download", acts.download);
   const back = button(t("list.back"), { symbol: "back", id: "chat-back", onclick: acts.back });
   const called = h("bdi", {}, name);
   const heading = h("h2", { id: "chat-name", tabindex: "-1" }, called);
+  const verified = h("p", { class: "verified", hook: "citizen-identity", hidden: true });
   const typing = h("p", { class: "typing" });
   const department = h("span");
   const silent = h("p", { class: "silent", hook: "citizen-silent" });
@@ -51,7 +55,8 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
       { class: "chat-head" },
       back,
       h("div", { class: "titles" }, heading, there),
-      h("div", { class: "acts" }, transfer, download, close),
+      h("div", { class: "acts" }, identify, transfer, download, close),
+      verified,
     ),
     about(t, one, department),
     bars,
@@ -59,11 +64,12 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
     write.element,
   );
   write.element.prepend(silent, typing);
+  takeGivenFiles(panel, { allowed: write.takes, onFiles: write.add });
   let offered = false;
   let ended = false;
 
-  /** @param {DeskChat} now @param {Map<string, string>} departments */
-  function draw(now, departments) {
+  /** @param {DeskChat} now @param {Map<string, string>} departments @param {string[]} [frames] beyond version 1 that the server takes */
+  function draw(now, departments, frames = []) {
     const over = (ended = Boolean(now.ended));
     setText(called, (name = nameOf(now, t)));
     offered = isOffer(now);
@@ -72,6 +78,11 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
     transfer.hidden = close.hidden = over;
     setAttribute(transfer, "aria-disabled", now.transfer && "true");
     setAttribute(close, "aria-disabled", now.closing && "true");
+    const may = identifies(now, frames, Date.now());
+    setAttribute(identify, "hidden", may === "no");
+    setAttribute(identify, "aria-disabled", may === "asked" && "true");
+    setText(/** @type {Element} */ (identify.querySelector(".words")), t(may === "asked" ? "identify.asked" : "identify"));
+    drawIdentity(t, verified, now);
     drawThere(t, there, now);
     setText(department, departments.get(now.about.department) ?? now.about.department ?? "");
     setText(typing, now.talk.typing ? t("item.typing", { name }) : "");
@@ -93,8 +104,37 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
     writing: write.focused,
     atBottom: log.atBottom,
     toBottom: log.toBottom,
-    stop: write.stop,
+    stop: () => (write.stop(), log.stop()),
   };
+}
+
+/**
+ * Who the citizen is by the words of the citizens' issuer, apart from the name that a citizen can type.
+ *
+ * @param {Translator} t
+ * @param {HTMLElement} node
+ * @param {DeskChat} one
+ */
+function drawIdentity(t, node, one) {
+  const who = identity(one.talk.messages);
+  const looks = JSON.stringify(who ?? null);
+  if (node.dataset.who === looks) return;
+  node.dataset.who = looks;
+  setAttribute(node, "hidden", !who);
+  if (!who) return;
+  const level = known(t, "level", who.level);
+  node.replaceChildren(
+    icon("identify"),
+    h(
+      "span",
+      {},
+      t("identity"),
+      " ",
+      h("bdi", {}, h("strong", {}, who.name ?? "")),
+      " ",
+      h("span", {}, t("identity.by", { issuer: who.issuer ?? "", level })),
+    ),
+  );
 }
 
 /** @param {Translator} t @param {HTMLElement} node @param {DeskChat} one */

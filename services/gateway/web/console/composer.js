@@ -2,7 +2,7 @@
 import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/new-message.js";
 import { problem } from "../shared/conversation.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
-import { button } from "./dom.js";
+import { button, copied } from "./dom.js";
 import { answerPicker } from "./answer-picker.js";
 
 const TYPING_EVERY = 3000; // ms between two words to the citizen that somebody is writing
@@ -25,7 +25,7 @@ export function composer(t, { chat, draft, uploads, acts, answers, look }) {
   const copies = { message: copyOf("message", "copy-message"), note: copyOf("note", "copy-note") };
   const unsent = h("p", { class: "unsent", hidden: true }, t("write.unsent"));
   const left = h("p", { class: "hint", id: "write-left", role: "status" });
-  const hint = h("p", { class: "hint keys", id: "write-hint" }, t("write.hint"));
+  const hint = h("p", { class: "hint keys", id: "write-hint" }, `${t("write.hint")} ${t("attach.given_hint")}`);
   const send = button(t("write.send"), { symbol: "send", class: "main", hook: "chat-send", type: "submit" });
   const save = button(t("note.save"), { symbol: "note", class: "main", hook: "note-save", type: "submit" });
   const file = h("input", {
@@ -184,27 +184,20 @@ export function composer(t, { chat, draft, uploads, acts, answers, look }) {
     areas.message.focus();
   }
 
+  /** @param {File[]} files pasted or dropped */
+  function add(files) {
+    setText(left, files.map(({ name }) => t("attach.given", { name })).join(" "));
+    acts.upload(chat, files);
+  }
+
   return {
     element: form,
     focus: () => areas[kind].focus(),
     focused: () => form.contains(document.activeElement),
+    add,
+    takes: () => !over && kind === "message",
     end,
     redraw: picker.redraw,
     stop: quiet,
   };
-}
-
-/**
- * Puts a field's text on the clipboard; true when it is there. Pages on plain http have only the older way.
- *
- * @param {HTMLTextAreaElement} field
- */
-async function copied(field) {
-  try {
-    await navigator.clipboard.writeText(field.value);
-    return true;
-  } catch {
-    field.select();
-    return document.execCommand("copy");
-  }
 }

@@ -158,6 +158,12 @@ function onLogout(open, everywhere = false) {
   confirm(t, { title: t("logout.title"), body: t("logout.body", { n: open }), yes: t("logout.yes"), onYes: () => signOut() });
 }
 
+/** @param {string} name */
+async function onPassword(name) {
+  const { askPassword } = await import("./password-dialog.js");
+  askPassword(t, { name, say });
+}
+
 /** Nobody who never logged in here is asked for: a refusal is an error in the browser's log. */
 async function start() {
   if (outcome === "ok") return onLogin();
@@ -185,6 +191,7 @@ async function start() {
     say,
     page,
     onLogout,
+    onPassword: agent.password ? () => onPassword(agent.name) : null,
     onLanguage: setLanguage,
     onEnd: (bySupervisor) => leaving || leave(bySupervisor ? "login.by_supervisor" : "login.ended"),
   });
@@ -200,6 +207,7 @@ async function startOfficer(who) {
     page,
     say,
     onLogout: (everywhere) => onLogout(0, everywhere),
+    onPassword: () => onPassword(who.name),
     onLanguage: setLanguage,
     onEnd: () => leaving || leave("login.ended"),
   });

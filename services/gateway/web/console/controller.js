@@ -174,8 +174,8 @@ export function startWork({ agent, onChange, onEffect, onLive, look, reading }) 
       edit(id, (one) => ({ ...one, blocking: true }));
       onEffect({ type: "block_asked", id }, desk);
     },
-    /** @param {string} state */
-    setState: (state) => desk.welcomed && connection.send({ type: "state", state }),
+    /** @param {string} state @param {string} [reason] for a pause */
+    setState: (state, reason) => desk.welcomed && connection.send({ type: "state", state, ...(reason ? { reason } : {}) }),
     /** @param {string} id */
     done: (id) => desk.welcomed && desk.frames.includes("done") && connection.send({ type: "done", chat_id: id }),
     /** @param {string} id @param {object} to @param {string} words */
@@ -183,6 +183,14 @@ export function startWork({ agent, onChange, onEffect, onLive, look, reading }) 
       const frame = { type: "transfer", chat_id: id, to, ...(words ? { note: words } : {}) };
       if (!desk.welcomed || !connection.send(frame)) return onEffect({ type: "transfer_refused", id }, desk);
       edit(id, (one) => accepted({ ...one, transfer: true, draft: { ...one.draft, transfer: "" } }));
+    },
+    /** Whether it was sent. @param {string} id */
+    identify(id) {
+      const request = newId();
+      const sent = desk.welcomed && connection.send({ type: "identify", chat_id: id, id: request });
+      if (sent) edit(id, (one) => accepted({ ...one, asking: { id: request, at: Date.now() } }));
+      else onEffect({ type: "identify_refused", id }, desk);
+      return sent;
     },
     reconnect: () => connection.open(),
     active() {

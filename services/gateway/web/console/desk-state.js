@@ -55,15 +55,26 @@ export function update(state, id, change) {
 }
 
 /**
- * The order of the list: what nobody has seen yet, then open chats, then ended ones, each as they came.
+ * The order of the list: what nobody has seen yet, then chats with unread messages, of which the citizen who waits longest comes first, then
+ * the other open chats and the ended ones, each as they came.
  *
  * @param {Desk} state
  */
 export function ordered(state) {
   /** @param {DeskChat} one */
-  const rank = (one) => (one.ended ? 2 : chats.isNew(one) ? 0 : 1);
-  return [...state.chats].sort((a, b) => rank(a) - rank(b));
+  const rank = (one) => (one.ended ? 3 : chats.isNew(one) ? 0 : chats.unread(one) ? 1 : 2);
+  /** @param {DeskChat} one */
+  const since = (one) => (rank(one) === 1 ? (chats.waitsSince(one) ?? "") : "");
+  return [...state.chats].sort((a, b) => rank(a) - rank(b) || (since(a) < since(b) ? -1 : Number(since(a) > since(b))));
 }
+
+/**
+ * The chat that wants its agent next, beside the one in front: one that nobody has seen yet, or with unread messages; undefined when there is none.
+ *
+ * @param {Desk} state
+ */
+export const nextUnread = (state) =>
+  ordered(state).find((one) => one.id !== state.selected && !one.ended && (chats.isNew(one) ? !one.refusing : chats.unread(one) > 0));
 
 /**
  * The first frame of a connection: what this page has already.
@@ -130,7 +141,7 @@ export const nextNew = (state) => state.chats.find((one) => chats.isNew(one) && 
 /**
  * What a frame of the server does: `{desk, effects}`; effects are `{type, …}` for whoever does I/O:
  * `hello` and `later` (say it again, at once or after a pause), `arrived` {id}, `returned` {id}, `message` {id, added}, `ended` {id},
- * `wrap_began` and `wrap_ended` {wrap}, `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id}, `block_refused` {id},
+ * `wrap_began` and `wrap_ended` {wrap}, `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id}, `block_refused` {id}, `identify_refused` {id},
  * `error` {code, id}. Unknown frames change nothing.
  *
  * @param {Desk} state
@@ -149,7 +160,7 @@ export function take(state, frame) {
     case "citizen":
       return done(update(state, frame.chat_id, (one) => ({ ...one, online: frame.online === true, about: named(one.about, frame.name) })));
     case "state":
-      return wrapping(agentState(state, frame.state, frame.reason ?? null), frame.wrap_ups);
+      return wrapping(agentState(state, frame), frame.wrap_ups);
     case "inactive":
       return silence(state, frame);
     case "note":
@@ -188,12 +199,12 @@ function welcome(state, { agent: { wrap_ups: wraps = [], ...agent }, chats: list
  * The same step with these wrap-ups; `wrap_began` {wrap} and `wrap_ended` {wrap} tell of news.
  *
  * @param {{desk: Desk, effects: Effect[]}} step
- * @param {WrapUpTold[] | undefined} told undefined: this server does not tell them
+ * @param {SentWrapUp[] | undefined} listed undefined: this server does not list them
  * @returns {{desk: Desk, effects: Effect[]}}
  */
-function wrapping({ desk: state, effects }, told) {
-  if (!told) return { desk: state, effects };
-  const list = wrapUps(state.wrapUps, told, (id) => find(state, id)?.about.name ?? null);
+function wrapping({ desk: state, effects }, listed) {
+  if (!listed) return { desk: state, effects };
+  const list = wrapUps(state.wrapUps, listed, (id) => find(state, id)?.about.name ?? null);
   /** @param {WrapUp[]} some @param {WrapUp[]} others */
   const without = (some, others) => some.filter(({ id }) => !others.some((one) => one.id === id));
   return {
@@ -229,11 +240,12 @@ function finish(state, id, kind, reason) {
   );
 }
 
-/** @param {Desk} state @param {string} word @param {string | null} reason */
-function agentState(state, word, reason) {
+/** @param {Desk} state @param {StateFrame} frame */
+function agentState(state, { state: word, reason, pause_reason: pause }) {
   const why = word === "paused" ? (reason ?? (state.agent.state === word ? state.agent.why : null)) : null;
-  if (state.agent.state === word && state.agent.why === why) return done(state);
-  return done({ ...state, agent: { ...state.agent, state: word, why } }, { type: "state", state: word, why });
+  const next = { ...state, agent: { ...state.agent, state: word, why, pause_reason: pause ?? null } };
+  if (state.agent.state === word && state.agent.why === why) return done(next);
+  return done(next, { type: "state", state: word, why });
 }
 
 /**
@@ -262,6 +274,12 @@ function refuse(state, frame) {
   if (id && notes.owns(one.book, id)) {
     const next = update(state, one.id, (chat) => ({ ...chat, book: notes.refused(chat.book, id, frame.code) }));
     return talk.RETRY_LATER.includes(frame.code) ? done(next, { type: "later" }) : done(next);
+  }
+  if (id && id === one.asking?.id) {
+    return done(
+      update(state, one.id, (chat) => ({ ...chat, asking: null })),
+      { type: "identify_refused", id: one.id },
+    );
   }
   if (one.blocking && !frame.id) {
     return done(

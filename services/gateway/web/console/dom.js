@@ -1,6 +1,8 @@
 // What the console draws with, beyond the elements that all pages make.
 import { h, icon as drawing, setAttribute } from "../shared/dom.js";
 
+export { keyed } from "../shared/keyed.js";
+
 /** @typedef {keyof typeof ICONS} IconName */
 const ICONS = {
   available: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-1.4 14.6-4.2-4.2 1.7-1.7 2.5 2.5 5.3-5.3 1.7 1.7Z",
@@ -12,6 +14,8 @@ const ICONS = {
     "M16.5 6v10.5a4.5 4.5 0 0 1-9 0V5a3 3 0 0 1 6 0v10a1.5 1.5 0 0 1-3 0V6H9v9a3 3 0 0 0 6 0V5a4.5 4.5 0 0 0-9 0v11.5a6 6 0 0 0 12 0V6Z",
   download: "M11 3h2v9.2l3.3-3.3 1.4 1.4L12 16l-5.7-5.7 1.4-1.4 3.3 3.3ZM4 18h16v2.5H4Z",
   close: "m6.2 4.8 5.8 5.8 5.8-5.8 1.4 1.4-5.8 5.8 5.8 5.8-1.4 1.4-5.8-5.8-5.8 5.8-1.4-1.4 5.8-5.8-5.8-5.8Z",
+  identify:
+    "M3 4h18v16H3Zm2.2 2.2v11.6h13.6V6.2ZM9 8.2a2.1 2.1 0 1 1 0 4.2 2.1 2.1 0 0 1 0-4.2ZM5.8 16c.4-1.8 1.6-2.8 3.2-2.8s2.8 1 3.2 2.8Zm8-6.6h4v1.9h-4Zm0 3.4h4v1.9h-4Z",
   transfer: "M14 5l7 7-7 7v-4H3v-6h11Z",
   back: "M10 5 3 12l7 7v-4h11V9H10Z",
   note: "M4 3h16v12l-6 6H4Zm2 2v14h7v-5h5V5Zm2 3h8v2H8Zm0 4h5v2H8Z",
@@ -51,27 +55,16 @@ export function button(words, { symbol, ...props } = {}) {
 }
 
 /**
- * Make `parent` hold one child for each item, in order, keeping the children (and the focus in them) that stay.
- * `make(item, old)` gets the child of the same `item.key`, or undefined, and returns the child to use.
+ * Put a field's text on the clipboard; true when it is there. Pages on plain http have only the older way.
  *
- * @param {Element} parent
- * @param {any[]} items
- * @param {(item: any, old: any) => HTMLElement} make
+ * @param {HTMLTextAreaElement | HTMLInputElement} field
  */
-export function keyed(parent, items, make) {
-  const old = new Map(/** @type {HTMLElement[]} */ ([...parent.children]).map((child) => [child.dataset.key, child]));
-  let place = parent.firstElementChild;
-  for (const item of items) {
-    const before = old.get(item.key);
-    const node = make(item, before);
-    node.dataset.key = item.key;
-    old.delete(item.key);
-    if (before && node !== before) {
-      if (place === before) place = before.nextElementSibling;
-      before.remove();
-    }
-    if (node === place) place = place.nextElementSibling;
-    else parent.insertBefore(node, place);
+export async function copied(field) {
+  try {
+    await navigator.clipboard.writeText(field.value);
+    return true;
+  } catch {
+    field.select();
+    return document.execCommand("copy");
   }
-  for (const node of old.values()) node.remove();
 }

@@ -1,46 +1,7 @@
-/** RULES of how times and sizes read: the service's time whatever the computer thinks, in the language of the agent. */
-let zone = "Europe/Brussels";
-/** @type {Record<string, string>} */
-const LOCALES = { nl: "nl-BE", fr: "fr-BE", de: "de-BE", en: "en-GB" };
+/** RULES of how days, spans and numbers read in the console; times and sizes are those of both pages. */
+import { localeOf, timeFormat } from "../shared/format.js";
 
-const formats = new Map();
-
-/**
- * Times are shown in this zone (IANA name) from here on; one that the browser does not know changes nothing.
- *
- * @param {string} name
- */
-export function useZone(name) {
-  try {
-    new Intl.DateTimeFormat("nl", { timeZone: name });
-  } catch {
-    return;
-  }
-  zone = name;
-  formats.clear();
-}
-
-/** @param {string} language @param {Intl.DateTimeFormatOptions} options */
-function format(language, options) {
-  const key = language + JSON.stringify(options);
-  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(LOCALES[language] ?? language, { timeZone: zone, ...options }));
-  return formats.get(key);
-}
-
-/**
- * `09:14`; with the day before it when that is not the day of `now`. Empty for what is no time.
- *
- * @param {string | Date | null | undefined} at
- * @param {string} language
- * @param {Date} now
- */
-export function clock(at, language, now) {
-  const time = new Date(at ?? NaN);
-  if (Number.isNaN(time.getTime())) return "";
-  const day = format(language, { year: "numeric", month: "2-digit", day: "2-digit" });
-  const hour = format(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time);
-  return day.format(time) === day.format(now) ? hour : `${format(language, { day: "numeric", month: "short" }).format(time)} ${hour}`;
-}
+export { clock, size, useZone } from "../shared/format.js";
 
 /**
  * `30 nov 2026, 09:14:05`: a day and a time to the second, as a log has it.
@@ -49,7 +10,7 @@ export function clock(at, language, now) {
  * @param {string} language
  */
 export const moment = (at, language) =>
-  format(language, {
+  timeFormat(language, {
     year: "numeric",
     month: "short",
     day: "numeric",
@@ -76,27 +37,8 @@ export function span(seconds, language) {
   const first = parts.findIndex(([, value]) => value > 0);
   const shown = first < 0 ? parts.slice(2) : parts.slice(first, first + 2).filter(([, value]) => value > 0);
   return shown
-    .map(([unit, value]) =>
-      new Intl.NumberFormat(LOCALES[language] ?? language, { style: "unit", unit, unitDisplay: "short" }).format(value),
-    )
+    .map(([unit, value]) => new Intl.NumberFormat(localeOf(language), { style: "unit", unit, unitDisplay: "short" }).format(value))
     .join(" ");
-}
-
-/**
- * `12 kB`, `3,4 MB`; MB from what would read as 1.000 kB on.
- *
- * @param {number} bytes
- * @param {string} language
- */
-export function size(bytes, language) {
-  const kilo = Math.max(1, Math.round(bytes / 1e3));
-  const [value, unit] = kilo < 1000 ? /** @type {const} */ ([kilo, "kilobyte"]) : /** @type {const} */ ([bytes / 1e6, "megabyte"]);
-  return new Intl.NumberFormat(LOCALES[language] ?? language, {
-    style: "unit",
-    unit,
-    unitDisplay: "short",
-    maximumFractionDigits: 1,
-  }).format(value);
 }
 
 /**
@@ -104,7 +46,7 @@ export function size(bytes, language) {
  *
  * @param {Date} now
  */
-export const today = (now) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone }).format(now);
+export const today = (now) => timeFormat("sv-SE", {}).format(now);
 
 /**
  * Milliseconds until the day ends in the service's time zone.
@@ -112,7 +54,7 @@ export const today = (now) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone 
  * @param {Date} now
  */
 export function untilMidnight(now) {
-  const [hours, minutes, seconds] = format("nl", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" })
+  const [hours, minutes, seconds] = timeFormat("nl", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" })
     .format(now)
     .split(":")
     .map(Number);
@@ -126,7 +68,7 @@ export function untilMidnight(now) {
  * @param {string} language
  * @param {Intl.DateTimeFormatOptions} options
  */
-export const day = (iso, language, options) => format(language, { ...options, timeZone: "UTC" }).format(new Date(`${iso}T00:00:00Z`));
+export const day = (iso, language, options) => timeFormat(language, { ...options, timeZone: "UTC" }).format(new Date(`${iso}T00:00:00Z`));
 
 /**
  * `1.234` or `4,25`: a number with two decimals at most.
@@ -134,4 +76,4 @@ export const day = (iso, language, options) => format(language, { ...options, ti
  * @param {number} value
  * @param {string} language
  */
-export const number = (value, language) => new Intl.NumberFormat(LOCALES[language] ?? language, { maximumFractionDigits: 2 }).format(value);
+export const number = (value, language) => new Intl.NumberFormat(localeOf(language), { maximumFractionDigits: 2 }).format(value);

@@ -22,7 +22,7 @@ const SPANS = ["15", "30", "60", "120", "day"];
  */
 export function liveActs(t, { agent, say, names }) {
   /** @param {string} said @param {Answer} answer */
-  function tell(said, answer) {
+  function report(said, answer) {
     if (answer.ok) say(t(said), "loud");
     else say(known(t, "live.problem", answer.code), "loud");
     return answer.ok;
@@ -33,21 +33,26 @@ export function liveActs(t, { agent, say, names }) {
 
   return {
     /** @param {string} department */
-    closeIntake: (department) => chooseClosing(t, { name: names().get(department) ?? department, department, tell }),
+    closeIntake: (department) => chooseClosing(t, { name: names().get(department) ?? department, department, report }),
     /** @param {string} department */
-    openIntake: async (department) => tell("live.said.opened", await api.openIntake(department)),
+    openIntake: async (department) => report("live.said.opened", await api.openIntake(department)),
     /** @param {LiveAgent} one */
     pause: (one) =>
       ask(t("live.pause_of", { name: one.name }), t("live.pause_body"), t("live.pause"), async () =>
-        tell("live.said.paused", await api.pauseAgent(one.id)),
+        report("live.said.paused", await api.pauseAgent(one.id)),
       ),
     /** @param {LiveAgent} one */
     logout: (one) =>
       ask(t("live.logout_of", { name: one.name }), t("live.logout_body"), t("live.logout"), async () =>
-        tell("live.said.logged_out", await api.logAgentOut(one.id)),
+        report("live.said.logged_out", await api.logAgentOut(one.id)),
       ),
     /** @param {LiveChat} chat @param {LiveAgent[]} agents */
-    reassign: (chat, agents) => chooseAgent(t, { chat, agents, own: agent, tell }),
+    reassign: (chat, agents) => chooseAgent(t, { chat, agents, own: agent, report }),
+    /** @param {LiveChat} chat */
+    revoke: (chat) =>
+      ask(t("live.revoke_of", { name: chat.agent }), t("live.revoke_body"), t("live.revoke"), async () =>
+        report("live.said.revoked", await api.revokeToken(chat.chat_id)),
+      ),
     /** @param {LiveChat} chat @param {string} department */
     look: (chat, department) => lookInto(t, { chat, department, agent, names }),
   };
@@ -74,9 +79,9 @@ function picks(t, name, legend, options, first) {
 
 /**
  * @param {Translator} t
- * @param {{name: string, department: string, tell(said: string, answer: Answer): boolean}} options
+ * @param {{name: string, department: string, report(said: string, answer: Answer): boolean}} options
  */
-function chooseClosing(t, { name, department, tell }) {
+function chooseClosing(t, { name, department, report }) {
   const alert = h("p", { class: "alert", role: "alert" });
   const no = button(t("dialog.cancel"), { onclick: () => dialog.close() });
   const go = button(t("live.close"), { type: "submit", class: "main", hook: "live-close-confirm" });
@@ -115,15 +120,15 @@ function chooseClosing(t, { name, department, tell }) {
     setAttribute(go, "aria-disabled", null);
     if (!answer.ok) return setText(alert, known(t, "live.problem", answer.code));
     dialog.close();
-    tell("live.said.closed", answer);
+    report("live.said.closed", answer);
   }
 }
 
 /**
  * @param {Translator} t
- * @param {{chat: LiveChat, agents: LiveAgent[], own: {id: string}, tell(said: string, answer: Answer): boolean}} options
+ * @param {{chat: LiveChat, agents: LiveAgent[], own: {id: string}, report(said: string, answer: Answer): boolean}} options
  */
-function chooseAgent(t, { chat, agents, own, tell }) {
+function chooseAgent(t, { chat, agents, own, report }) {
   const alert = h("p", { class: "alert", role: "alert" });
   const others = agents.filter((one) => one.id !== chat.agent_id && one.state !== "offline");
   /** @param {LiveAgent} one @returns {[string, string, string, boolean]} */
@@ -152,7 +157,7 @@ function chooseAgent(t, { chat, agents, own, tell }) {
     setAttribute(go, "aria-disabled", null);
     if (!answer.ok) return setText(alert, known(t, "live.problem", answer.code));
     dialog.close();
-    tell("live.said.reassigned", answer);
+    report("live.said.reassigned", answer);
   }
 }
 

@@ -8,6 +8,7 @@ import { clock, day, number, span, today } from "./format.js";
 import { agentsOf, chatsOf, countOf, secondsSince, standing } from "./live-state.js";
 import { liveActs, load } from "./live-acts.js";
 import { figure } from "./reports.js";
+import { optionName } from "./pause-dialog.js";
 
 const TICK = 1000; // ms between two drawings of the times
 const WEEK = 7 * 86_400_000; // ms
@@ -18,7 +19,7 @@ const FIGURES = ["offered", "served", "abandoned", "wait", "first_answer"];
  * show it, `acts` as in `overview`.
  *
  * @param {Translator} t
- * @param {{live: ReturnType<typeof import("./live.js").liveDepartments>, agent: {id: string, name: string, departments: string[]}, names(): Map<string, string>, link(): "ready" | "missing" | "lost", say(words: string, how?: "announce" | "new" | "loud"): void, acts: {back(): void}}} options
+ * @param {{live: ReturnType<typeof import("./live.js").liveDepartments>, agent: {id: string, name: string, departments: string[], pause_reasons?: NamedOption[]}, names(): Map<string, string>, link(): "ready" | "missing" | "lost", say(words: string, how?: "announce" | "new" | "loud"): void, acts: {back(): void}}} options
  */
 export function liveView(t, { live, agent, names, link, say, acts }) {
   const frame = overview(t, { title: t("live"), lead: t("live.lead"), acts: { ...acts, refresh: loadFigures } });
@@ -201,6 +202,7 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
         acts: [
           { name: "look", label: t("live.look_of", { name: chat.agent }), press: () => doing.look(chat, one.department) },
           { name: "reassign", label: t("live.reassign_of", { name: chat.agent }), press: () => doing.reassign(chat, agentsOf(one)) },
+          { name: "revoke", label: t("live.revoke_of", { name: chat.agent }), press: () => doing.revoke(chat) },
         ],
       };
     });
@@ -218,7 +220,7 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
       caption,
       listed.map((who) => {
         const since = secondsSince(one, who.since, now);
-        const state = t(`live.state.${who.chats && who.state === "available" ? "busy" : who.state}`);
+        const state = stateWords(t, who, agent.pause_reasons);
         const there = who.state !== "offline" && who.id !== agent.id;
         return {
           key: who.id,
@@ -260,6 +262,18 @@ export function liveView(t, { live, agent, names, link, say, acts }) {
       clearInterval(timer);
     },
   };
+}
+
+/**
+ * RULES: the state of an agent, in words: a pause with the reason that they chose.
+ *
+ * @param {Translator} t
+ * @param {LiveAgent} who
+ * @param {NamedOption[]} [reasons]
+ */
+export function stateWords(t, { state, chats, pause_reason: why }, reasons) {
+  if (state === "paused" && why) return t("live.state.paused_for", { reason: optionName(reasons, why, t.language) });
+  return t(`live.state.${chats && state === "available" ? "busy" : state}`);
 }
 
 /**

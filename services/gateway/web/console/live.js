@@ -1,10 +1,10 @@
-/** The live state of a supervisor's departments while the console is open: fed by the connection of the desk, told when a citizen waits too long. */
+/** The live state of a supervisor's departments while the console is open: kept current by the agent's connection; it notifies when a citizen waits too long. */
 import { lateChats, takeLive } from "./live-state.js";
 
 const LOOK = 5000; // ms between looks at who waits too long by now
 
 /**
- * `{take(frame), known(), late(), lost(), stop()}`; `onChange()` after each change and while somebody waits, `onLate(chats)` hears of chats that
+ * `{take(frame), known(), late(), lost(), stop()}`; `onChange()` after each change and while a citizen waits, `onLate(chats)` gets the chats that
  * were not late before.
  *
  * @param {{onChange(): void, onLate(chats: LiveChat[]): void, now?: () => number}} options
@@ -13,13 +13,13 @@ export function liveDepartments({ onChange, onLate, now = () => Date.now() }) {
   /** @type {Map<string, LiveDepartment>} */
   let known = new Map();
   /** @type {Set<string>} */
-  let told = new Set();
+  let noticed = new Set();
   const timer = setInterval(() => known.size && look(), LOOK);
 
   function look() {
     const late = lateChats(known, now());
-    const news = late.filter((one) => !told.has(one.chat_id));
-    told = new Set(late.map((one) => one.chat_id));
+    const news = late.filter((one) => !noticed.has(one.chat_id));
+    noticed = new Set(late.map((one) => one.chat_id));
     if (news.length) onLate(news);
     onChange();
   }

@@ -11,11 +11,16 @@ import { button } from "./dom.js";
  */
 export function refusal(t, answer) {
   if (answer.code === "totp_required") return t("login.totp_required");
+  if (answer.code === "password_change_required") return t("login.new_required");
+  if (answer.code === "password_too_short") return t("password.too_short", { n: SHORTEST });
+  if (answer.code === "password_easy") return t("password.easy");
+  if (answer.code === "password_unchanged") return t("password.unchanged");
   if (answer.status === 401) return t("login.bad_credentials");
   if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
   return t(answer.status === 0 ? "login.network" : "login.unavailable");
 }
 
+const SHORTEST = 12; // characters of a password, as presence has it
 const OUTCOMES = ["oidc_cancelled", "oidc_expired", "oidc_failed", "oidc_acr", "oidc_no_role", "rate_limited", "unavailable"];
 
 /**
@@ -59,28 +64,45 @@ export function showLogin(root, t, why, { focus, onDone }) {
   const code = field("code", "text", "one-time-code");
   setAttribute(code, "inputmode", "numeric");
   const codeField = h("label", { class: "field", hidden: true }, t("login.code"), code);
+  const fresh = field("new", "password", "new-password");
+  const again = field("again", "password", "new-password");
+  const freshFields = h(
+    "div",
+    { hidden: true },
+    h("label", { class: "field" }, t("password.new"), fresh),
+    h("p", { class: "lead" }, t("password.hint", { n: SHORTEST })),
+    h("label", { class: "field" }, t("password.again"), again),
+  );
   const submit = button(t("login.submit"), { type: "submit", class: "main", hook: "login-submit" });
   const form = h(
     "form",
     { novalidate: true, onsubmit: send },
     h("label", { class: "field" }, t("login.username"), username),
     h("label", { class: "field" }, t("login.password"), password),
+    freshFields,
     codeField,
     alert,
     submit,
   );
 
+  /** @param {HTMLElement} empty */
+  function missing(empty) {
+    if (empty === code) return "login.totp_required";
+    return empty === fresh || empty === again ? "login.new_required" : "login.missing";
+  }
+
   /** @param {Event} event */
   async function send(event) {
     event.preventDefault();
     if (submit.getAttribute("aria-disabled")) return;
-    const asked = codeField.hidden ? [username, password] : [username, password, code];
+    const asked = [username, password, ...(freshFields.hidden ? [] : [fresh, again]), ...(codeField.hidden ? [] : [code])];
     const empty = asked.filter((one) => !one.value);
     for (const one of asked) setAttribute(one, "aria-invalid", empty.includes(one) ? "true" : null);
-    if (empty.length) return refuse(t(empty[0] === code ? "login.totp_required" : "login.missing"), empty[0]);
+    if (empty.length) return refuse(t(missing(empty[0])), empty[0]);
+    if (!freshFields.hidden && fresh.value !== again.value) return refuse(t("password.differs"), again);
     setAttribute(submit, "aria-disabled", "true");
     setText(/** @type {Node} */ (submit.lastChild), t("login.busy"));
-    const answer = await login(username.value, password.value, codeField.hidden ? "" : code.value);
+    const answer = await login(username.value, password.value, codeField.hidden ? "" : code.value, freshFields.hidden ? "" : fresh.value);
     setAttribute(submit, "aria-disabled", null);
     setText(/** @type {Node} */ (submit.lastChild), t("login.submit"));
     if (answer.ok) return onDone();
@@ -88,6 +110,11 @@ export function showLogin(root, t, why, { focus, onDone }) {
       codeField.hidden = false;
       return refuse(refusal(t, answer), code);
     }
+    if (answer.code === "password_change_required") {
+      freshFields.hidden = false;
+      return refuse(refusal(t, answer), fresh);
+    }
+    if (answer.status === 422) return refuse(refusal(t, answer), freshFields.hidden ? submit : fresh);
     if (answer.status !== 401) return refuse(refusal(t, answer), submit);
     // Which of them was wrong is not told. The code is used up or too old in any case.
     if (codeField.hidden) password.value = "";

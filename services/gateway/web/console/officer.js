@@ -1,20 +1,24 @@
-/** The page of who logs in without being an agent: an auditor's access log, an administrator's canned answers. */
+/** The page of who logs in without being an agent: an auditor's access log, an administrator's canned answers, departments and staff. */
 import { me } from "./api.js";
 import { h } from "../shared/dom.js";
 import { button } from "./dom.js";
 import { languageChoice } from "./toolbar.js";
 
-const EVERY = 60_000; // ms between two looks whether the session lives, while somebody can see the page
+const EVERY = 60_000; // ms between two looks whether the session lives, while the page is visible
+const SUBJECTS = ["answers", "config", "staff"]; // of an administrator
 
 /**
- * Puts the page into `page.officer`. `onLogout(everywhere)` was pressed, `onEnd()` the server ended the session.
+ * Puts the page into `page.officer`. `onLogout(everywhere)` and `onPassword()` were pressed, `onEnd()` the server ended the session.
  *
- * @param {{t: Translator, who: Officer, page: {tools: HTMLElement, officer: HTMLElement, title(words: string): void}, say(words: string, how?: string): void, onLogout(everywhere: boolean): void, onLanguage(language: string): void, onEnd(): void}} options
+ * @param {{t: Translator, who: Officer, page: {tools: HTMLElement, officer: HTMLElement, title(words: string): void}, say(words: string, how?: string): void, onLogout(everywhere: boolean): void, onPassword(): void, onLanguage(language: string): void, onEnd(): void}} options
  */
-export async function openOfficer({ t: first, who, page, say, onLogout, onLanguage, onEnd }) {
+export async function openOfficer({ t: first, who, page, say, onLogout, onPassword, onLanguage, onEnd }) {
   let t = first;
   let stopped = false;
-  /** @type {{element: HTMLElement, focus(): void, draw(): void, stop(): void}} */
+  let subject = SUBJECTS[0]; // the one that is shown
+  let wished = subject;
+  let turn = 0; // counts what is made
+  /** @type {{element: HTMLElement, focus(): void, draw(): void, stop(): void, changed?(): boolean, leave?(go: () => void): void}} */
   let view;
   const timer = setInterval(async () => {
     if (document.visibilityState !== "visible") return;
@@ -24,6 +28,8 @@ export async function openOfficer({ t: first, who, page, say, onLogout, onLangua
 
   async function make() {
     if (who.role === "auditor") return (await import("./access-log.js")).accessLogView(t);
+    if (wished === "config") return (await import("./configuration-view.js")).configurationView(t, { say });
+    if (wished === "staff") return (await import("./staff-view.js")).staffView(t, { say });
     const [{ cannedAnswers }, { answersView }] = await Promise.all([import("./canned-answers.js"), import("./edit-canned-answers.js")]);
     const manages = who.manages ?? [];
     const names = new Map(manages.map((one) => [one.id, one.names[t.language] ?? one.id]));
@@ -32,20 +38,61 @@ export async function openOfficer({ t: first, who, page, say, onLogout, onLangua
     return { ...made, stop: () => (made.stop(), canned.stop()) };
   }
 
+  /** The subjects of an administrator, of which one is shown. */
+  function subjects() {
+    const choice = SUBJECTS.map((one) =>
+      button(t(one), { hook: `subject-${one}`, "aria-current": one === subject ? "page" : null, onclick: () => choose(one) }),
+    );
+    return h("nav", { class: "subjects", "aria-label": t("subjects") }, ...choice);
+  }
+
+  /** @param {string} one */
+  function choose(one) {
+    if (one === wished) return;
+    leave(async () => {
+      wished = one;
+      if (await fill()) view.focus();
+    });
+  }
+
+  /** Asks first where something was changed. @param {() => void} go */
+  function leave(go) {
+    if (view.leave) view.leave(go);
+    else go();
+  }
+
+  /** @param {string} language */
+  function chooseLanguage(language) {
+    if (!view.changed?.()) return onLanguage(language);
+    /** @type {HTMLSelectElement} */ (document.getElementById("officer-language")).value = t.language; // until it is so
+    leave(() => onLanguage(language));
+  }
+
+  /** Shows what was wished last; whether it is still that. A subject that could not be loaded may be wished again. */
   async function fill() {
-    const made = await make();
-    if (stopped) return made.stop();
+    const mine = ++turn;
+    const made = await make().catch((error) => {
+      if (mine === turn) wished = subject;
+      throw error;
+    });
+    if (stopped || mine !== turn) {
+      made.stop();
+      return false;
+    }
     view?.stop();
     view = made;
-    page.officer.replaceChildren(view.element);
-    page.title(`${t(who.role === "auditor" ? "access" : "answers")} – ${t("title")}`);
+    subject = wished;
+    page.officer.replaceChildren(...(who.role === "auditor" ? [] : [subjects()]), view.element);
+    page.title(`${t(who.role === "auditor" ? "access" : subject)} – ${t("title")}`);
     page.tools.replaceChildren(
       h("span", { class: "who-is-in" }, t("logged_in_as", { name: who.name })),
-      languageChoice(t, "officer-language", onLanguage),
-      button(t("logout"), { hook: "logout", onclick: () => onLogout(false) }),
-      button(t("logout.everywhere"), { hook: "logout-everywhere", onclick: () => onLogout(true) }),
+      languageChoice(t, "officer-language", chooseLanguage),
+      who.password ? button(t("password.change"), { hook: "change-password", onclick: onPassword }) : "",
+      button(t("logout"), { hook: "logout", onclick: () => leave(() => onLogout(false)) }),
+      button(t("logout.everywhere"), { hook: "logout-everywhere", onclick: () => leave(() => onLogout(true)) }),
     );
     view.draw();
+    return true;
   }
 
   await fill();

@@ -2,14 +2,20 @@
 import * as api from "./api.js";
 import { entry } from "./chat-state.js";
 import { desk, noted, recalled } from "./desk-state.js";
+import { confirm } from "./dialogs.js";
 import { button, icon } from "./dom.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { clock, day } from "./format.js";
 import { known } from "./i18n.js";
+import { optionsOf } from "./labels.js";
+import { latest } from "./latest.js";
 import { messageLog } from "./message-list.js";
+import { optionName } from "./pause-dialog.js";
 import { conversationOf } from "./reading.js";
 import { ENDS, LANGUAGES, RATINGS, addressOf, filtersOf, requestOf } from "./past-filters.js";
 import { overview } from "./side-page.js";
+
+const TOKEN_LIFE = 9 * 24 * 3_600_000; // ms: by then each has expired, unless the operator lets citizens read for longer
 
 /**
  * RULES: a past chat as a chat on the desk that has ended, to be read only.
@@ -29,13 +35,14 @@ export function asRead(one, said, written) {
 const endOf = (one) => (one.left ? { kind: "gone", reason: "transferred" } : { kind: "closed", reason: one.ended_by ?? "other" });
 
 /**
- * RULES: what is told of a chat below its name, each in words.
+ * RULES: what is shown of a chat below its name, each in words.
  *
  * @param {Translator} t
  * @param {PastChat} one
  * @param {Map<string, string>} departments
+ * @param {Record<string, ClosingOptions>} [closing] the lists of closing reasons and tags
  */
-export function factsOf(t, one, departments) {
+export function detailsOf(t, one, departments, closing) {
   const through = (one.departments.length ? one.departments : [one.department]).map((id) => departments.get(id) ?? id);
   const agents = one.agents.map(({ id, name }) => name ?? id);
   return [
@@ -44,7 +51,15 @@ export function factsOf(t, one, departments) {
     t(one.left ? "past.left" : `past.ended.${ENDS.includes(one.ended_by ?? "") ? one.ended_by : "other"}`),
     agents.length ? t("past.with", { names: agents.join(", ") }) : t("past.with_nobody"),
     ratingOf(t, one.rating),
+    one.closing_reason && t("past.closing_reason", { reason: optionName(optionsOf(closing, "reasons"), one.closing_reason, t.language) }),
+    tagsOf(t, one, closing),
   ].filter(Boolean);
+}
+
+/** @param {Translator} t @param {PastChat} one @param {Record<string, ClosingOptions>} [closing] */
+function tagsOf(t, { tags = [] }, closing) {
+  const names = tags.map((id) => optionName(optionsOf(closing, "tags"), id, t.language));
+  return names.length ? t("past.tags", { tags: names.join(", ") }) : "";
 }
 
 /** @param {Translator} t @param {PastChat["rating"]} rating */
@@ -52,6 +67,9 @@ function ratingOf(t, rating) {
   const words = [rating?.helped && t(`past.rating.${rating.helped}`), rating?.score && t("past.score", { score: rating.score })];
   return words.filter(Boolean).join(", ");
 }
+
+/** Whether a citizen's token of this chat may still open it. @param {PastChat} one */
+const isRecent = ({ ended_at }) => Date.now() - Date.parse(ended_at) < TOKEN_LIFE;
 
 /** @param {PastChat["form"]} form */
 export const formName = (form) => form?.title ?? form?.id ?? form?.url ?? null;
@@ -72,7 +90,6 @@ export function pastChatsView(t, { agent, names, download, acts }) {
   let filters = filtersOf(location.hash, supervisor);
   /** @type {Date | null} */
   let at = null;
-  let turn = 0;
   const words = h("input", { type: "search", id: "past-text", hook: "past-text", maxlength: "200", "aria-describedby": "past-hint" });
   const from = h("input", { type: "date", id: "past-from", hook: "past-from" });
   const until = h("input", { type: "date", id: "past-until", hook: "past-until" });
@@ -98,8 +115,23 @@ export function pastChatsView(t, { agent, names, download, acts }) {
     ["", t("past.any")],
     ...RATINGS.map((one) => /** @type {[string, string]} */ ([one, ratingWords(t, one)])),
   ]);
+  const options = optionsOf(agent.closing, "tags");
+  const tag = choice("tag", [
+    ["", t("past.any")],
+    ...options.map(({ id }) => /** @type {[string, string]} */ ([id, optionName(options, id, t.language)])),
+  ]);
   /** @type {Record<string, HTMLInputElement | HTMLSelectElement>} */
-  const inputs = { text: words, from, until, department, locale, ended, form, ...(supervisor ? { own, agent: who, rating } : {}) };
+  const inputs = {
+    text: words,
+    from,
+    until,
+    department,
+    locale,
+    ended,
+    form,
+    ...(options.length ? { tag } : {}),
+    ...(supervisor ? { own, agent: who, rating } : {}),
+  };
   const more = h(
     "details",
     { class: "past-filters", hook: "past-filters" },
@@ -171,13 +203,12 @@ export function pastChatsView(t, { agent, names, download, acts }) {
     words.focus();
   }
 
-  async function load(further = false) {
-    const mine = ++turn;
+  const asked = latest(async (current, /** @type {boolean} */ further) => {
     frame.tell("");
     frame.asOf(null);
     setText(state, t("overview.loading"));
     const answer = await api.pastChats(requestOf(filters, further ? next : null));
-    if (mine !== turn) return;
+    if (!current()) return;
     if (answer.ok) at = new Date();
     frame.asOf(at);
     if (!answer.ok) {
@@ -194,6 +225,11 @@ export function pastChatsView(t, { agent, names, download, acts }) {
     showNext(answer.body?.searched_until ?? null);
     nameAgents(found);
     if (further) /** @type {HTMLElement | null} */ (rows.children[before]?.querySelector("h3"))?.focus();
+  });
+
+  function load(further = false) {
+    if (!further) onward.hidden = true; // there is no more yet of what is searched now
+    return asked.run(further);
   }
 
   /** @param {string | null} searched */
@@ -233,6 +269,8 @@ export function pastChatsView(t, { agent, names, download, acts }) {
       "aria-label": t("past.read_of", { name: called, time: dated(one.ended_at) }),
       onclick: () => read(one, place, reader),
     });
+    const said = h("p", { class: "hint", role: "status", hook: "past-revoke-said" });
+    const revokes = t("past.revoke_of", { name: called, time: dated(one.ended_at) });
     return h(
       "li",
       { class: "question", hook: "past-chat", "data-chat": one.chat_id },
@@ -241,7 +279,7 @@ export function pastChatsView(t, { agent, names, download, acts }) {
         "p",
         { class: "facts" },
         h("span", {}, h("time", { datetime: one.ended_at }, dated(one.ended_at))),
-        ...factsOf(t, one, names()).map((said) => h("span", {}, h("bdi", {}, said))),
+        ...detailsOf(t, one, names(), agent.closing).map((said) => h("span", {}, h("bdi", {}, said))),
       ),
       title && h("p", {}, icon("file"), " ", t("past.form_is"), " ", h("bdi", {}, title)),
       !one.complete && h("p", { class: "hint" }, t("past.incomplete")),
@@ -255,9 +293,23 @@ export function pastChatsView(t, { agent, names, download, acts }) {
           "aria-label": t("past.download_of", { name: called, time: dated(one.ended_at) }),
           onclick: () => download(one.chat_id),
         }),
+        supervisor &&
+          isRecent(one) &&
+          button(t("past.revoke"), { hook: "past-revoke", "aria-label": revokes, onclick: () => revoke(one, revokes, said) }),
       ),
+      said,
       place,
     );
+  }
+
+  /** What became of it stands beside the chat: the top of the list may be far away. @param {PastChat} one @param {string} title @param {HTMLElement} said */
+  function revoke(one, title, said) {
+    const onYes = async () => {
+      setText(said, "");
+      const answer = await api.revokeToken(one.chat_id);
+      setText(said, answer.ok ? t("past.revoked") : known(t, "past.problem", answer.code));
+    };
+    confirm(t, { title, body: t("past.revoke_body"), yes: t("past.revoke"), onYes });
   }
 
   /** @param {PastChat} one @param {HTMLElement} place @param {HTMLElement} reader */
@@ -283,7 +335,7 @@ export function pastChatsView(t, { agent, names, download, acts }) {
 
   fill();
   load();
-  return { element: frame.element, focus: frame.focus, draw, stop: () => void turn++ };
+  return { element: frame.element, focus: frame.focus, draw, stop: asked.stop };
 }
 
 /** @param {Translator} t @param {string} value */

@@ -3,13 +3,14 @@
 /** The part of the address after `#` with which the page of past chats begins. It never goes to a server. */
 export const ADDRESS = "#chats";
 /** @type {(keyof PastFilters)[]} */
-export const NAMES = ["text", "own", "department", "from", "until", "agent", "form", "locale", "rating", "ended"];
+export const NAMES = ["text", "own", "department", "from", "until", "agent", "form", "locale", "rating", "ended", "tag"];
 export const LANGUAGES = ["nl", "fr", "de", "en"];
 export const ENDS = ["citizen", "agent", "inactive", "no_agent"];
 /** What a rating can be filtered by: the answer to "were you helped", or the score. */
 export const RATINGS = ["yes", "partly", "no", "5", "4", "3", "2", "1"];
 const FOR_SUPERVISORS = ["own", "agent", "rating"];
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
+const OPTION = /^[a-z0-9][a-z0-9-]{0,39}$/;
 const LONGEST = 200; // characters of the words
 /** @type {Record<string, (value: string) => boolean>} */
 const FITS = {
@@ -20,6 +21,7 @@ const FITS = {
   locale: (value) => LANGUAGES.includes(value),
   rating: (value) => RATINGS.includes(value),
   ended: (value) => ENDS.includes(value),
+  tag: (value) => OPTION.test(value),
 };
 
 /**
@@ -59,13 +61,14 @@ export function addressOf(filters) {
  * @param {PastFilters} filters
  * @param {string | null} [before]
  */
-export function requestOf({ text, own, department, from, until, agent, form, locale, rating, ended }, before) {
+export function requestOf({ text, own, department, from, until, agent, form, locale, rating, ended, tag }, before) {
   const score = Number(rating) || undefined;
   return {
     ...{ text, department, from, until, agent, form, locale, score },
     own: own ? true : undefined,
     helped: score ? undefined : rating,
     ended_by: ended,
+    tag,
     before: before ?? undefined,
   };
 }

@@ -1,4 +1,4 @@
-/** Reading a conversation of which a department asks why: asked once for each chat, and kept by this page until somebody logs out. */
+/** Reading a conversation of which a department asks why: asked once for each chat, and kept by this page until the user logs out. */
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { ask, notes, transcript } from "./api.js";
 import { show } from "./dialogs.js";
@@ -9,7 +9,7 @@ const NAMED = /filename\*=UTF-8''([^;]+)/i; // RFC 6266
 /** @type {Map<string, string>} */
 const given = new Map(); // the reason for each chat
 
-/** Forgets all reasons: whoever logs in next gives their own. */
+/** Forgets all reasons: the next user who logs in gives their own. */
 export const forgetReasons = () => given.clear();
 
 /**

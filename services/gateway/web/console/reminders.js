@@ -27,15 +27,15 @@ export function overdue(one, now) {
  */
 export function watchAnswers({ desk, onChange, onOverdue }) {
   /** @type {Map<string, string | null>} */
-  let told = new Map();
+  let reminded = new Map();
   const timer = setInterval(() => {
     const late = openChats(desk()).flatMap((one) => {
       const seconds = overdue(one, Date.now());
       return seconds === null ? [] : [{ one, seconds }];
     });
-    for (const { one, seconds } of late) if (told.get(one.id) !== waitsSince(one)) onOverdue(one, seconds);
-    if (late.length || told.size) onChange();
-    told = new Map(late.map(({ one }) => [one.id, waitsSince(one)]));
+    for (const { one, seconds } of late) if (reminded.get(one.id) !== waitsSince(one)) onOverdue(one, seconds);
+    if (late.length || reminded.size) onChange();
+    reminded = new Map(late.map(({ one }) => [one.id, waitsSince(one)]));
   }, LOOK);
   return () => clearInterval(timer);
 }

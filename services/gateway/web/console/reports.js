@@ -2,6 +2,8 @@
 import * as api from "./api.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
+import { latest } from "./latest.js";
+import { optionName } from "./pause-dialog.js";
 import { overview } from "./side-page.js";
 import { known } from "./i18n.js";
 import { day, number, span, today } from "./format.js";
@@ -17,21 +19,60 @@ export const FIGURES = [
   "first_answer",
   "duration",
   "wrap_up",
+  "paused",
   "transferred",
   "left_questions",
   "helped",
   "score",
 ];
 /** What is told of an agent: nothing that a department decides. */
-export const FIGURES_OF_AGENTS = ["served", "first_answer", "duration", "wrap_up", "transferred", "helped", "score"];
+export const FIGURES_OF_AGENTS = ["served", "first_answer", "duration", "wrap_up", "paused", "transferred", "helped", "score"];
 
 /**
- * RULES: the figures of a report: without a time to wrap chats up where no department gives one.
+ * RULES: the figures of a report: without a time to wrap chats up where no department gives one, and without pauses where there were none.
  *
  * @param {string[]} figures
  * @param {any} total of the report
  */
-export const shownOf = (figures, total) => figures.filter((name) => name !== "wrap_up" || total.wrap_up_total > 0);
+export const shownOf = (figures, total) =>
+  figures.filter((name) => !["wrap_up", "paused"].includes(name) || (total[`${name}_total`] ?? 0) > 0);
+
+/**
+ * RULES: the pauses by reason: `[reason, number, time]`, each in words.
+ *
+ * @param {Translator} t
+ * @param {{total: any, names?: Record<string, Record<string, Record<string, string>>>}} report
+ * @returns {string[][]}
+ */
+export function pauseLines(t, { total, names }) {
+  const named = optionsIn(names?.pause_reasons);
+  return (total.pauses ?? []).map((/** @type {{reason: string | null, pauses: number, seconds: number}} */ one) => [
+    one.reason === null ? t("reports.pause_none") : optionName(named, one.reason, t.language),
+    number(one.pauses, t.language),
+    span(one.seconds, t.language),
+  ]);
+}
+
+/** @param {Record<string, Record<string, string>>} [names] */
+const optionsIn = (names = {}) => Object.entries(names).map(([id, words]) => ({ id, names: words }));
+
+/**
+ * RULES: the chats by closing reason or tag: `[name, number, part of the served ones]`, each in words.
+ *
+ * @param {Translator} t
+ * @param {{total: any, names?: Record<string, Record<string, Record<string, string>>>}} report
+ * @param {"closing_reasons" | "tags"} list
+ * @returns {string[][]}
+ */
+export function labelLines(t, { total, names }, list) {
+  const named = optionsIn(names?.[list]);
+  const percent = new Intl.NumberFormat(t.language, { style: "percent" });
+  return (total[list] ?? []).map((/** @type {{id: string, chats: number}} */ one) => [
+    optionName(named, one.id, t.language),
+    number(one.chats, t.language),
+    total.served ? percent.format(one.chats / total.served) : NONE,
+  ]);
+}
 
 /**
  * RULES: a figure in words. Times: half of the chats within the first, nine of ten within the second.
@@ -46,6 +87,7 @@ export function figure(t, name, figures) {
     return figures.scores
       ? t("reports.score_of", { score: number(figures.score_mean, t.language), count: number(figures.scores, t.language) })
       : NONE;
+  if (name === "paused") return figures.paused_total ? span(figures.paused_total, t.language).replaceAll(" ", "\u00a0") : NONE;
   if (`${name}_p50` in figures) {
     const times = [figures[`${name}_p50`], figures[`${name}_p90`]];
     return times[0] === null ? NONE : times.map((seconds) => span(seconds, t.language).replaceAll(" ", "\u00a0")).join(" / ");
@@ -89,7 +131,6 @@ export function reportsView(t, { departments, names, acts }) {
   let report = null;
   /** @type {Date | null} */
   let at = null;
-  let turn = 0;
   const last = today(new Date());
   const from = dayField("from", new Date(Date.parse(last) - FIRST_LOOK * DAY).toISOString().slice(0, 10));
   const until = dayField("until", last);
@@ -125,13 +166,12 @@ export function reportsView(t, { departments, names, acts }) {
     return { input, field: h("label", { class: "field" }, t(`reports.${name}`), input) };
   }
 
-  async function load() {
-    const mine = ++turn;
+  const asked = latest(async (current) => {
     const wish = { from: from.input.value, until: until.input.value, by: by.input.value, department: department.input.value };
     frame.tell("");
     frame.asOf(null);
     const answer = await api.report(wish);
-    if (mine !== turn) return;
+    if (!current()) return;
     if (!answer.ok) {
       frame.tell(known(t, "reports.problem", answer.code));
       return frame.asOf(at);
@@ -140,6 +180,10 @@ export function reportsView(t, { departments, names, acts }) {
     setAttribute(csv, "href", api.reportUrl({ ...wish, format: "csv" }));
     frame.asOf(at);
     fill();
+  });
+
+  function load() {
+    asked.run();
   }
 
   function fill() {
@@ -171,6 +215,19 @@ export function reportsView(t, { departments, names, acts }) {
     if (report.by_department.length > 1) {
       const each = report.by_department.map((/** @type {any} */ one) => line(names().get(one.department) ?? one.department, one));
       made.push(wide(table(t("reports.per_department"), "reports-departments", head("chat.department"), each)));
+    }
+    for (const list of /** @type {const} */ (["closing_reasons", "tags"])) {
+      const lines = labelLines(t, report, list);
+      const columns = ["label", "label_chats", "label_part"].map((name) => t(`reports.${name}`));
+      if (lines.length)
+        made.push(
+          h("div", {}, table(t(`reports.${list}`), `reports-${list}`, columns, lines), h("p", { class: "zone" }, t("reports.label_is"))),
+        );
+    }
+    const pauses = pauseLines(t, report);
+    if (pauses.length) {
+      const columns = ["pause_reason", "pause_count", "pause_time"].map((name) => t(`reports.${name}`));
+      made.push(table(t("reports.pauses"), "reports-pauses", columns, pauses));
     }
     if (report.by_agent) {
       const each = report.by_agent.map((/** @type {any} */ one) => line(one.name ?? one.agent_id, one, ofAgents));
@@ -237,7 +294,7 @@ export function reportsView(t, { departments, names, acts }) {
   const places = () => departments.map((id) => names().get(id) ?? id).join("|");
   let named = places();
   load();
-  return { element: frame.element, focus: frame.focus, draw, stop: () => void turn++ };
+  return { element: frame.element, focus: frame.focus, draw, stop: asked.stop };
 }
 
 /** @param {string} tag @param {Record<string, string | number>} attributes */

@@ -5,10 +5,10 @@
  * departments' names by id. What this page does not know is told in the words that came with it, which speak to the citizen.
  *
  * @param {Translator} t
- * @param {Pick<MessageFrame, "event" | "text" | "about">} message
+ * @param {Pick<MessageFrame, "event" | "text" | "about" | "identification">} message
  * @param {{own: string, name: string, departments: Map<string, string>}} context
  */
-export function systemWords(t, { event, text, about = {} }, { own, name, departments }) {
+export function systemWords(t, { event, text, about = {}, identification }, { own, name, departments }) {
   const { agent_id: who, agent, department, detail, reason } = about;
   const values = { name, agent: agent || t("said.colleague"), department: departments.get(department ?? "") ?? department ?? "" };
   const by = who === own ? "you" : who || agent ? "other" : "nobody";
@@ -22,8 +22,22 @@ export function systemWords(t, { event, text, about = {} }, { own, name, departm
     transferred: () => told(`transferred.${detail}.${by}`, `transferred.${detail}`, `transferred.${by}`, "transferred.nobody"),
     closed: () => told(`closed.${reason}.${by}`, `closed.${reason}`, "closed"),
   };
+  if (identification) return identified(t, identification, { ...values, by }) ?? text ?? "";
   const key = words[event ?? ""]?.();
   return key ? t(key, values) : (text ?? "");
+}
+
+/**
+ * The words for a step in the identification of the citizen, or undefined.
+ *
+ * @param {Translator} t
+ * @param {Identification} step
+ * @param {{agent: string, by: string}} context
+ */
+function identified(t, { step, name, level, issuer }, { agent, by }) {
+  if (step === "identified" && !name) return undefined; // it was erased
+  const key = [`said.identification.${step}.${by}`, `said.identification.${step}`].find((one) => t.has(one));
+  return key && t(key, { agent, name: name ?? "", issuer: issuer ?? "", level: t.has(`level.${level}`) ? t(`level.${level}`) : "" });
 }
 
 /** @param {string} words */

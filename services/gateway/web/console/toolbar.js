@@ -4,6 +4,7 @@ import { button, icon } from "./dom.js";
 import { questionsLabel } from "./left-questions.js";
 import { notifyState } from "./notifications.js";
 import { LANGUAGES } from "./i18n.js";
+import { choosePause, optionName } from "./pause-dialog.js";
 
 /** @type {Record<string, string>} */
 const OWN_NAMES = { nl: "Nederlands", fr: "Français", de: "Deutsch", en: "English" };
@@ -70,7 +71,11 @@ export function showBar(root, t, { agent, sound, left, late, acts }) {
   );
 
   function toggle() {
-    if (!state.getAttribute("aria-disabled")) acts.setState(state.dataset.state === "available" ? "paused" : "available");
+    const reasons = agent.pause_reasons ?? [];
+    if (state.getAttribute("aria-disabled")) return;
+    if (state.dataset.state !== "available") acts.setState("available");
+    else if (reasons.length) choosePause(t, { reasons, onPause: (reason) => acts.setState("paused", reason) });
+    else acts.setState("paused");
   }
 
   return (/** @type {Desk} */ desk, /** @type {ConnectionState} */ line, /** @type {string | null} */ shown) => {
@@ -94,9 +99,11 @@ export function showBar(root, t, { agent, sound, left, late, acts }) {
     }
     const word = desk.agent.state ?? "unknown";
     setAttribute(state, "aria-disabled", desk.welcomed ? null : "true");
-    if (state.dataset.state === word) return;
-    state.dataset.state = word;
-    now.replaceChildren(icon(word === "available" || word === "paused" ? word : "waiting"), t(`state.${word}`));
+    const why = word === "paused" ? (desk.agent.pause_reason ?? "") : "";
+    if (state.dataset.state === word && state.dataset.reason === why) return;
+    Object.assign(state.dataset, { state: word, reason: why });
+    const words = why ? t("state.paused_for", { reason: optionName(agent.pause_reasons, why, t.language) }) : t(`state.${word}`);
+    now.replaceChildren(icon(word === "available" || word === "paused" ? word : "waiting"), words);
     next.hidden = word === "unknown";
     setText(next, word === "available" ? t("state.pause") : t("state.resume"));
   };
@@ -119,6 +126,8 @@ function menu(t, { name, sound, acts }) {
     h("label", { class: "switch" }, box, t("sound")),
     blocked,
     notifications(t),
+    acts.password && button(t("password.change"), { hook: "change-password", onclick: acts.password }),
+    button(t("keys.title"), { hook: "open-shortcuts", onclick: acts.shortcuts }),
     button(t("logout"), { hook: "logout", onclick: acts.logout }),
     button(t("logout.everywhere"), { hook: "logout-everywhere", onclick: acts.logoutEverywhere }),
   );

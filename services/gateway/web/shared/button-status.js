@@ -33,11 +33,15 @@ export function asButton(value) {
  * When nothing was ever heard, `doubt` says what mistake of the page it may be: `department` (there is none of this
  * name), `origin` (the server does not answer pages of this origin).
  *
+ * `first` is the body of an answer that the page has asked for before this module was there; it is rejected with a status.
+ *
  * @param {string} base
  * @param {string | null | undefined} department
  * @param {(button: Button) => void} onButton
+ * @param {number} [lost] ms
+ * @param {Promise<unknown> | null} [first]
  */
-export function followButton(base, department, onButton, lost = LOST) {
+export function followButton(base, department, onButton, lost = LOST, first = null) {
   const query = department ? `?department=${encodeURIComponent(department)}` : "";
   /** @type {Button | null} */
   let last = null; // the last button
@@ -81,13 +85,20 @@ export function followButton(base, department, onButton, lost = LOST) {
     if (over && last) take(null);
   };
 
+  async function ask() {
+    const answer = await fetch(`${base}/api/button${query}`, { signal: AbortSignal.timeout(ANSWER), credentials: "omit" });
+    if (!answer.ok) throw answer.status;
+    return answer.json();
+  }
+
   async function look() {
     const mine = running;
     stream?.abort();
     try {
-      const answer = await fetch(`${base}/api/button${query}`, { signal: AbortSignal.timeout(ANSWER), credentials: "omit" });
-      const button = answer.ok ? asButton(await answer.json()) : null;
-      if (!button) throw answer.status;
+      const asked = first ?? ask();
+      first = null;
+      const button = asButton(await asked);
+      if (!button) throw new Error("something else answered");
       if (mine !== running) return;
       take(button);
       heard();
@@ -149,7 +160,7 @@ export function followButton(base, department, onButton, lost = LOST) {
   const start = (event) => {
     if (event?.type === "pageshow" && !event.persisted) return;
     halt();
-    if (document.hidden) return;
+    if (document.hidden) return (first = null); // by then it is old
     tries = misses = 0;
     arm();
     look();

@@ -1,5 +1,4 @@
 // One connection to the server: a websocket, or HTTP (`http-socket.js`) where no websocket comes through.
-import { closeCode, LATE_HELLO } from "./close-codes.js";
 
 const FIRST_DELAY = 500; // ms; doubles, full jitter
 const LONG_DELAY = 3_000;
@@ -14,6 +13,12 @@ const VAIN = 2; // websockets in vain, until HTTP is tried
 const PROVEN_VAIN = 6; // where one came through before: the server may just be away,
 const OURS = /^(1012|44..)$/; // close codes that only the server sends
 const BACK = 30_000; // ms, to twice as long, and a websocket is tried again
+
+// The protocol's close codes after which nothing is tried again: ended, bad_frame, unauthenticated, origin_not_allowed, no_such_chat,
+// too_many_connections. All others are the network's, or say "later" (1012 restart, 4429 too_many_frames, 4430 too_slow).
+export const FINAL = Object.freeze([1000, 4400, 4401, 4403, 4404, 4409]);
+/** The reason with which 4401 says that the hello came too late, not that the token is bad: a page that slept may try again. */
+export const LATE_HELLO = "no hello in time";
 
 /**
  * Keeps one websocket open until `close()` or a final close code.
@@ -209,7 +214,7 @@ export class Connection {
     if (!this.state || this.state === "ended") return;
     if (!this.overHttp && !this.heard) this.vain = OURS.test(`${code}`) ? 0 : this.vain + vain;
     this.#drop();
-    if (!closeCode(code).retry) {
+    if (FINAL.includes(code ?? 0)) {
       this.#listen("removeEventListener");
       return this.#tell("ended", code);
     }

@@ -79,10 +79,12 @@ export class HttpSocket {
 
   /** @param {string} text */
   send(text) {
-    if (JSON.parse(text).type === "hello") {
+    const { type } = JSON.parse(text);
+    if (type === "hello") {
       this.renewed = true;
       return this.answer.abort();
     }
+    if (type === "message" && this.outbox.includes(text)) return; // sent again after a welcome: it is still on its way
     this.outbox.push(text);
     if (!this.posting) this.#post();
   }

@@ -32,10 +32,23 @@ interface MessageFrame {
   name?: string;
   text?: string;
   attachment?: Attachment;
-  event?: "opened" | "assigned" | "agent_left" | "transferred" | "closed";
+  event?: "opened" | "assigned" | "agent_left" | "transferred" | "closed" | "identification";
   about?: About;
+  identification?: Identification;
   /** RFC 3339, UTC. */
   at: string | null;
+}
+
+/** A step in the identification of the citizen, in a message of the system. */
+interface Identification {
+  /** The request, which all its steps have. */
+  id: string;
+  step: "asked" | "identified" | "declined" | "failed";
+  /** Seconds left in which the citizen may begin, of the step `asked`. */
+  seconds?: number;
+  name?: string;
+  level?: "low" | "substantial" | "high";
+  issuer?: string;
 }
 
 interface StatusFrame {
@@ -142,12 +155,14 @@ interface AssignedChat {
   returned?: string;
   /** Seconds of waiting for an answer after which the agent is reminded. */
   remind_after?: number;
+  /** The agent may ask the citizen to identify. */
+  identify?: boolean;
   /** Added by the page: until when the chat can be accepted, in ms of `performance.now()`. */
   accept_at?: number;
 }
 
-/** A chat that has ended and that the agent wraps up, as the server tells it. */
-interface WrapUpTold {
+/** A chat that has ended and that the agent wraps up, as the server sends it. */
+interface SentWrapUp {
   chat_id: string;
   department: string;
   seconds: number;
@@ -163,6 +178,25 @@ interface WrapUp {
   until: number;
 }
 
+/** A word of a list of the departments file, with its names by language. */
+interface NamedOption {
+  id: string;
+  names: Record<string, string>;
+}
+
+/** The lists from which the agent of a chat chooses at its end. `required`: a reason is. */
+interface ClosingOptions {
+  reasons: NamedOption[];
+  tags: NamedOption[];
+  required: boolean;
+}
+
+/** The closing reason and the tags of a chat, by their ids. */
+interface Label {
+  reason: string | null;
+  tags: string[];
+}
+
 interface AgentWelcomeFrame {
   type: "welcome";
   agent: {
@@ -172,7 +206,13 @@ interface AgentWelcomeFrame {
     capacity: number;
     state: string;
     supervisor?: boolean;
-    wrap_ups?: WrapUpTold[];
+    wrap_ups?: SentWrapUp[];
+    /** The id of the reason of the agent's pause. */
+    pause_reason?: string | null;
+    /** Of `GET /api/agent/me`: the reasons of which the agent chooses one. */
+    pause_reasons?: NamedOption[];
+    /** Of `GET /api/agent/me`: what the agent says of a chat at its end, by department. */
+    closing?: Record<string, ClosingOptions>;
   };
   chats: AssignedChat[];
   /** The frames beyond version 1 that this server accepts. */
@@ -198,6 +238,7 @@ interface LiveAgent {
   since: string | null;
   chats: number;
   capacity: number;
+  pause_reason?: string | null;
 }
 
 /** The live state of a department: the whole, or what has changed. */
@@ -261,7 +302,8 @@ interface StateFrame {
   type: "state";
   state: string;
   reason?: string;
-  wrap_ups?: WrapUpTold[];
+  wrap_ups?: SentWrapUp[];
+  pause_reason?: string | null;
 }
 
 interface NoteFrame {
@@ -388,7 +430,7 @@ interface ChatRecord {
   /** It ended here, and the server does not know that. */
   untold?: boolean;
   /** Its citizen left a question, with this receipt. */
-  left?: boolean | { number?: string | null; within?: number | null };
+  left?: boolean | { number?: string | null; within?: number | null; by?: string | null };
   /** Where in the form the citizen was at the start, as the page said. */
   place?: string;
   /** Its citizen was asked for a name; `name`: the one that they gave. */
@@ -400,6 +442,10 @@ interface ChatRecord {
 interface Store {
   /** Of the names in the browser's storage; a page of an earlier version does not tell it. */
   prefix?: string;
+  /** What is of a chat is in local storage, unless this is a shared computer; not known of an earlier version. */
+  local?: boolean;
+  /** Moves what is kept of a chat to where it belongs; false when it did not fit. */
+  settle?(): boolean;
   read(name: string): any;
   write(name: string, value: any): void;
   /** The messages of a chat without a receipt, in order. */
@@ -417,7 +463,6 @@ interface ChatSessionOptions {
   onStart?(): void;
 }
 
-/** A text by its key, with its values filled in. */
 /** The filters of past chats, as the address has them. */
 interface PastFilters {
   text?: string;
@@ -430,6 +475,7 @@ interface PastFilters {
   locale?: string;
   rating?: string;
   ended?: string;
+  tag?: string;
 }
 
 /** A chat that has ended, as `POST /api/agent/chats/search` has it. */
@@ -447,8 +493,11 @@ interface PastChat {
   rating: { helped: string | null; score: number | null } | null;
   left: boolean;
   complete: boolean;
+  closing_reason?: string | null;
+  tags?: string[];
 }
 
+/** A text by its key, with its values filled in. */
 interface Translator {
   (key: string, values?: Record<string, unknown>): string;
   has(key: string | undefined): boolean;
@@ -515,6 +564,8 @@ interface QuestionReceipt {
   number?: string | null;
   /** Working days. */
   answer_within?: number | null;
+  /** The last of these days, such as 2026-12-02. */
+  answer_by?: string | null;
 }
 
 interface QuestionOutcome {
@@ -614,15 +665,88 @@ interface WidgetPart {
   announce(words: string): void;
   session: ReturnType<typeof import("../widget/chat-session.js").joinChat>;
   element: HTMLElement;
-  bar: ReturnType<typeof import("../widget/composer.js").composer>;
+  bar: ReturnType<typeof import("../widget/composer.js").composer> & { add(files: File[]): void; attach: HTMLElement };
+}
+
+/** A message as `messageList` shows it. */
+interface ListItem {
+  /** Stays the same from the press on "send" to the receipt. */
+  key: string;
+  id?: string;
+  seq?: number;
+  from: Party | "system" | "note";
+  /** Written by who looks at it. */
+  own: boolean;
+  /** How the author is called; empty: nobody. */
+  name?: string;
+  text?: string;
+  file?: Attachment;
+  /** It has its receipt. */
+  stored: boolean;
+  state?: "sending" | "failed" | "sent" | "read";
+  /** Why it failed. */
+  code?: string;
+  at?: string | null;
+  /** The language of the text, where it is known. */
+  lang?: string;
+  /** Stands above the message. */
+  badge?: string;
+  /** Stands out among the words of the system. */
+  aside?: boolean;
+}
+
+/** What `messageList` keeps of a message that is on the screen. */
+interface DrawnItem {
+  item: ListItem;
+  looks: string;
+  by: HTMLElement;
+  bubble: HTMLElement;
+  said: HTMLElement;
+  time: HTMLElement;
+}
+
+/** The options of `messageList`. */
+interface MessageListOptions {
+  /** The texts `sending`, `sent`, `read`, `again`, `discard`, `file`, and `noteSending` where there are notes. */
+  t: { (key: string, values?: Record<string, unknown>): string; language: string };
+  /** The name of the list. */
+  label: string;
+  /** The button that leads to new messages below the screen. */
+  jump: HTMLButtonElement;
+  /** A file is a link to `href`, or a button that calls `onOpen`. */
+  file: {
+    href?(file: Attachment): string;
+    onOpen?(file: Attachment): void;
+    /** Puts a picture of the file in its place, where there is one. */
+    preview?(file: Attachment, place: HTMLElement): Promise<void> | undefined;
+  };
+  /** The parts of a text; as by default, its links are links. */
+  words?(text: string): (Node | string)[];
+  icon?(name: "file" | "sending" | "read" | "failed" | "note"): Node | false | null;
+  /** Why a message was not sent. */
+  failure(item: ListItem): string;
+  /** Codes of messages that would be refused again. */
+  hopeless?: string[];
+  onScroll?(atEnd: boolean): void;
+  onAgain?(item: ListItem): void;
+  onDiscard?(item: ListItem): void;
+  /** So many messages came while the connection was lost. */
+  announce?(count: number): void;
+}
+
+/** The options of `previews`. */
+interface PreviewOptions {
+  t(key: string, values?: Record<string, unknown>): string;
+  ask(file: Attachment, size: "small" | "large"): Promise<Blob | null>;
+  save(file: Attachment): void;
+  /** What the larger view is put in. */
+  within(): HTMLElement;
 }
 
 /** The options of the widget's `messageLog`. */
 interface MessageLogOptions {
   t: Translator;
-  lang: string;
-  /** The time zone (IANA). */
-  zone: string;
+  onPreview(file: Attachment, place: HTMLElement): Promise<void>;
   onFile(file: Attachment): void;
   onAgain(id: string): void;
   onDiscard(id: string): void;
@@ -634,12 +758,12 @@ interface MessageLogOptions {
 /** The options of the widget's `chatView`. */
 interface ChatViewOptions {
   t: Translator;
+  host: ChatElement;
   lang: string;
   base: string;
   store: Store;
   record: ChatRecord;
-  announce(words: string): void;
-  settings: PageSettings;
+  announce(words: string | null): void;
   /** How else to reach the department. */
   ways(): Node | string;
   isOpen(): boolean;
@@ -653,6 +777,20 @@ interface ChatViewOptions {
   onStart(): void;
   onRestart(): void;
   onDismiss(): void;
+}
+
+/** The options of `chatTools`. */
+interface ChatToolsOptions extends ChatViewOptions {
+  session: ReturnType<typeof import("../widget/chat-session.js").joinChat>;
+  element: HTMLElement;
+  bar: ReturnType<typeof import("../widget/composer.js").composer>;
+  /** Says something, and shows it when it is wrong. */
+  tell(words: string, wrong?: boolean): void;
+  /** Holds the place of the messages. */
+  log: HTMLElement;
+  notice: HTMLElement;
+  /** Takes the buttons below the bar. */
+  row: HTMLElement;
 }
 
 /** What the panel uses of an `<eloket-chat>`, of this version or of an earlier one. */
@@ -670,6 +808,8 @@ interface ChatElement extends HTMLElement {
   asChat(value: unknown): ChatRecord | null;
   ways(path?: string): Node | string;
   sheet?(path?: string): string;
+  /** Fetches what the panel loads as soon as it is there. */
+  toolsAhead?(): void;
   /** Of a page of version 2.0 or later. */
   chat?: { live: boolean; open: boolean; unread: number };
   load?(): Promise<any>;
@@ -680,9 +820,24 @@ interface ChatElement extends HTMLElement {
   stop?(): void;
   dot?: Dot | null;
   context?: EloketChatContext | null;
+  /** The channel of the tabs; null without one. */
+  tabs?: BroadcastChannel | null;
   /** Tells the page an event. */
   emit?(name: string, detail: unknown): void;
   show(change: { button?: Button; chat?: { live: boolean; open: boolean; unread: number } }): void;
+}
+
+/** What the modules of the launcher are given. */
+interface LauncherOptions {
+  base: string;
+  /** Of the keys in the browser's storage. */
+  prefix: string;
+  /** Tries a module until it comes. */
+  load(path: string): Promise<any>;
+  /** Is rejected after `ms`. */
+  within(ms: number, promise: Promise<any>): Promise<any>;
+  /** Fetches the panel. */
+  ahead: ReturnType<typeof import("../widget/preload.js").preloader>;
 }
 
 /** An answer over HTTP as the console's `ask` gives it. */
@@ -758,6 +913,7 @@ interface DeskChat {
     form: AssignedChat["form"];
     opened_at: string;
     remind_after?: number;
+    identify?: boolean;
   };
   talk: Conversation;
   book: Notebook;
@@ -785,6 +941,8 @@ interface DeskChat {
   refusing: boolean;
   refuseTold: boolean;
   transfer: boolean;
+  /** The request to identify that was sent last, and when, in ms since 1970; null: none, or it was refused. */
+  asking: { id: string; at: number } | null;
   silent: { warning: number; closes_at: string | null } | null;
   draft: Draft;
 }
@@ -907,13 +1065,18 @@ interface Acts extends MessageActs {
   close(id: string): void;
   block(id: string): void;
   transfer(id: string): void;
+  /** Asks the citizen to identify. */
+  identify(id: string): void;
   post(id: string, text: string): void;
   note(id: string, text: string): void;
   draft(id: string, draft: Partial<Draft>): void;
   typing(id: string, active: boolean): void;
-  setState(state: string): void;
+  setState(state: string, reason?: string): void;
+  shortcuts(): void;
   logout(): void;
   logoutEverywhere(): void;
+  /** Changes the own password; null where the agent logs in at the issuer. */
+  password: (() => void) | null;
   language(language: string): void;
 }
 
@@ -948,6 +1111,8 @@ interface Officer {
   role: "auditor" | "administrator";
   /** The departments whose canned answers an administrator manages. */
   manages?: { id: string; names: Record<string, string> }[];
+  /** Whether they may change their password here. */
+  password?: boolean;
 }
 
 /** The options of `openStage`. */
@@ -965,6 +1130,7 @@ interface StageOptions {
     title(words: string): void;
   };
   onLogout(open: number, everywhere?: boolean): void;
+  onPassword: (() => void) | null;
   onLanguage(language: string): void;
   /** `bySupervisor`: a supervisor has logged the agent out. */
   onEnd(bySupervisor: boolean): void;

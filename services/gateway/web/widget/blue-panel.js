@@ -1,10 +1,11 @@
 // What a press on a blue button opens where the department offers more than the info sheet: to wait, or to leave a question with files.
 import { estimate } from "./queue-info.js";
-import { FORM_LOOKS, questionForm } from "./leave-question.js";
+import { dayInWords, FORM_LOOKS, questionForm } from "./leave-question.js";
 import { mayWait } from "./blue-reason.js";
 import { h, icon, setAttribute, setText } from "../shared/dom.js";
 import { newId } from "../shared/new-message.js";
 import { panelSheet } from "./panel-style.js";
+import { toolsSheet } from "./tools-style.js";
 import { secondsOf } from "./start-chat.js";
 import { sheet, wear } from "../shared/style-sheets.js";
 import { translator } from "../shared/translator.js";
@@ -124,7 +125,7 @@ export async function createBluePanel(host, base, words) {
   let files = [];
   let busy = false;
 
-  for (const one of [panelSheet, looks]) wear(host.shadowRoot, one);
+  for (const one of [panelSheet, toolsSheet, looks]) wear(host.shadowRoot, one);
   body.append(choices);
   host.frame.append(dialog);
 
@@ -293,6 +294,13 @@ export async function createBluePanel(host, base, words) {
   }
 
   /** @param {QuestionReceipt} receipt */
+  function answered({ answer_by: by, answer_within: n }) {
+    const day = dayInWords(t, by);
+    if (day) return t("answeredBy", { day });
+    return n ? t("answeredWithin", { n }) : t("answered");
+  }
+
+  /** @param {QuestionReceipt} receipt */
   function thank(receipt) {
     const heading = h("h3", { tabindex: -1 }, t("received"));
     const rows = h("ul", { class: "chosen", hook: "receipt-files" });
@@ -307,7 +315,7 @@ export async function createBluePanel(host, base, words) {
       { class: "view", hook: "receipt" },
       heading,
       ...(number || []),
-      h("p", { hook: "receipt-within" }, receipt.answer_within ? t("answeredWithin", { n: receipt.answer_within }) : t("answered")),
+      h("p", { hook: "receipt-within" }, answered(receipt)),
       rows,
       status,
       done,

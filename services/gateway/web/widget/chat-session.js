@@ -4,8 +4,6 @@ import * as rules from "../shared/conversation.js";
 import { httpWay } from "../shared/http-way.js";
 import { newId } from "../shared/new-message.js";
 
-export { createStore } from "./store.js"; // for what a replica of version 1.1 serves during an update
-
 const ADOPT = 20_000; // ms: what another tab left behind is ours
 const TYPING_AGAIN = 3_000;
 const TYPING_ENDS = 6_000;

@@ -1,71 +1,38 @@
-// One conversation: the dot and its words, the log, the white bar, download, the end.
-import { dot, lastSeq, unread } from "../shared/conversation.js";
+// One conversation as far as the first message needs it: the dot and its words, why there is no connection, the white bar. The messages,
+// files, downloads and the end come right after that (chat-tools.js).
+import { dot } from "../shared/conversation.js";
 import { composer } from "./composer.js";
-import { h, icon, rootOf, setAttribute, setText } from "../shared/dom.js";
-import { messageLog } from "./message-list.js";
+import { h, icon, setAttribute, setText } from "../shared/dom.js";
 import { joinChat } from "./chat-session.js";
 
-const DOWN = "M12 4v11 M7 10.5l5 5 5-5 M4 20h16";
 // the dot's sign beside its colour: waiting, yes, no
 const SIGNS = { grey: "M12 6v6l4 2.5", green: "M6 12.5l4 4 8-9", red: "M7 7l10 10 M17 7 7 17" };
-const FORMATS = ["txt", "html", "pdf", "json"];
 const DRAW = 16; // ms
+const LONGEST = 30_000; // ms between two tries to load the tools
+const MANY = 2; // tries in vain, after which the citizen is told
 
 /**
  * Joins and shows the chat of `record`; onGone: the server does not know it. One without an id is being started
- * (`onStart` asks again): `begun()` says that it is there, `refused(words, ways)` that there is none.
+ * (`onStart` asks again): `begun()` says that it is there, `refused(key, values, ways)` that there is none, in the text of `key`.
  *
  * @param {ChatViewOptions} options
  */
-export function chatView({
-  t,
-  lang,
-  base,
-  store,
-  record,
-  announce,
-  settings,
-  ways,
-  isOpen,
-  onState,
-  onUnread,
-  onGone,
-  onEnded,
-  onUntold,
-  onStart,
-  onRestart,
-  onDismiss,
-}) {
+export function chatView(options) {
+  const { t, base, store, record, announce, ways, onState, onGone, onUntold, onStart } = options;
   /** @type {Conversation} */
   let state;
   /** @type {Link} */
   let link;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  /** @type {Promise<((chat?: Conversation, link?: Link) => void) | null> | null | undefined} */
-  let aside;
-  let untold = false;
-  /** @type {[words: string, ways: Node | string] | undefined} */
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let again;
+  /** @type {Awaited<ReturnType<typeof import("./chat-tools.js").chatTools>> | undefined} */
+  let tools;
+  let gone = false;
+  /** @type {[key: string, values: Record<string, unknown>, ways: Node | string] | undefined} */
   let refusal;
-  /** @param {string} path @param {string} name */
-  const save = async (path, name) => {
-    const said = import("./files.js").then((files) => files.save({ base, record, path, name, element }));
-    const [words, wrong] = await said.catch(() => /** @type {[string, boolean?]} */ ([t("saveFailed"), true]));
-    tell(words, wrong);
-  };
-  const log = messageLog({
-    t,
-    lang,
-    announce,
-    zone: settings.timezone,
-    onFile: ({ id, name }) => save(`attachments/${id}`, name),
-    /** @param {string} id */
-    onAgain: (id) => session.again(id),
-    /** @param {string} id */
-    onDiscard: (id) => (session.discard(id), bar.focus()),
-    onSeen: () => seen(),
-  });
-  const bar = composer({ t, lang, base, record, store, settings, session: () => session, announce: tell });
+  const bar = composer({ t, store, session: () => session });
 
   const sign = h("span", { class: "dot", hook: "chat-dot" });
   const words = h("div", { role: "status" });
@@ -73,75 +40,33 @@ export function chatView({
   const status = h("div", { class: "status" }, sign, words, mend);
   const why = h("p", { role: "status" });
   const far = h("div", { class: "notice far", hook: "chat-far", hidden: true }, why);
-
-  /** @param {string} look @param {string} hook @param {string} key @param {() => void} onclick @param {string} [drawing] */
-  const button = (look, hook, key, onclick, drawing) =>
-    h("button", { class: look, hook, onclick }, drawing && icon(drawing), t.has(key) ? t(key) : key.toUpperCase());
-  const end = button("tool end-chat", "chat-close", "close", () => toggle(question, end));
-  const saving = button("tool", "chat-download", "download", () => toggle(formats, saving), DOWN);
-  const formats = choice(
-    "format",
-    FORMATS.map((format) =>
-      button("tool", `download-${format}`, format, () => {
-        toggle(formats, saving);
-        save(`transcript?format=${format}`, `chat.${format}`);
-      }),
-    ),
-  );
-  const question = choice("confirm", [
-    button("danger", "confirm", "yes", () => (toggle(question, end), session.end())),
-    button("tool", "confirm-no", "no", () => toggle(question, end)),
-  ]);
+  const log = h("div", { class: "log" }); // holds the place of the messages
   const notice = h("p", { class: "notice", hidden: true });
-  const reason = h("p", { class: "reason", tabindex: -1 });
-  const ended = h(
-    "div",
-    { class: "ended", hidden: true },
-    reason,
-    h("p", {}, t("keep")),
-    h(
-      "div",
-      { class: "row" },
-      button("primary", "chat-restart", "restart", onRestart),
-      button("tool", "chat-dismiss", "dismiss", onDismiss),
-    ),
-  );
-  const tools = h("div", { class: "row tools" }, bar.attach, saving, end);
-  const showTools = () => (tools.style.visibility = record.chat_id ? "" : "hidden"); // files, downloads and an end need a chat
-  showTools();
+  const row = h("div", { class: "row tools" }); // files, downloads and an end, which need a chat
   const place = record.place && h("p", { class: "shared", hook: "chat-context" }, t("shared", { place: record.place }));
-  const element = h("div", { class: "chat" }, status, place, far, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
-
-  /** @param {string} key @param {HTMLElement[]} buttons */
-  function choice(key, buttons) {
-    return h(
-      "div",
-      { class: "choice", role: "group", "aria-label": t(key), hidden: true },
-      h("p", {}, t(key)),
-      h("div", { class: "row" }, ...buttons),
-    );
-  }
-
-  /** @param {HTMLElement} block @param {HTMLElement} opener */
-  function toggle(block, opener) {
-    const show = block.hidden;
-    for (const [each, by] of [
-      [formats, saving],
-      [question, end],
-    ]) {
-      setAttribute(each, "hidden", each !== block || !show);
-      setAttribute(by, "aria-expanded", String(each === block && show));
-    }
-    // a second Enter ends nothing
-    if (show) /** @type {HTMLElement} */ (block.querySelector(block === question ? ".tool" : "button")).focus();
-    else if (!opener.hidden) opener.focus();
-  }
+  const element = h("div", { class: "chat" }, status, place, far, log, notice, ...bar.parts, row);
 
   /** @param {string} text @param {boolean} [wrong] */
   function tell(text, wrong) {
     setAttribute(notice, "hidden", !wrong);
     setText(notice, wrong ? text : "");
     announce(text);
+  }
+
+  // What could not be loaded is tried again, with a query: some browsers keep a failure for as long as the page is there.
+  async function loadTools(tries = 0) {
+    try {
+      const module = await import(`./chat-tools.js${tries ? `?${tries}` : ""}`);
+      const made = await module.chatTools({ ...options, session, element, bar, tell, log, notice, row });
+      if (gone) return made.stop();
+      if (tries > MANY) tell("");
+      tools = made;
+      draw();
+    } catch {
+      if (gone) return;
+      if (tries === MANY) tell(t("incomplete"), true);
+      again = setTimeout(() => loadTools(tries + 1), Math.min(LONGEST, 1_000 * 2 ** tries) * (0.5 + Math.random()));
+    }
   }
 
   /** @param {Dot} colour */
@@ -163,17 +88,20 @@ export function chatView({
   }
 
   function explain() {
-    const key = distance();
-    const [said, others] = link.refused && refusal ? refusal : [key ? t(key) : "", ""];
+    const [key, values, others] = link.refused && refusal ? refusal : [distance() ?? "", {}, ""];
+    const text = tools?.t ?? t;
+    const said = text.has(key) ? text(key, values) : ""; // texts that a server gives a reason for come with the tools
     if (far.dataset.why === said) return;
     far.dataset.why = said;
     setAttribute(far, "hidden", !said);
     far.replaceChildren(why, said && (others || ways()));
     setText(why, said);
+    if (link.refused) announce(said);
   }
 
   function draw() {
     timer = undefined;
+    if (!state) return;
     const colour = link.trouble && !state.closed ? "red" : dot(state, link.state);
     if (sign.dataset.dot !== colour) {
       sign.dataset.dot = colour;
@@ -185,48 +113,8 @@ export function chatView({
     setAttribute(mend, "hidden", !stuck);
     if (stuck) setText(mend, t(link.code === 4409 ? "here" : "retry"));
     explain();
-    showTools();
-    log.type(state);
-    log.update(state, session.backlog());
-    if (state.closed && ended.hidden) finish();
-    else if (state.closed && untold && !session.untold()) setText(reason, because());
-    aside ??= import("./lazy-panels.js")
-      .then((module) => module.aside({ base, store, record, announce, session, element, bar }))
-      .catch(() => (aside = null));
-    aside?.then((tell) => tell?.(state, link));
-    seen();
-  }
-
-  function because() {
-    untold = session.untold();
-    if (untold) return t("endUntold");
-    const why = state.closed ?? "";
-    const key = `end${why.slice(0, 1).toUpperCase()}${why.slice(1)}`;
-    return t(t.has(key) ? key : "endInactive");
-  }
-
-  function finish() {
-    const held = bar.focused() || element.contains(rootOf(element).activeElement?.closest(".choice, .end-chat") ?? null);
-    bar.hide(true);
-    setAttribute(end, "hidden", true);
-    setAttribute(question, "hidden", true);
-    setAttribute(ended, "hidden", false);
-    setText(reason, because());
-    if (held) reason.focus();
-    else announce(reason.textContent);
-    log.toEnd();
-    onEnded();
-  }
-
-  function seen() {
-    if (!state) return;
-    const last = lastSeq(state);
-    if (isOpen() && !document.hidden && log.atEnd() && last > (record.shown ?? 0)) {
-      record.shown = last;
-      if (store.read("chat")?.chat_id === record.chat_id) store.write("chat", { ...store.read("chat"), shown: last });
-      if (!state.closed) session.send({ type: "read", seq: last });
-    }
-    onUnread(unread(state, record.shown ?? 0));
+    if (tools) tools.update(state, link);
+    else if (state.closed) bar.hide(!bar.focused()); // the tools give the focus another place
   }
 
   const session = joinChat({
@@ -241,30 +129,24 @@ export function chatView({
       timer ??= setTimeout(draw, DRAW);
     },
   });
-  document.addEventListener("visibilitychange", seen);
+  loadTools();
 
   return {
     element,
     begun: () => session.begin(),
-    /** @param {string} words @param {Node | string} others */
-    refused: (words, others) => {
-      refusal = [words, others];
+    /** @param {string} key @param {Record<string, unknown>} values @param {Node | string} others */
+    refused: (key, values, others) => {
+      refusal = [key, values, others];
       bar.give(session.refuse());
-      announce(words);
     },
-    focus: () => (state?.closed ? reason.focus() : bar.focus()),
-    opened: () => (log.toEnd(), seen()),
-    escape: () => {
-      const [block, opener] = formats.hidden ? [question, end] : [formats, saving];
-      if (block.hidden) return false;
-      toggle(block, opener);
-      return true;
-    },
+    focus: () => (state?.closed && tools ? tools.focus() : bar.focus()),
+    opened: () => tools?.opened(),
+    escape: () => tools?.escape() ?? false,
     stop: () => {
+      gone = true;
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", seen);
-      aside?.then((tell) => tell?.());
-      log.stop();
+      clearTimeout(again);
+      tools?.stop();
       bar.stop();
       session.leave();
     },

@@ -1,21 +1,18 @@
-// The white bar, Zend, and attachments under way.
+// The white bar and Zend.
 import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/new-message.js";
 import { problem } from "../shared/conversation.js";
 import { h, icon, rootOf, setAttribute, setText } from "../shared/dom.js";
-import { sizes } from "./format.js";
-import { CLIP } from "./message-list.js";
 
 const PLANE = "M21 3 3 10.5l7 3.5 3.5 7z M21 3 10 14";
-const ACCEPT = ".pdf,.png,.jpg,.jpeg,.gif,.webp,.txt,.csv,.odt,.ods,.odp,.docx,.xlsx,.pptx";
 const IDLE = 4_000; // ms
 const MANY_DIGITS = /\d(\D{0,6}\d){9}/; // as many as a number has that identifies a person
 
 /**
  * The form to write in.
  *
- * @param {{t: Translator, lang: string, base: string, record: ChatRecord, store: Store, settings: PageSettings, session(): ReturnType<typeof import("./chat-session.js").joinChat>, announce(words: string, wrong?: boolean): void}} options
+ * @param {{t: Translator, store: Store, session(): ReturnType<typeof import("./chat-session.js").joinChat>}} options
  */
-export function composer({ t, lang, base, record, store, settings, session, announce }) {
+export function composer({ t, store, session }) {
   const input = h("textarea", {
     id: "input",
     class: "input",
@@ -30,25 +27,6 @@ export function composer({ t, lang, base, record, store, settings, session, anno
   const count = h("p", { id: "count", class: "count", role: "status" });
   const send = h("button", { class: "primary", hook: "chat-send" }, icon(PLANE), t("send"));
   const form = h("form", { class: "bar" }, input, send, h("span", { id: "hint", class: "sr" }, t("hint")));
-  const attachHint = t("attachHint", { size: sizes(lang)(settings.attachment_bytes) });
-  const files = h("input", {
-    type: "file",
-    class: "sr",
-    hook: "chat-file",
-    multiple: true,
-    accept: ACCEPT,
-    tabindex: -1,
-    "aria-label": attachHint,
-  });
-  const attach = h(
-    "button",
-    { class: "tool", hook: "chat-attach", title: attachHint, onclick: () => files.click() },
-    icon(CLIP),
-    t("attach"),
-  );
-  const uploads = h("div", {});
-  /** @type {ReturnType<typeof import("./files.js").uploads> | null | undefined} */
-  let uploading;
   /** @type {ReturnType<typeof import("./number-warning.js").numberWarning> | null | undefined} */
   let warning;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -95,23 +73,9 @@ export function composer({ t, lang, base, record, store, settings, session, anno
         post();
       });
   });
-  files.addEventListener("change", () => {
-    const chosen = [...(files.files ?? [])];
-    files.value = "";
-    uploading ??= import("./files.js").then((module) =>
-      module.uploads({ base, record, settings, session: session(), announce, list: uploads, focus: () => attach.focus() }),
-    );
-    uploading
-      .then(({ add }) => chosen.forEach(add))
-      .catch(() => {
-        uploading = null;
-        announce(t("attachFailed"), true);
-      });
-  });
 
   return {
-    parts: [uploads, count, form, files],
-    attach,
+    parts: [count, form],
     focus: () => input.focus(),
     /** Puts texts before what is in the bar. @param {string[]} texts */
     give: (texts) => {
@@ -124,11 +88,8 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     /** @param {boolean} away */
     hide: (away) => {
       if (away) warning?.then(({ hide }) => hide());
-      for (const part of [uploads, count, form, attach]) setAttribute(part, "hidden", away);
+      for (const part of [count, form]) setAttribute(part, "hidden", away);
     },
-    stop: () => {
-      clearTimeout(idle);
-      uploading?.then(({ stop }) => stop());
-    },
+    stop: () => clearTimeout(idle),
   };
 }

@@ -2,7 +2,7 @@
 import { isFile } from "../shared/conversation.js";
 import { h, icon, rootOf, setText } from "../shared/dom.js";
 import { upload } from "../shared/upload.js";
-import { sizes } from "./format.js";
+import { size } from "../shared/format.js";
 import { languageOf, loadPart } from "./load-part.js";
 
 const STALLED = 60_000; // ms in which no byte moved
@@ -67,10 +67,11 @@ function send({ base, record, file, onProgress }) {
 export function because(t, problem, lang, settings) {
   const { code } = problem;
   if (code === "too_large") {
-    const size = sizes(lang);
+    /** @param {number} bytes */
+    const measure = (bytes) => size(bytes, lang);
     /** @param {"limit_bytes" | "limit_files" | "limit_total_bytes"} name */
     const limit = (name) => ((problem[name] ?? 0) > 0 ? Number(problem[name]) : settings[LIMITS[name]]);
-    return t("too_large", { file: size(limit("limit_bytes")), files: limit("limit_files"), total: size(limit("limit_total_bytes")) });
+    return t("too_large", { file: measure(limit("limit_bytes")), files: limit("limit_files"), total: measure(limit("limit_total_bytes")) });
   }
   if (code === "type_not_allowed") {
     const reason = REASONS.find((one) => one === problem.reason) ?? "not_allowed";

@@ -25,13 +25,10 @@ const looks = `
 .words { display: grid; line-height: 1.25; }
 .words b { font-weight: 600; }
 .words small { font-size: .875em; }
-.badge { min-width: 1.6em; padding: 0 .4em; border-radius: 1em; background: #fff; color: #111; font-weight: 700; text-align: center; }
 .launcher[aria-busy] { cursor: progress; }
 @media (max-width: 30rem) {
   .launcher:not(.said) { justify-content: center; width: 3.5em; padding: 0; }
-  .launcher:not(.said) .words { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  .badge { position: absolute; inset: -.4em -.4em auto auto; border: 1px solid; } }
-.eloket[data-avoid=away] > .launcher { translate: 0 100vh; }
+  .launcher:not(.said) .words { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 @media (forced-colors: active) { .launcher { border-color: ButtonText; } }
 @media print { .eloket { display: none; } }

@@ -1,5 +1,6 @@
 // What comes beside the conversation: the privacy notice, the settings with what notifies of an answer, the question for a name, the queue
-// with its estimate, the warning to who is silent, numbers that are masked or refused, and what follows the end.
+// with its estimate, the warning to who is silent, numbers that are masked or refused, files that are pasted or dropped,
+// the request to identify, and what follows the end.
 import { nameless } from "./nameless.js";
 
 /** @type {{name: string, load(): Promise<any>, needed(chat: Conversation, record: ChatRecord): unknown}[]} */
@@ -34,6 +35,16 @@ const PARTS = [
     load: () => import("./masked-numbers.js"),
     needed: (chat) =>
       chat.messages?.some(({ text }) => text?.includes("•")) || chat.pending?.some(({ code }) => code === "identifying_number"),
+  },
+  {
+    name: "given",
+    load: () => import("./given-files.js"),
+    needed: (chat) => !chat.closed,
+  },
+  {
+    name: "identify",
+    load: () => import("./identify-card.js"),
+    needed: (chat) => !chat.closed && chat.messages?.some(({ identification }) => identification?.step === "asked"),
   },
   { name: "name", load: () => import("./name-card.js"), needed: nameless },
 ];

@@ -27,6 +27,19 @@ export function contactProblem(text) {
 }
 
 /**
+ * The day of a receipt in words, such as "woensdag 2 december 2026"; null when there is none that can be read.
+ *
+ * @param {Translator} t
+ * @param {unknown} day a date, such as 2026-12-02
+ */
+export function dayInWords(t, day) {
+  const at = typeof day === "string" && /^\d{4}-\d\d-\d\d$/.test(day) ? Date.parse(day) : NaN;
+  /** @type {Intl.DateTimeFormatOptions} */
+  const options = { weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" };
+  return Number.isFinite(at) ? new Intl.DateTimeFormat(t.language, options).format(at) : null;
+}
+
+/**
  * Leaves `{contact, text}` for the agents: `{receipt}` when it was kept.
  *
  * @returns {Promise<QuestionOutcome>}

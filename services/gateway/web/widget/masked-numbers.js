@@ -9,26 +9,26 @@ const LOOKS = `
 `;
 
 /**
- * Names the masked numbers of the conversation, and puts a refused text back into the bar; returns what is told each change.
+ * Names the masked numbers of the conversation, and puts a refused text back into the bar; returns what is called with each change.
  *
  * @param {WidgetPart} options
  */
 export async function masked({ session, element, bar }) {
   const t = await loadPart(element, "masked", LOOKS);
   const named = new WeakSet();
-  const returned = new Set(); // ids: the same state is told more than once
+  const returned = new Set(); // ids: the same state comes more than once
   const box = h("p", { class: "notice", role: "alert", hook: "chat-number-refused", hidden: true });
   element.querySelector(".bar")?.before(box);
-  element.addEventListener("input", () => tell(""));
+  element.addEventListener("input", () => show(""));
 
   /** @param {string} words */
-  function tell(words) {
+  function show(words) {
     setAttribute(box, "hidden", !words);
     setText(box, words);
   }
 
   function nameNumbers() {
-    for (const words of element.querySelectorAll(".log .item p")) {
+    for (const words of element.querySelectorAll(".log .bubble")) {
       if (named.has(words) || !words.textContent?.includes("•")) continue;
       named.add(words);
       const walker = document.createTreeWalker(words, NodeFilter.SHOW_TEXT);
@@ -45,7 +45,7 @@ export async function masked({ session, element, bar }) {
     for (const { id } of refused) session.discard((returned.add(id), id));
     if (refused.length) {
       bar.give(refused.flatMap(({ text }) => text ?? []));
-      tell(t("refused"));
+      show(t("refused"));
     }
     nameNumbers();
   };

@@ -4,13 +4,13 @@ import { sheet, wear } from "../shared/style-sheets.js";
 
 const LONGEST = 300; // characters
 const looks = sheet(`
-.message { position: fixed; z-index: 2147483000; inset: auto var(--right) calc(var(--y) + 4.25em) var(--left); display: flex; gap: .5em; align-items: flex-start;
+.department-notice { position: fixed; z-index: 2147483000; inset: auto var(--right) calc(var(--y) + 4.25em) var(--left); display: flex; gap: .5em; align-items: flex-start;
   max-width: min(22em, calc(100vw - 2 * var(--x))); max-height: 40vh; overflow-y: auto; padding: .6em .6em .6em 1em; border: 1px solid #8888;
   border-inline-start: 4px solid var(--accent); border-radius: .5em; background: Canvas; color: CanvasText; box-shadow: 0 2px 6px #0002; overflow-wrap: anywhere; }
-.message p { flex: 1; margin: 0; padding-block: .3em; }
-.message button { flex: none; min-height: 2.25em; padding: .2em .6em; border: 1px solid; border-radius: .4em; background: none; color: inherit; font: inherit; font-size: .875em; cursor: pointer; }
-.message button:focus-visible { outline: 3px solid LinkText; outline-offset: 1px; }
-.eloket[data-avoid=away] > .message { display: none; }
+.department-notice p { flex: 1; margin: 0; padding-block: .3em; }
+.department-notice button { flex: none; min-height: 2.25em; padding: .2em .6em; border: 1px solid; border-radius: .4em; background: none; color: inherit; font: inherit; font-size: .875em; cursor: pointer; }
+.department-notice button:focus-visible { outline: 3px solid LinkText; outline-offset: 1px; }
+.eloket[data-avoid=away] > .department-notice { display: none; }
 `);
 
 /**
@@ -40,7 +40,7 @@ export function noticeOf(host, prefix) {
   }
   const words = h("p", {});
   const close = h("button", { type: "button", hook: "notice-close", onclick: dismiss }, host.words.close);
-  const box = h("div", { class: "message", hook: "chat-notice", role: "note", hidden: true }, words, close);
+  const box = h("div", { class: "department-notice", hook: "chat-notice", role: "note", hidden: true }, words, close);
   wear(host.shadowRoot, looks);
   host.frame.append(box);
 

@@ -1,7 +1,9 @@
 // Asks before a message with an identifying number is sent. Loaded when a message has as many digits as such a number.
 import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
+import { wear } from "../shared/style-sheets.js";
 import { loadPart } from "./load-part.js";
 import { identifyingNumbers } from "./number-check.js";
+import { toolsSheet } from "./tools-style.js";
 
 const LOOKS = `
 .numbers { border-inline-start: 4px solid var(--wrong); }
@@ -13,6 +15,7 @@ const LOOKS = `
  * @param {{form: HTMLElement, input: HTMLTextAreaElement}} options
  */
 export async function numberWarning({ form, input }) {
+  wear(/** @type {ShadowRoot} */ (rootOf(form)), toolsSheet);
   const t = await loadPart(form, "numbers", LOOKS);
   let allowed = ""; // the text that the citizen decided to send
   /** @type {(() => void) | null} */

@@ -1,4 +1,4 @@
-// The panel's looks.
+// The looks of the panel as it opens; tools-style.js has those of what comes right after that.
 import { sheet } from "../shared/style-sheets.js";
 
 export const panelSheet = sheet(`
@@ -11,14 +11,9 @@ export const panelSheet = sheet(`
   max-width: none; max-height: none; margin: 0; padding: 0; border: 1px solid var(--line); border-radius: .75rem; overflow: hidden;
   background: var(--paper); color: var(--ink); box-shadow: 0 2px 6px #0002, 0 12px 40px #0005; }
 .panel[open] { display: flex; }
-.eloket[data-avoid=other] { --right: auto; --left: var(--x); }
-:host([side=left]) .eloket[data-avoid=other] { --right: var(--x); --left: auto; }
-:is([data-avoid=fold], [data-avoid=top]) > .panel { height: auto; }
-:is([data-avoid=fold], [data-avoid=top]) > .panel > .body { display: none; }
-[data-avoid=top] > .panel { top: var(--x); bottom: auto; }
 .head { display: flex; align-items: center; justify-content: space-between; padding: .5rem .5rem .5rem 1rem; background: var(--accent); color: #fff; }
 h2 { margin: 0; font: inherit; font-size: 1.125rem; font-weight: 600; }
-:is(h2, .reason):focus { outline: none; }
+h2:focus { outline: none; }
 .body, .chat { display: flex; flex: 1; flex-direction: column; min-height: 0; }
 .chat > :not(.log) { flex: none; }
 p { margin: 0; }
@@ -31,15 +26,10 @@ button .icon { width: 1.25em; height: 1.25em; }
 .fold { min-width: 2.75rem; padding: 0; }
 .fold:is(:hover, :focus-visible) { background: #fff3; outline-color: #fff; }
 .primary, .primary:hover { background: var(--press); color: #fff; font-weight: 600; padding-inline: 1.1rem; }
-.danger, .danger:hover { background: var(--wrong); color: var(--paper); font-weight: 600; }
 .primary[aria-disabled] { filter: saturate(.4); cursor: progress; }
-.choice .tool, .ended .tool { border-color: var(--edge); }
 .text { min-height: 1.75rem; padding: 0 .25rem; color: var(--link); text-decoration: underline; }
 a { color: var(--link); overflow-wrap: anywhere; }
 .row { display: flex; flex-wrap: wrap; gap: .25rem .5rem; }
-.start { display: flex; flex-direction: column; gap: .4rem; padding: 1rem; overflow-y: auto; }
-.start :is(label, .primary) { margin-top: .6rem; font-weight: 600; }
-:is(.start input, .start textarea, .input) { width: 100%; padding: .55rem .7rem; border: 1px solid var(--edge); border-radius: .4rem; background: var(--paper); font-size: max(1rem, 16px); }
 .notice { padding: .6rem .8rem; border-inline-start: 4px solid var(--wrong); border-radius: .25rem; background: var(--soft); }
 .far { margin: 0; border-radius: 0; font-size: .9375rem; max-height: 45%; overflow-y: auto; }
 .panel .ways { margin: .25rem 0 0; }
@@ -49,40 +39,15 @@ a { color: var(--link); overflow-wrap: anywhere; }
 .dot .icon { width: .9rem; height: .9rem; stroke-width: 3; }
 .dot[data-dot=green] { background: var(--good); }
 .dot[data-dot=red] { background: var(--wrong); }
-.log { display: flex; flex: 1 1 6rem; flex-direction: column; gap: .6rem; min-height: 6rem; padding: 1rem; overflow-y: auto; overscroll-behavior: contain; }
-.log > :first-child { margin-top: auto; }
-.item { align-self: flex-start; max-width: 86%; }
-.item :is(p, .file) { padding: .5rem .8rem; border-radius: .9rem .9rem .9rem .2rem; background: var(--soft); white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
-.citizen { align-self: flex-end; }
-.citizen :is(p, .file) { border-radius: .9rem .9rem .2rem; background: var(--mine); }
-.citizen .state { text-align: end; }
-.system { align-self: center; text-align: center; }
-.item.system p { padding: .15rem .6rem; background: none; color: var(--muted); font-size: .875rem; }
-.system .state { display: none; }
-.who { margin: 0 .2rem .15rem; font-size: .875rem; font-weight: 600; }
-.state { margin: .1rem .2rem 0; color: var(--muted); font-size: .8125rem; }
-.sending :is(p, .file) { background: none; box-shadow: inset 0 0 0 1px var(--edge); color: var(--muted); }
-.failed :is(p, .file) { background: none; box-shadow: inset 0 0 0 2px var(--wrong); }
-.failed .state { color: var(--wrong); }
-.file { display: flex; gap: .5rem; text-align: start; }
-.file bdi { text-decoration: underline; }
-.file small { white-space: nowrap; }
+.log { position: relative; display: flex; flex: 1 1 6rem; flex-direction: column; gap: .6rem; min-height: 6rem; padding: 1rem; overflow-y: auto; overscroll-behavior: contain; }
 .typing, .count { padding: 0 1rem .2rem; color: var(--muted); font-size: .875rem; }
-.typing { min-height: 1.6rem; }
-.fresh, .fresh:hover { align-self: center; min-height: 2rem; margin: -2.4rem 0 .4rem; border-radius: 1rem; background: var(--press); color: #fff; font-size: .875rem; }
 .bar { display: flex; align-items: flex-end; gap: .5rem; padding: .6rem .75rem 0; border-top: 1px solid var(--line); }
-.input { flex: 1; min-width: 0; min-height: 2.75rem; max-height: 9rem; resize: none; field-sizing: content; }
+.input { width: 100%; padding: .55rem .7rem; border: 1px solid var(--edge); border-radius: .4rem; background: var(--paper); font-size: max(1rem, 16px); flex: 1; min-width: 0; min-height: 2.75rem; max-height: 9rem; resize: none; field-sizing: content; }
 ::placeholder { color: var(--muted); }
 .input[aria-invalid] { border-color: var(--wrong); }
-.tools { padding: .25rem .4rem max(.4rem, env(safe-area-inset-bottom)); font-size: .9375rem; gap: .25rem; }
-.tools button { padding-inline: .3rem; }
-.end-chat { margin-inline-start: auto; color: var(--wrong); }
-.choice, .ended { padding: .75rem 1rem; border-top: 1px solid var(--line); background: var(--soft); }
-.choice p, .ended p { margin-bottom: .4rem; }
-.choice .tool { background: var(--paper); }
-.reason { font-weight: 600; }
+.tools { min-height: calc(3rem + max(.4rem, env(safe-area-inset-bottom))); padding: .25rem .4rem max(.4rem, env(safe-area-inset-bottom)); font-size: .9375rem; gap: .25rem; }
 @media (max-width: 30rem), (max-height: 30rem) {
   .panel { inset: var(--top, 0) 0 auto 0; width: 100vw; height: var(--height, 100vh); height: var(--height, 100dvh); border: 0; border-radius: 0; overflow-y: auto; }
   .head { flex: none; } .chat { flex: 1 0 auto; min-height: 0; } .body { flex: 1 0 auto; max-height: max(100% - 3.75rem, 20rem); } }
-@media (forced-colors: active) { .panel, .item :is(p, .file), .primary, .danger, .fresh { border: 1px solid CanvasText; } .status, .head { border-bottom: 1px solid CanvasText; } }
+@media (forced-colors: active) { .panel, .primary { border: 1px solid CanvasText; } .status, .head { border-bottom: 1px solid CanvasText; } }
 `);

@@ -17,34 +17,6 @@ const FORGET = 3600_000; // ms: an ended chat is not for whoever comes next
 const FRESH = 6_000; // ms: an answer to a press that came before the panel; without a hello its chat ends after ten seconds
 const LEFT = 20_000; // ms: what a press that never became a chat has left behind is only a draft
 
-const DEFAULTS = {
-  timezone: "Europe/Brussels",
-  attachment_bytes: 10 * 1024 * 1024,
-  attachment_count: 20,
-  attachment_total: 50 * 1024 * 1024,
-};
-const SETTINGS = 2_500; // ms; the panel does not wait longer for what it has defaults for
-
-/**
- * What the server says of limits and of the time zone (`GET /api/settings`); what is missing or wrong is as by default.
- *
- * @param {string} base
- */
-export async function settingsOf(base) {
-  const told = await fetch(`${base}/api/settings`, { credentials: "omit", signal: AbortSignal.timeout(SETTINGS) })
-    .then((answer) => (answer.ok ? answer.json() : null))
-    .catch(() => null);
-  const settings = { ...DEFAULTS };
-  for (const name of /** @type {const} */ (["attachment_bytes", "attachment_count", "attachment_total"]))
-    if (Number.isSafeInteger(told?.[name]) && told[name] > 0) settings[name] = told[name];
-  try {
-    settings.timezone = new Intl.DateTimeFormat("nl", { timeZone: told?.timezone ?? DEFAULTS.timezone }).resolvedOptions().timeZone;
-  } catch {
-    // a zone that this browser does not know
-  }
-  return settings;
-}
-
 /**
  * The panel of an `<eloket-chat>`; `restore()` shows a kept chat without taking the focus.
  *
@@ -56,10 +28,8 @@ export async function createPanel(host, base, prefix) {
   const { lang } = host.frame;
   host.asChat ??= (chat) => /** @type {ChatRecord | null} */ (chat); // a page of version 1.1
   host.ways ??= () => "";
-  const [texts, settings] = await Promise.all([import(`./text/${lang}.js`), settingsOf(base)]);
-  const t = translator(texts.default, lang);
-  host.settings = settings;
-  const store = (host.store ??= createStore(prefix));
+  const t = translator((await import(`./text/panel/${lang}.js`)).default, lang);
+  const store = (host.store ??= createStore(prefix, host));
   const small = matchMedia(SMALL);
   const title = h("h2", { id: "title", tabindex: -1 }, "Chat");
   const fold = h("button", { class: "fold", hook: "chat-minimise", "aria-label": t("minimise"), onclick: () => minimise() }, icon(MINUS));
@@ -124,7 +94,7 @@ export async function createPanel(host, base, prefix) {
       if (mine !== forms) return made.stop();
       form = made;
     } catch {
-      if (mine === forms) body.replaceChildren(h("div", { class: "start" }, h("p", { role: "alert" }, t("startFailed")), ways()));
+      if (mine === forms) body.replaceChildren(h("div", { class: "notice far" }, h("p", { role: "alert" }, t("startFailed")), ways()));
       return;
     }
     if (words) form.tell(words);
@@ -183,7 +153,7 @@ export async function createPanel(host, base, prefix) {
     }
     turnedBlue(answer);
     refused = true;
-    view.refused(t(REFUSALS[answer.code ?? ""] ?? "startRefused", { n: answer.seconds ?? 5 }), host.ways(answer.infofiche));
+    view.refused(REFUSALS[answer.code ?? ""] ?? "startRefused", { n: answer.seconds ?? 5 }, host.ways(answer.infofiche));
     return answer;
   }
 
@@ -207,12 +177,12 @@ export async function createPanel(host, base, prefix) {
     if (kept.chat_id) tellPageOf(kept);
     view = chatView({
       t,
+      host,
       lang,
       base,
       store,
       record,
       announce,
-      settings,
       ways: () => host.ways(),
       isOpen: () => dialog.open,
       onUnread: (count) => {
@@ -220,13 +190,13 @@ export async function createPanel(host, base, prefix) {
         tellHost();
       },
       onState: (...change) => tellPage?.(...change),
-      onGone: () => forget(t("gone")),
+      onGone: () => forget("gone"),
       onEnded: () => record?.ended || remember({ ended: Date.now() }),
       onUntold: (untold) => remember({ untold }),
       onStart: () => void ask(given),
       onRestart: () => {
         const draft = store.read("draft");
-        store.clear();
+        putAway();
         store.write("draft", draft);
         start();
         if (view && !small.matches) view.focus();
@@ -253,14 +223,28 @@ export async function createPanel(host, base, prefix) {
     return answer.record ? { started: true, chat_id: answer.record.chat_id } : { started: false, code: answer.code ?? "unavailable" };
   }
 
-  /** @param {string} [words] */
-  function forget(words) {
+  // Here and in the other tabs.
+  function putAway() {
     store.clear();
-    if (words && asksFirst()) return void showForm(words);
+    if (!store.local && record?.chat_id) host.tabs?.postMessage({ gone: record.chat_id });
+  }
+
+  /** Another tab put this chat away. @param {string} id */
+  function gone(id) {
+    if (record?.chat_id !== id) return;
+    store.clear();
+    dialog.close();
     clear();
-    if (!words) return;
+  }
+
+  /** @param {string} [why] the key of a text */
+  function forget(why) {
+    putAway();
+    if (why && asksFirst()) return void showForm(t(why));
+    clear();
+    if (!why) return;
     join({ chat_id: "", token: "", websocket: "" });
-    view?.refused(words, "");
+    view?.refused(why, {}, "");
   }
 
   // Back closes a panel that fills the screen.
@@ -321,6 +305,7 @@ export async function createPanel(host, base, prefix) {
 
   // The kept chat; what is none, or ended too long ago, is thrown away.
   function kept() {
+    store.settle?.();
     const found = store.read("chat");
     const chat = host.asChat(found);
     if (!found || (chat && (!chat.ended || Date.now() - chat.ended < FORGET))) return chat;
@@ -343,7 +328,7 @@ export async function createPanel(host, base, prefix) {
     if (key !== null && key !== `${prefix}chat`) return;
     const chat = host.asChat(store.read("chat"));
     const same = chat && chat.chat_id === record?.chat_id;
-    if (!newValue && record && !store.read("shared")) {
+    if (!newValue && record && store.local !== false && !store.read("shared")) {
       // another tab dismissed it, perhaps while we wrote
       if (same) store.clear();
       dialog.close();
@@ -380,19 +365,21 @@ export async function createPanel(host, base, prefix) {
   dialog.addEventListener("keydown", escape);
   dialog.addEventListener("cancel", escape);
   host.onbutton = () => form?.button(host.button);
-  const gone = new AbortController();
-  const { signal } = gone;
+  const end = new AbortController();
+  const { signal } = end;
   addEventListener("storage", stored, { signal });
   small.addEventListener("change", resized, { signal });
   for (const type of ["resize", "scroll"]) visualViewport?.addEventListener(type, fit, { signal });
+  host.toolsAhead?.();
 
   return {
     open,
     restore,
     begin, // blue-panel.js: with `queue`, for who chooses to wait
     minimise,
+    gone,
     dispose: () => {
-      gone.abort();
+      end.abort();
       tellPage?.();
       view?.stop();
       form?.stop();

@@ -11,30 +11,44 @@ const MODULES = [
   "loket-chat/chat-view",
   "loket-chat/chat-session",
   "loket-chat/composer",
-  "loket-chat/message-list",
   "loket-chat/panel-style",
-  "loket-chat/format",
   "shared/style-sheets",
   "shared/translator",
   "shared/conversation",
   "shared/connection",
   "shared/http-way",
-  "shared/close-codes",
+];
+// What the panel loads by itself as soon as it is there.
+const TOOLS = [
+  "loket-chat/chat-tools",
+  "loket-chat/message-list",
+  "shared/message-list",
+  "shared/format",
+  "shared/keyed",
+  "loket-chat/lazy-panels",
+  "loket-chat/nameless",
+  "loket-chat/tools-style",
 ];
 
 /**
- * Returns what fetches the panel's modules, texts and limits all at once, the first time that it is called.
+ * Returns what fetches the panel's modules and texts all at once, the first time that it is called; its `tools` does the same for what
+ * comes after them, with the limits.
  *
  * @param {HTMLElement} frame of the element, which takes the links
  * @param {string} base
  */
 export function preloader(frame, base) {
-  let done = false;
-  return () => {
-    if (done) return;
-    done = true;
-    const names = [...MODULES, `loket-chat/text/${frame.lang}`];
-    frame.append(...names.map((name) => h("link", { rel: "modulepreload", href: `${base}/static/${name}.js` })));
-    fetch(`${base}/api/settings`, { credentials: "omit" }).catch(() => {}); // stays in the browser's cache
+  /** @param {string[]} names @param {string} [path] what is fetched too, and stays in the browser's cache */
+  const once = (names, path) => {
+    let done = false;
+    return () => {
+      if (done) return;
+      done = true;
+      frame.append(...names.map((name) => h("link", { rel: "modulepreload", href: `${base}/static/${name}.js` })));
+      if (path) fetch(base + path, { credentials: "omit" }).catch(() => {});
+    };
   };
+  return Object.assign(once([...MODULES, `loket-chat/text/panel/${frame.lang}`]), {
+    tools: once([...TOOLS, `loket-chat/text/${frame.lang}`], "/api/settings"),
+  });
 }

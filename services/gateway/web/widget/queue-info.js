@@ -1,7 +1,7 @@
 // The citizen in the queue: his number, the estimate, and what he may do meanwhile. Loaded when one waits.
 import { loadPart } from "./load-part.js";
 import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
-import { FORM_LOOKS, questionForm } from "./leave-question.js";
+import { dayInWords, FORM_LOOKS, questionForm } from "./leave-question.js";
 
 const FIRST = 150; // ms: a region that is new and full at once is not read aloud
 const CALM = 30_000; // ms between two estimates of one position
@@ -138,8 +138,8 @@ export async function waiting({ base, store, record, announce, session, element,
   }
 
   /** @param {QuestionReceipt} receipt */
-  function left({ number, answer_within: within }) {
-    record.left = { number, within };
+  function left({ number, answer_within: within, answer_by: by }) {
+    record.left = { number, within, by };
     const kept = store.read("chat");
     if (kept?.chat_id === record.chat_id) store.write("chat", { ...kept, left: record.left });
     session.hear({ type: "closed", reason: "citizen" });
@@ -156,8 +156,10 @@ export async function waiting({ base, store, record, announce, session, element,
   // A page of version 1.1 kept no more than that a question was left.
   /** @param {ChatRecord["left"]} kept */
   function receiptOf(kept) {
-    const { number, within } = typeof kept === "object" ? kept : { number: null, within: null };
-    return [t("questionLeft"), number && t("leftNumber", { number }), within && t("leftWithin", { n: within })].filter(Boolean).join(" ");
+    const { number, within, by } = typeof kept === "object" ? kept : {};
+    const day = dayInWords(t, by);
+    const until = day ? t("leftBy", { day }) : within && t("leftWithin", { n: within });
+    return [t("questionLeft"), number && t("leftNumber", { number }), until].filter(Boolean).join(" ");
   }
 
   return (/** @type {[chat?: Conversation, link?: Link]} */ ...[next, now]) => {

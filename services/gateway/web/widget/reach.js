@@ -1,4 +1,5 @@
-// How else to reach the department: a list for the panel, and the block above the launcher when there is no chat.
+// How else to reach the department: a list for the panel, and the block above the launcher when there is no chat. With it come the looks
+// that a launcher takes on after its first moment.
 import { h, setAttribute } from "../shared/dom.js";
 import { sheet, wear } from "../shared/style-sheets.js";
 
@@ -11,6 +12,9 @@ const looks = sheet(`
 .reach button { min-height: 2.75em; padding: .3em .9em; border: 1px solid; border-radius: .4em; background: none; color: inherit; font: inherit; cursor: pointer; }
 .ways { padding: 0; list-style: none; overflow-wrap: anywhere; }
 .reach .ways { margin: .5em 0; }
+.badge { min-width: 1.6em; padding: 0 .4em; border-radius: 1em; background: #fff; color: #111; font-weight: 700; text-align: center; }
+@media (max-width: 30rem) { .badge { position: absolute; inset: -.4em -.4em auto auto; border: 1px solid; } }
+.eloket[data-avoid=away] > .launcher { translate: 0 100vh; }
 .ways a { display: inline-block; padding-block: .2em; color: var(--link, LinkText); }
 `);
 

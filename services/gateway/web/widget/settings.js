@@ -3,7 +3,7 @@ import { languageOf, loadPart } from "./load-part.js";
 import { notifier } from "./notifications.js";
 import { chime, notifyState } from "../shared/attention.js";
 import { h, icon, rootOf, setAttribute, setText } from "../shared/dom.js";
-import { isShared, setShared, shareWithTabs } from "./shared-computer.js";
+import { giveUp, isShared, setShared, shareWithTabs } from "./shared-computer.js";
 
 const SLIDERS = "M4 7h9 M17 7h3 M15 4.5v5 M4 17h3 M11 17h9 M9 14.5v5";
 const LOOKS = `
@@ -27,6 +27,7 @@ export async function settings(view) {
   const dialog = /** @type {HTMLDialogElement} */ (element.closest("dialog"));
   const host = /** @type {ChatElement} */ (rootOf(element).host);
   const t = await loadPart(element, "settings", LOOKS);
+  let over = false; // a chat on a shared computer has ended: nothing of it stays for whoever comes next
   const gone = new AbortController();
   const { signal } = gone;
   const sound = chime({ on: store.read("sound") === true, keep: (on) => store.write("sound", on || null), signal });
@@ -40,7 +41,7 @@ export async function settings(view) {
   const rings = choice("sound", "set-sound", (on) => void sound.set(on).then(() => sound.play("message")));
   const notes = choice("notify", "set-notify", setNotify);
   const computer = choice("sharedComputer", "set-shared", (on) => {
-    setShared(prefix ?? "", on);
+    setShared(store, on);
     share?.();
     refresh();
   });
@@ -77,9 +78,16 @@ export async function settings(view) {
   element.querySelector(".status")?.after(box);
   box.addEventListener("keydown", escape);
   open.addEventListener("keydown", escape);
-  const share = prefix ? shareWithTabs(store, view.record, prefix, signal, refresh) : null;
+  const share = prefix ? shareWithTabs(store, view.record, signal, refresh) : null;
   addEventListener("storage", refresh, { signal }); // another tab set it
+  addEventListener("pagehide", giveBack);
   refresh();
+
+  // The conversation has been put away, or the page is left: its token opens nothing from then on.
+  function giveBack() {
+    if (over && view.record.token) giveUp(view.base, view.record);
+    over = false;
+  }
 
   function refresh() {
     sound.on = store.read("sound") === true;
@@ -120,13 +128,19 @@ export async function settings(view) {
 
   return (/** @type {Conversation | undefined} */ chat) => {
     tell(chat);
-    if (chat?.closed && computer.box.checked && !session.untold()) store.clear(); // nothing stays for whoever comes next
+    if (chat?.closed && computer.box.checked && !session.untold()) {
+      store.clear();
+      over = true;
+    }
     if (chat && !chat.closed) return;
     const held = rootOf(open).activeElement === open;
     show(false);
     open.remove();
     if (held) /** @type {HTMLElement | null} */ (element.querySelector(".reason"))?.focus();
     box.remove();
-    if (!chat) gone.abort();
+    if (chat) return;
+    giveBack();
+    removeEventListener("pagehide", giveBack);
+    gone.abort();
   };
 }

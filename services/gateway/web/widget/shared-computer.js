@@ -1,8 +1,8 @@
-// A computer that other people use too: what is kept of a chat is then in the session storage of its tabs alone. The choice itself is kept
-// in local storage, for all tabs and for whoever comes next.
-import { OF_A_CHAT } from "./store.js";
+// A computer that other people use too: what is kept of a chat is then in the session storage of its tabs, and goes with its end. The choice
+// itself is kept in local storage, for all tabs and for whoever comes next.
+import { channelOf } from "./tabs.js";
 
-/** @param {string} prefix of the keys in the browser's storage */
+/** @param {string | undefined} prefix of the keys in the browser's storage */
 const nameOf = (prefix) => `${prefix}shared`;
 
 /**
@@ -21,51 +21,34 @@ export function isShared(prefix) {
 /**
  * Sets whether this is a shared computer, and moves what is kept of a chat. Nothing changes when there is no room.
  *
- * @param {string} prefix
+ * @param {Store} store
  * @param {boolean} on
  */
-export function setShared(prefix, on) {
-  const [from, to] = on ? [localStorage, sessionStorage] : [sessionStorage, localStorage];
-  const kept = Object.keys(from).filter((key) => key.startsWith(prefix) && OF_A_CHAT.test(key.slice(prefix.length)));
+export function setShared(store, on) {
+  const name = nameOf(store.prefix);
+  /** @param {boolean} value */
+  const keep = (value) => (value ? localStorage.setItem(name, "true") : localStorage.removeItem(name));
   try {
-    for (const key of kept) to.setItem(key, from.getItem(key) ?? "");
-    if (on) localStorage.setItem(nameOf(prefix), "true");
-    else localStorage.removeItem(nameOf(prefix));
+    keep(on);
+    if (store.settle?.() === false) keep(!on);
   } catch {
-    return;
-  }
-  for (const key of kept) from.removeItem(key);
-}
-
-/** @param {string} prefix @param {AbortSignal} signal @param {(message: any) => void} onMessage */
-function channel(prefix, signal, onMessage) {
-  try {
-    const tabs = new BroadcastChannel(nameOf(prefix));
-    tabs.onmessage = ({ data }) => onMessage(data);
-    signal.addEventListener("abort", () => tabs.close());
-    return tabs;
-  } catch {
-    return null; // each tab for itself
+    // nothing is kept here
   }
 }
 
 /**
- * Asks the other tabs of a shared computer for their chat, now and when one starts; `host` shows it.
+ * Gives up the token of a chat, so that nobody can use it who comes next. Its end is not waited for: the page may be left at once.
  *
- * @param {any} host an `EloketChat`
- * @param {string} prefix
+ * @param {string} base
+ * @param {ChatRecord} record
  */
-export function askTabs(host, prefix) {
-  const name = `${prefix}chat`;
-  const { signal } = host.gone;
-  if (signal.aborted) return;
-  const tabs = channel(prefix, signal, (message) => {
-    if (!message?.chat || !isShared(prefix) || sessionStorage.getItem(name) !== null) return;
-    sessionStorage.setItem(name, JSON.stringify(message.chat));
-    host.restore();
-    host.panel?.then((/** @type {any} */ panel) => panel?.restore());
-  });
-  tabs?.postMessage({ ask: true });
+export function giveUp(base, { chat_id, token }) {
+  fetch(`${base}/api/chats/${chat_id}/token`, {
+    method: "DELETE",
+    headers: { Authorization: `Bearer ${token}` },
+    credentials: "omit",
+    keepalive: true,
+  }).catch(() => {}); // it expires by itself then
 }
 
 /**
@@ -73,21 +56,21 @@ export function askTabs(host, prefix) {
  *
  * @param {Store} store
  * @param {ChatRecord} record
- * @param {string} prefix
  * @param {AbortSignal} signal
  * @param {() => void} onChange
  */
-export function shareWithTabs(store, record, prefix, signal, onChange) {
-  const tabs = channel(prefix, signal, (message) => message?.ask && share());
+export function shareWithTabs(store, record, signal, onChange) {
+  const { prefix = "" } = store;
+  const tabs = channelOf(prefix, signal, ({ ask }) => ask && share());
   function share() {
     const chat = store.read("chat");
-    if (isShared(prefix) && chat && !chat.ended) tabs?.postMessage({ chat });
+    if ((!store.local || isShared(prefix)) && chat && !chat.ended) tabs?.postMessage({ chat });
   }
   /** @param {StorageEvent} event */
   const follow = ({ key, newValue, storageArea }) => {
     if (storageArea !== localStorage || key !== nameOf(prefix)) return;
-    if (newValue === null) setShared(prefix, false);
-    else if (!record.ended) store.write("chat", record); // the other tab has moved what both kept
+    store.settle?.();
+    if (newValue !== null && !record.ended) store.write("chat", record); // the other tab has moved what both kept
     onChange();
   };
   addEventListener("storage", follow, { signal });

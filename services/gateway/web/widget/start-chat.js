@@ -141,7 +141,7 @@ export async function pressNow(host, base, store, given) {
  * @param {string} prefix
  */
 export async function press(host, base, prefix) {
-  const store = (host.store ??= createStore(prefix));
+  const store = (host.store ??= createStore(prefix, host));
   return store.read("chat") === null ? pressNow(host, base, store) : null;
 }
 

@@ -2,7 +2,9 @@
 import { loadPart } from "./load-part.js";
 import { reservation } from "./reservation.js";
 import { browserOf, REFUSALS } from "./start-chat.js";
-import { h, setAttribute, setText } from "../shared/dom.js";
+import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
+import { wear } from "../shared/style-sheets.js";
+import { toolsSheet } from "./tools-style.js";
 
 const NUMBER = "identifying_number"; // the code of a refusal
 
@@ -18,6 +20,7 @@ const LOOKS = `
  * @param {StartFormOptions} options
  */
 export async function startForm({ body, base, store, host, onStart, ways }) {
+  wear(/** @type {ShadowRoot} */ (rootOf(body)), toolsSheet);
   const t = await loadPart(body, "form", LOOKS);
   const name = h("input", { id: "name", name: "name", maxlength: 100, autocomplete: "name", dir: "auto" });
   const question = h("textarea", { id: "question", name: "question", rows: 4, maxlength: 4000, dir: "auto" });

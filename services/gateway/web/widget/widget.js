@@ -1,44 +1,18 @@
-// The embed script: defines <eloket-chat department="…" locale="…">. The panel comes with the first press, or for a chat to return to.
+// The embed script: defines <eloket-chat department="…" locale="…">. It shows the button in its colour with as little as possible; what
+// a press does (launcher-actions.js) and what follows the colour (launcher-state.js) come after that, and the panel with the first press.
 // Its public API is eloket-chat.d.ts; docs/embedding.md describes it.
 
 const { origin: BASE, host: HOST } = new URL(import.meta.url);
-const PREFIX = `eloket-chat ${HOST} `; // of the keys in localStorage
-const LOADING = 15_000; // ms for the panel to come
-const AGAIN = 15_000; // ms, to twice as long, until a kept chat is tried again
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const PREFIX = `eloket-chat ${HOST} `; // of the keys in the browser's storage
+const ANSWER = 4_000; // ms for the first answer about the button
+const LOST = 12_000; // ms, as in button-status.js
+const LOADING = 15_000; // ms for what a press needs
 const SPEECH = "M4 5h16v11H9l-5 4z M8 9h8 M8 12h5";
 const INFO = "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18 M12 11v6 M12 7.5v.1";
 const SECOND = 1_000; // ms in which a page may have two elements, while it replaces one
-// Events of the chat that the page does not get: its shortcuts and its traps of the focus are not for what is typed here.
-const OWN = ["keydown", "keypress", "keyup", "beforeinput", "input", "paste", "copy", "cut", "focusin", "focusout"];
+/** @typedef {ReturnType<typeof import("./launcher-actions.js").actionsOf>} Actions */
 /** @type {EloketChat[]} */
 const elements = []; // in the page; the first is shown
-
-AbortSignal.timeout ??= (ms) => {
-  const controller = new AbortController(); // Safari before 16
-  setTimeout(() => controller.abort(), ms);
-  return controller.signal;
-};
-
-/**
- * A chat, of an answer or kept, or null: its id, its token and the path of its websocket.
- *
- * @param {any} value
- */
-function asRecord(value) {
-  const { chat_id: id, token, websocket } = value ?? {};
-  const whole = UUID.test(id) && typeof token === "string" && token && typeof websocket === "string" && /^\/(?!\/)/.test(websocket);
-  return whole ? value : null;
-}
-
-/** @param {string} text */
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
 
 /** @param {number} ms @param {Promise<any>} promise */
 const within = (ms, promise) => Promise.race([promise, new Promise((_, reject) => setTimeout(reject, ms))]);
@@ -58,10 +32,10 @@ async function load(path) {
   }
 }
 
-/** @type {[typeof import("../shared/button-status.js"), typeof import("../shared/dom.js"), typeof import("./launcher-style.js")]} */
-const [{ followButton }, { h, icon, setAttribute }, { launcherSheet }] = /** @type {any} */ (
-  await Promise.all(["shared/button-status", "shared/dom", "loket-chat/launcher-style"].map(load))
-);
+// What draws the launcher: asked for at once, with the texts and the button. None of them imports another.
+const drawing = Promise.all(["shared/dom", "loket-chat/launcher-style"].map(load));
+/** @type {typeof import("../shared/dom.js")} */
+let dom;
 
 /** @implements {EloketChatElement} */
 class EloketChat extends HTMLElement {
@@ -78,31 +52,26 @@ class EloketChat extends HTMLElement {
   frame = null;
   /** @type {HTMLElement | null} */
   launcher = null;
-  /** @type {HTMLElement} */
-  reach = h("div");
-  /** @type {ReturnType<typeof import("./reach.js").reachOf> | undefined} */
-  other;
-  /** @type {(() => void) | undefined} */
-  ahead; // fetches the panel (preload.js)
+  /** @type {Promise<Actions | undefined> | undefined} */
+  acting;
+  /** @type {Actions | undefined} */
+  actions; // what `acting` resolved to
+  /** @type {ReturnType<typeof import("./launcher-state.js").stateOf> | undefined} */
+  more;
   /** @type {Promise<any> | null} */
   panel = null;
   /** @type {string | null} */
   looks = null;
-  /** @type {any} */
-  blue = null; // says why the button is blue (blue-reason.js)
-  /** @type {Promise<void> | null | undefined} */
-  explaining = null;
-  /** @type {Promise<{tell(): void}> | null} */
-  notice = null; // of the department (notice.js)
-  /** @type {Promise<unknown> | null} */
-  asked = null;
   /** @type {(() => void) | undefined} */
   onbutton;
 
   connectedCallback() {
     if (!elements.includes(this)) elements.push(this);
     if (elements[0] === this) this.render();
-    else setTimeout(() => elements.indexOf(this) > 0 && this.doubt("second"), SECOND);
+    else
+      setTimeout(() => {
+        if (elements.indexOf(this) > 0) load("loket-chat/mistakes").then(({ mistake }) => mistake(this, BASE, "second"));
+      }, SECOND);
   }
 
   disconnectedCallback() {
@@ -123,11 +92,16 @@ class EloketChat extends HTMLElement {
     const asked = [this.getAttribute("locale"), document.documentElement.lang].map((tag) => tag?.slice(0, 2).toLowerCase());
     const lang = asked.find((tag) => ["nl", "fr", "de", "en"].includes(`${tag}`)) ?? "nl";
     const { signal } = (this.gone = new AbortController());
-    const frame = (this.frame = h("aside", { class: "eloket", lang, "aria-label": "Chat" }));
+    const first = (this.first = document.hidden ? null : within(ANSWER, this.ask())); // a hidden page asks when it is looked at
+    first?.catch(() => {}); // it is looked at below, and again by what follows the button
+    const [[made, { launcherSheet }], texts] = await Promise.all([drawing, load(`loket-chat/text/button/${lang}`)]);
+    if (signal.aborted) return;
+    dom = made;
+    this.words = texts.default;
+    const frame = (this.frame = dom.h("aside", { class: "eloket", lang, "aria-label": "Chat" }));
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     if (launcherSheet instanceof CSSStyleSheet) root.adoptedStyleSheets = [launcherSheet];
     root.replaceChildren(...(launcherSheet instanceof CSSStyleSheet ? [] : [launcherSheet]), frame);
-    for (const type of OWN) frame.addEventListener(type, (event) => this.keep(event));
     try {
       // above whatever the page has; a page that closes its own popovers leaves this one
       if (frame.showPopover) {
@@ -140,52 +114,51 @@ class EloketChat extends HTMLElement {
     this.button = undefined;
     this.chat = { live: false, open: false, unread: 0 };
     this.failed = this.busy = false;
-    this.other = undefined;
-    this.reach = h("div", { id: "reach", class: "reach", hook: "chat-reach", role: "group", tabindex: -1, hidden: true });
-    frame.append(this.reach);
-    this.words = (await load(`loket-chat/text/launcher/${lang}`)).default;
-    if (this.frame !== frame) return;
-    this.unfollow = followButton(BASE, this.getAttribute("department"), (button) => {
-      this.show({ button });
-      if (button.doubt) this.doubt(button.doubt);
+    const { colour, reason, revision, start } = Object(await first?.catch(() => null));
+    if (signal.aborted) return;
+    // the rest is checked and shown by what follows the button
+    if (["green", "blue"].includes(colour)) this.show({ button: { colour, reason, revision, start, contact: [], lost: false } });
+    // a colour that nothing follows is not shown for long
+    within(
+      LOST,
+      this.act().then((actions) => actions?.following),
+    ).catch((error) => {
+      if (this.frame === frame && !this.more) this.show({ button: { contact: [], colour: "blue", lost: true } });
+      if (error) throw error;
     });
-    addEventListener("storage", ({ key }) => (key === null || key === `${PREFIX}chat`) && this.restore(), { signal });
-    const avoid = () => load("loket-chat/avoid-focus").then(({ avoidFocus }) => signal.aborted || avoidFocus(this, frame, signal));
-    if (document.activeElement?.matches("body, html, eloket-chat") ?? true) addEventListener("focusin", avoid, { signal, once: true });
-    else avoid();
-    this.restore();
-    const { reachOf } = await load("loket-chat/reach"); // while the server is there, for when it is gone
-    if (this.frame !== frame) return;
-    this.other = reachOf(this);
-    this.show({});
-    const { preloader } = await load("loket-chat/preload");
-    if (this.frame === frame) this.ahead = preloader(frame, BASE);
+  }
+
+  /** What the server says of the button: the body of its answer. */
+  async ask() {
+    const department = this.getAttribute("department");
+    const query = department ? `?department=${encodeURIComponent(department)}` : "";
+    const answer = await fetch(`${BASE}/api/button${query}`, { credentials: "omit" });
+    if (!answer.ok) throw answer.status;
+    return answer.json();
+  }
+
+  /**
+   * What a press does, loaded once the launcher is shown; undefined when the element has gone meanwhile.
+   *
+   * @returns {Promise<Actions | undefined>}
+   */
+  act() {
+    const { frame } = this;
+    const loaded = () => Promise.all([load("loket-chat/launcher-actions"), load("loket-chat/preload")]);
+    this.acting ??= loaded().then(([{ actionsOf }, { preloader }]) => {
+      if (frame && this.frame === frame)
+        this.actions = actionsOf(this, { base: BASE, prefix: PREFIX, load, within, ahead: preloader(frame, BASE) });
+      return this.actions;
+    });
+    return this.acting;
   }
 
   stop() {
     this.gone?.abort();
-    this.unfollow?.();
-    clearTimeout(this.again);
-    this.panel?.then((panel) => panel?.dispose());
-    this.blue?.dispose();
-    this.panel = this.launcher = this.frame = this.looks = this.dot = this.blue = this.explaining = this.notice = this.asked = null;
-  }
-
-  /**
-   * Perhaps the page made a mistake: that is looked at and told.
-   *
-   * @param {string} kind
-   */
-  async doubt(kind) {
-    const { gone } = this;
-    const { mistake } = await load("loket-chat/mistakes");
-    if (this.gone === gone) mistake(this, BASE, kind);
-  }
-
-  /** @param {Event} event */
-  keep(event) {
-    const passes = event.target === this.launcher && event instanceof KeyboardEvent && event.type !== "keyup";
-    if (!passes || ["Enter", " "].includes(event.key)) event.stopPropagation();
+    this.more?.stop();
+    this.actions?.stop();
+    this.panel = this.launcher = this.frame = this.looks = this.dot = null;
+    this.acting = this.actions = this.more = undefined;
   }
 
   /** What a page may know; null until the button is known. */
@@ -228,73 +201,19 @@ class EloketChat extends HTMLElement {
     this.dispatchEvent(new CustomEvent(`eloket-chat-${name}`, { bubbles: true, detail }));
   }
 
-  /** A kept chat goes on by itself. What is kept and is none, from whatever once answered instead of us, is thrown away. */
-  restore() {
-    if (this.panel || !this.frame) return;
-    try {
-      const name = `${PREFIX}chat`;
-      const shared = localStorage.getItem(`${PREFIX}shared`);
-      const area = shared ? sessionStorage : localStorage;
-      const kept = area.getItem(name);
-      if (kept === null && shared) this.asked ??= load("loket-chat/shared-computer").then(({ askTabs }) => askTabs(this, PREFIX));
-      if (kept === null) return;
-      if (asRecord(parsed(kept))) this.load().then((panel) => panel?.restore());
-      else area.removeItem(name);
-    } catch {
-      // nothing is kept here
-    }
-  }
-
-  /** The panel, made once; undefined when that failed or the element has gone. */
-  load() {
-    const { frame } = this;
-    return (this.panel ??= this.make().catch(() => {
-      if (this.frame !== frame) return;
-      this.panel = null;
-      this.show({ failed: true });
-      clearTimeout(this.again);
-      this.again = setTimeout(() => this.restore(), AGAIN * (1 + Math.random()));
-    }));
-  }
-
-  async make() {
-    const { frame } = this;
-    this.tries = (this.tries ?? -1) + 1; // some browsers keep a failure for as long as the page is there
-    const made = import(`./static/loket-chat/panel.js${this.tries ? `?${this.tries}` : ""}`).then(({ createPanel }) =>
-      createPanel(this, BASE, PREFIX),
-    );
-    const panel = await within(LOADING, made).catch((error) => {
-      made.then((late) => late.dispose()).catch(() => {});
-      throw error;
-    });
-    if (this.frame !== frame) return panel.dispose();
-    this.failed = false;
-    return panel;
-  }
-
-  /** @param {EloketChatStart} [given] */
+  /**
+   * Says at once that it works on it; a press before the launcher can do anything waits for that.
+   *
+   * @param {EloketChatStart} [given]
+   * @returns {Promise<EloketChatStarted | undefined>}
+   */
   async press(given) {
-    this.ahead?.();
+    const { frame } = this;
+    if (!frame) return;
     this.show({ busy: true, failed: false });
-    if (!given && !this.panel && this.button?.start !== "form") this.begin();
-    const panel = await this.load();
-    this.show({ busy: false, failed: this.failed && !panel });
-    if (panel) return panel.open(given);
-    this.abandon();
-    if (this.frame) this.unfold(true);
-  }
-
-  /** The panel does not come: the chat of the press ends, so that its agent is free for the next press. */
-  async abandon() {
-    const { early } = /** @type {any} */ (this);
-    /** @type {any} */ (this).early = null;
-    const { record } = (await early) ?? {};
-    if (record) (await load("loket-chat/chat-over-http")).endChat(BASE, record);
-  }
-
-  /** The chat of a press is asked for while the panel loads. */
-  begin() {
-    /** @type {any} */ (this).early ??= load("loket-chat/start-chat").then(({ press }) => press(this, BASE, PREFIX));
+    const actions = this.actions ?? (await within(LOADING, this.act()).catch(() => null));
+    if (actions) return actions.press(given);
+    if (this.frame === frame) this.show({ busy: false, failed: true });
   }
 
   /** @param {Partial<EloketChat>} change */
@@ -303,94 +222,47 @@ class EloketChat extends HTMLElement {
     const { state } = this;
     Object.assign(this, change);
     if (change.button) this.onbutton?.();
-    if (change.button && !change.button.lost) this.restore();
-    if (this.button?.colour === "blue" && !this.button.lost) this.explaining ??= this.explain();
-    const looks = JSON.stringify([this.button, this.chat, this.failed, this.busy, this.reach.hidden, !this.other]);
-    if (this.looks === looks && this.launcher) return;
-    this.looks = looks;
     const { launcher: before } = this;
-    const focused = before && this.shadowRoot?.activeElement === before;
-    const launcher = (this.launcher = this.draw());
-    if (before) before.replaceWith(launcher);
-    else this.frame.prepend(launcher);
-    if (focused) launcher.focus();
-    this.other?.tell();
-    this.blue?.changed();
-    if (this.button?.notice) this.notice ??= load("loket-chat/notice").then(({ noticeOf }) => noticeOf(this, PREFIX));
-    this.notice?.then((notice) => this.frame && notice.tell());
+    const launcher = this.draw();
+    const looks = launcher.outerHTML;
+    if (this.looks !== looks) {
+      // one that stays as it is stays there: it may be under a finger
+      const focused = before && this.shadowRoot?.activeElement === before;
+      this.looks = looks;
+      this.launcher = launcher;
+      if (before) before.replaceWith(launcher);
+      else this.frame.prepend(launcher);
+      if (focused) launcher.focus();
+    }
+    this.more?.changed(change);
     const now = this.state;
     if (!state) now && this.emit("ready");
     else if (now && (now.colour !== state.colour || now.reason !== state.reason)) this.emit("button");
     if (now && now.open !== (state?.open ?? false)) this.emit(now.open ? "opened" : "closed");
   }
 
-  redraw() {
-    this.looks = null;
-    this.show({});
-  }
-
-  async explain() {
-    const { frame } = this;
-    const blue = await (await load("loket-chat/blue-reason")).createReason(this, BASE).catch(() => null);
-    if (this.frame !== frame) return blue?.dispose();
-    this.blue = blue;
-    this.redraw();
-  }
-
   draw() {
     const { words, chat, busy, failed } = this;
+    const { h, icon } = dom;
     /** @type {Button} */
     const button = this.button ?? { colour: "blue", contact: [], lost: false };
     const kind = chat.live ? "live" : button.colour;
-    const lost = kind === "blue" && button.lost;
-    const [way] = button.contact;
-    const why = kind === "blue" && !lost && this.button ? this.blue?.words(button) : null;
-    const hint = busy
-      ? words.loading
-      : failed
-        ? words.failedHint
-        : !lost
-          ? (why?.hint ?? words[`${kind}Hint`])
-          : way
-            ? `${words[way.kind]}: ${way.value}`
-            : words.lostHint;
+    const blue = kind === "blue" ? this.more?.blue(button) : null;
+    const press = { "aria-haspopup": "dialog", "aria-busy": busy && "true", onclick: () => this.press() };
+    const act = kind === "blue" ? blue?.act : press;
     const looks = {
-      class: `launcher ${kind}${busy || failed || lost ? " said" : ""}`,
+      class: `launcher ${kind}${busy || failed || (kind === "blue" && button.lost) ? " said" : ""}`,
       hook: "chat-button",
       "data-colour": button.colour,
       hidden: chat.open,
     };
+    const hint = busy ? words.loading : failed ? words.failedHint : (blue?.hint ?? words[`${kind}Hint`]);
     const inside = [
       icon(kind === "blue" ? INFO : SPEECH),
-      h("span", { class: "words" }, h("b", {}, why?.title ?? words[kind]), h("small", {}, hint)),
+      h("span", { class: "words" }, h("b", {}, blue?.title ?? words[kind]), h("small", {}, hint)),
       chat.unread > 0 && h("span", { class: "badge" }, `${chat.unread}`, h("span", { class: "sr" }, ` ${words.unread}`)),
     ];
-    if (lost && this.other) {
-      const unfold = () => this.unfold(this.reach.hidden);
-      return h(
-        "button",
-        { ...looks, type: "button", "aria-expanded": String(!this.reach.hidden), "aria-controls": "reach", onclick: unfold },
-        ...inside,
-      );
-    }
-    if (why && this.blue.offers(button))
-      return h("button", { ...looks, type: "button", "aria-haspopup": "dialog", onclick: () => this.blue.open() }, ...inside);
-    if (kind !== "blue") {
-      const ahead = () => this.ahead?.();
-      return h(
-        "button",
-        {
-          ...looks,
-          type: "button",
-          "aria-haspopup": "dialog",
-          "aria-busy": busy && "true",
-          onpointerenter: ahead,
-          onfocus: ahead,
-          onclick: () => this.press(),
-        },
-        ...inside,
-      );
-    }
+    if (act) return h("button", { ...looks, type: "button", ...act }, ...inside);
     return h("a", { ...looks, href: this.sheet(), target: "_blank", rel: "noopener" }, ...inside, h("span", { class: "sr" }, words.newTab));
   }
 
@@ -403,44 +275,6 @@ class EloketChat extends HTMLElement {
     const address = new URL(path ?? this.button?.infofiche_url ?? `/infofiche/${this.getAttribute("department") ?? "algemeen"}`, BASE);
     address.searchParams.set("lang", this.frame?.lang ?? "nl");
     return address.href;
-  }
-
-  /**
-   * How else to reach the department, as a list of links: what the button once told, and the info sheet.
-   *
-   * @param {string} [path]
-   */
-  ways(path) {
-    const list = this.other?.ways(path);
-    this.explaining?.then(() => {
-      const { blue, button } = this;
-      if (!list || !button || !blue?.offers(button)) return;
-      list.prepend(h("li", {}, h("button", { type: "button", hook: "blue-offers", onclick: () => blue.open() }, blue.words(button).hint)));
-    });
-    return list ?? "";
-  }
-
-  /**
-   * Says above the launcher why there is no chat, and what else there is.
-   *
-   * @param {boolean} open
-   */
-  unfold(open) {
-    if (!this.other) return;
-    const held = this.reach.contains(this.shadowRoot?.activeElement ?? null);
-    setAttribute(this.reach, "hidden", !open);
-    this.show({});
-    if (open) this.reach.focus();
-    else if (held) this.launcher?.focus();
-  }
-
-  /**
-   * What was answered or kept, when it is a chat; else null.
-   *
-   * @param {unknown} value
-   */
-  asChat(value) {
-    return asRecord(value);
   }
 }
 

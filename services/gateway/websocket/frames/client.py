@@ -121,6 +121,17 @@ class WriteNote(ClientFrame, frozen=True, tag="note"):
         force_setattr(self, "id", self.id.lower())
 
 
+class Identify(ClientFrame, frozen=True, tag="identify"):
+    """The agent asks the citizen to identify. `id`: the request; a repeated one is made once."""
+
+    id: ClientId
+    chat_id: ChatId
+
+    def __post_init__(self) -> None:
+        """Put the id into lower case."""
+        force_setattr(self, "id", self.id.lower())
+
+
 class Typing(ClientFrame, frozen=True, tag="typing"):
     """The participant started or stopped typing."""
 
@@ -193,9 +204,10 @@ class Done(ClientFrame, frozen=True, tag="done"):
 
 
 class SetState(ClientFrame, frozen=True, tag="state"):
-    """The agent becomes available or paused."""
+    """The agent becomes available or paused. `reason`: the id of the reason for a pause, of `GET /api/agent/me`."""
 
     state: AgentState
+    reason: Annotated[str, Meta(max_length=40)] | None = None
 
 
 class Target(Struct, frozen=True):
@@ -240,7 +252,20 @@ class Watch(ClientFrame, frozen=True, tag="watch"):
 
 CitizenFrame = Hello | Post | Typing | Read | End | Extend | Details
 AgentFrame = (
-    Hello | Post | Typing | Read | End | Accept | Active | Refuse | Done | SetState | TransferChat | WriteNote | Watch
+    Hello
+    | Post
+    | Typing
+    | Read
+    | End
+    | Accept
+    | Active
+    | Refuse
+    | Done
+    | SetState
+    | TransferChat
+    | WriteNote
+    | Identify
+    | Watch
 )
 Frame = CitizenFrame | AgentFrame
 FrameParty = Literal["citizen", "agent"]

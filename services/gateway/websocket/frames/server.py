@@ -15,7 +15,9 @@ from typing import Annotated, ClassVar, Literal, cast, get_args
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import Encoder
 
+from services.common.clock import utcnow
 from services.common.events import agents, types
+from services.common.events.identification import OPEN_FOR
 from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Entry, Party
 from services.common.internal_api.presence import AgentView
 from services.common.internal_api.routing import ChatView
@@ -25,7 +27,7 @@ _encoder = Encoder()
 
 
 class Close(IntEnum):
-    """Close codes. `web/shared/close-codes.js` says after which of them a browser reconnects."""
+    """Close codes. `web/shared/connection.js` says after which of them a browser reconnects."""
 
     ENDED = 1000
     TOO_BIG = 1009
@@ -51,7 +53,7 @@ ERRORS = {
     "unavailable": "It could not be done just now; try again in a few seconds.",
     "forbidden": "Only a supervisor may do this.",
 }
-ADDED = ("active", "done", "watch")
+ADDED = ("active", "done", "identify", "watch")
 """Frames of agents that this gateway accepts beyond version 1.
 
 A page sends them only to a gateway that names them: an earlier release closes the connection with 4400.
@@ -72,7 +74,7 @@ Seconds = Annotated[int, Meta(ge=0, description="seconds")]
 Dot = Literal["grey", "green", "red"]
 ErrorCode = Annotated[str, _words(*ERRORS)]
 EndReason = Annotated[str, _words(*CloseReason)]
-LostReason = Annotated[str, _words("transferred", "agent_left", *(Detail.NOT_ACCEPTED, Detail.REFUSED))]
+LostReason = Annotated[str, _words("transferred", "agent_left", *(Detail.NOT_ACCEPTED, Detail.REFUSED, Detail.SILENT))]
 Returned = Annotated[str, _words(Detail.REFUSED, Detail.UNANSWERED)]
 Locale = Annotated[str, _words("nl", "fr", "de", "en")]
 
@@ -148,6 +150,20 @@ class About(Struct, frozen=True, kw_only=True):
     reason: EndReason | UnsetType = UNSET
 
 
+class Identification(Struct, frozen=True, kw_only=True):
+    """A step in the identification of the citizen. `name`, `level` and `issuer` are those of one who has identified."""
+
+    id: Annotated[Id, Meta(description="the request, which all its steps have")]
+    step: Annotated[str, _words(*types.IdentificationStep)]
+    seconds: (
+        Annotated[Seconds, Meta(description="seconds left in which the citizen may begin, of the step `asked`")]
+        | UnsetType
+    ) = UNSET
+    name: str | UnsetType = UNSET
+    level: Annotated[str, _words(*types.AssuranceLevel)] | UnsetType = UNSET
+    issuer: str | UnsetType = UNSET
+
+
 class Message(ChatFrame, frozen=True, kw_only=True, tag="message"):
     """An entry of the chat's log. `about` is only in frames for agents."""
 
@@ -158,8 +174,9 @@ class Message(ChatFrame, frozen=True, kw_only=True, tag="message"):
     name: str | UnsetType = UNSET
     attachment: Attachment | UnsetType = UNSET
     text: str | UnsetType = UNSET
-    event: Cause | UnsetType = UNSET
+    event: Annotated[str, _words(*Cause, types.IDENTIFICATION)] | UnsetType = UNSET
     about: About | UnsetType = UNSET
+    identification: Identification | UnsetType = UNSET
     at: Time
 
 
@@ -224,6 +241,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     capacity: Count
     state: types.AgentState
     wrap_ups: Sequence[WrapUp]
+    pause_reason: str | UnsetType = UNSET
 
 
 class Form(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -256,6 +274,13 @@ class AgentChat(Struct, frozen=True, kw_only=True):
     returned: Annotated[Returned | None, Meta(description="why it came back to this agent, who had transferred it")]
     remind_after: (
         Annotated[Seconds, Meta(description="of waiting for an answer, from which the agent is reminded")] | UnsetType
+    ) = UNSET
+    identify: (
+        Annotated[
+            bool,
+            Meta(description="the agent may ask the citizen to identify", extra_json_schema={"const": True}),
+        ]
+        | UnsetType
     ) = UNSET
 
 
@@ -300,11 +325,15 @@ class CitizenOnline(ServerFrame, frozen=True, kw_only=True, tag="citizen"):
 
 
 class State(ServerFrame, frozen=True, kw_only=True, tag="state"):
-    """The agent is available or paused, and what they wrap up. `reason`: why the state changed."""
+    """The agent is available or paused, and what they wrap up. `reason`: why the state changed.
+
+    `pause_reason`: the id of the reason that the agent chose for a pause.
+    """
 
     state: types.AgentState
     reason: str
     wrap_ups: Sequence[WrapUp] | UnsetType = UNSET
+    pause_reason: str | UnsetType = UNSET
 
 
 class LiveButton(Struct, frozen=True, kw_only=True):
@@ -341,7 +370,10 @@ class LiveWaiting(Struct, frozen=True, kw_only=True):
 
 
 class LiveAgent(Struct, frozen=True, kw_only=True):
-    """An agent of the department: their state and since when, and how many chats of how many they have."""
+    """An agent of the department: their state and since when, and how many chats of how many they have.
+
+    `pause_reason`: the id of the reason that a paused agent chose.
+    """
 
     id: str
     name: str
@@ -349,6 +381,7 @@ class LiveAgent(Struct, frozen=True, kw_only=True):
     since: Time | None
     chats: Count
     capacity: Count
+    pause_reason: str | None = None
 
 
 class LiveChat(Struct, frozen=True, kw_only=True):
@@ -422,6 +455,7 @@ def stamp(at: datetime) -> str:
 
 def message(entry: Entry, chat_id: str | None = None) -> bytes:
     """Return the `message` frame of an entry. A frame for an agent names the chat."""
+    step = entry.identification
     return Message(
         chat_id=chat_id or UNSET,
         seq=entry.seq,
@@ -430,8 +464,9 @@ def message(entry: Entry, chat_id: str | None = None) -> bytes:
         name=UNSET if entry.name is None else entry.name,
         attachment=UNSET if entry.attachment is None else attachment(entry.attachment),
         text=cast("str", entry.text) if entry.attachment is None else UNSET,  # an entry has one of the two
-        event=UNSET if entry.event is None else entry.event,
-        about=about(entry) if chat_id and entry.event is not None else UNSET,
+        event=entry.event.value if entry.event is not None else UNSET if step is None else types.IDENTIFICATION,
+        about=about(entry) if chat_id and (entry.event is not None or step) else UNSET,
+        identification=UNSET if step is None else identification(step, entry.at),
         at=stamp(entry.at),
     ).encode()
 
@@ -445,6 +480,19 @@ def about(entry: Entry) -> About:
         department=UNSET if known.department is None else known.department,
         detail=UNSET if known.detail is None else known.detail,
         reason=entry.reason.value if entry.reason else UNSET,
+    )
+
+
+def identification(step: types.Identification, at: datetime) -> Identification:
+    """Return a step in the identification of the citizen, which was stored at this time."""
+    left = round((at + OPEN_FOR - utcnow()).total_seconds())
+    return Identification(
+        id=step.id,
+        step=step.step.value,
+        seconds=max(0, left) if step.step is types.IdentificationStep.ASKED else UNSET,
+        name=step.name or UNSET,
+        level=step.level.value if step.level else UNSET,
+        issuer=step.issuer or UNSET,
     )
 
 
@@ -511,9 +559,21 @@ def error(code: str, id_: str | None = None, chat_id: str | None = None) -> byte
 
 
 def chat_for_agent(
-    chat: ChatView, last_seq: int, now: datetime | None = None, remind_after: int | None = None
+    chat: ChatView,
+    last_seq: int,
+    now: datetime | None = None,
+    remind_after: int | None = None,
+    identify: bool = False,
 ) -> AgentChat:
-    """Return a chat as `assigned` and `welcome` describe it. `now` is used for the seconds left to accept it."""
+    """Return a chat as `assigned` and `welcome` describe it.
+
+    Args:
+        chat: The chat.
+        last_seq: The last sequence number of its log.
+        now: The present, for the seconds left to accept it.
+        remind_after: Seconds of waiting from which the agent is reminded; None: never.
+        identify: Whether the agent may ask the citizen to identify.
+    """
     left = (chat.accept_by - now).total_seconds() if chat.accept_by and now else None
     return AgentChat(
         chat_id=chat.chat_id,
@@ -529,6 +589,7 @@ def chat_for_agent(
         transferred=chat.transferred,
         returned=chat.returned.value if chat.returned else None,
         remind_after=remind_after or UNSET,
+        identify=identify or UNSET,
     )
 
 
@@ -541,6 +602,7 @@ def agent(view: AgentView, now: datetime) -> Agent:
         capacity=view.capacity,
         state=view.state,
         wrap_ups=wrap_ups(view.wrap_ups, now),
+        pause_reason=view.pause_reason or UNSET,
     )
 
 

@@ -53,6 +53,7 @@ SAID: dict[str, dict[str, Any]] = {
     "state": {"state": "paused"},
     "transfer": {"to": {"agent": AN}},
     "note": {"id": id_of(1), "text": "dag"},
+    "identify": {"id": id_of(1)},
 }
 
 

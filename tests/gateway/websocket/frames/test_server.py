@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.common.clock import utcnow
+from services.common.events import types
 from services.common.events.agents import WrapUp
 from services.common.events.types import Attachment, ChatStatus, CloseReason, Detail, Form, Note, Party
 from services.gateway.websocket.frames import server
@@ -16,19 +18,15 @@ from services.gateway.websocket.frames.server import Close
 from tests.gateway.making import AN, CHAT, NOW, agent_view, entry, id_of, seal, view
 
 ID = id_of(1)
-TABLE = Path(__file__).parents[4] / "services/gateway/web/shared/close-codes.js"
+CONNECTION = Path(__file__).parents[4] / "services/gateway/web/shared/connection.js"
 
 
-def test_the_close_codes_are_those_of_the_browsers_table() -> None:
-    table = {
-        int(code): retry == "true" for code, retry in re.findall(r"code: (\d+),.*?retry: (\w+)", TABLE.read_text())
-    }
-    assert {int(code) for code in Close} <= table.keys()
-    of_browsers_alone = {1001, 1006, 1011}  # made by browsers, proxies and uvicorn
-    assert table.keys() - {int(code) for code in Close} == of_browsers_alone
+def test_browsers_open_no_connection_again_after_a_final_close_code_and_after_no_other() -> None:
+    listed = re.search(r"FINAL = Object\.freeze\(\[([\d, ]+)\]\)", CONNECTION.read_text())
+    assert listed
     final = {Close.ENDED, Close.BAD_FRAME, Close.UNAUTHENTICATED, Close.FORBIDDEN_ORIGIN}
     final |= {Close.NO_SUCH_CHAT, Close.TOO_MANY_CONNECTIONS}
-    assert {code for code, retry in table.items() if not retry} == final
+    assert {int(code) for code in listed[1].split(",")} == {int(code) for code in final}
 
 
 def test_a_message_as_a_citizen_and_as_an_agent_is_shown_it() -> None:
@@ -125,3 +123,30 @@ def test_a_note_names_its_chat_and_writer() -> None:
     shown = json.loads(server.note(Note(chat_id=CHAT, id=ID, agent_id=AN, name="An", text="intern", at=NOW)))
     assert (shown["type"], shown["chat_id"], shown["name"], shown["text"]) == ("note", CHAT, "An", "intern")
     assert Party.AGENT.value not in shown
+
+
+def test_a_step_of_an_identification_is_shown_to_both_sides_and_only_from_the_system() -> None:
+    step = types.Identification(
+        id=id_of(5), step=types.IdentificationStep.IDENTIFIED, name="Lien", level=types.AssuranceLevel.HIGH, issuer="X"
+    )
+    about = types.About(identification=step)
+    told: dict[str, Any] = {"party": Party.SYSTEM, "sender_id": "system", "text": "Lien, hoog", "about": about}
+    for chat_id in (None, CHAT):
+        shown = json.loads(server.message(entry(4, **told), chat_id))
+        assert (shown["event"], shown["text"]) == ("identification", "Lien, hoog")
+        assert shown["identification"] == {
+            "id": id_of(5),
+            "step": "identified",
+            "name": "Lien",
+            "level": "high",
+            "issuer": "X",
+        }
+        assert ("about" in shown) is bool(chat_id)
+    forged = json.loads(server.message(entry(4, about=about)))
+    assert "identification" not in forged
+    assert "event" not in forged
+    asked = types.Identification(id=id_of(5), step=types.IdentificationStep.ASKED)
+    fresh = entry(4, **{**told, "about": types.About(identification=asked), "at": utcnow()})
+    assert 590 <= json.loads(server.message(fresh))["identification"]["seconds"] <= 600
+    old = fresh.model_copy(update={"at": utcnow() - timedelta(hours=1)})
+    assert json.loads(server.message(old))["identification"]["seconds"] == 0

@@ -1,0 +1,1 @@
+"""Operators' command for the accounts file: `make agent`."""

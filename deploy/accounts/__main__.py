@@ -1,0 +1,267 @@
+"""Lists, adds, changes, disables and enables the accounts of the accounts file (ACCOUNTS_FILE).
+
+Presence reads the file again within some seconds: nothing is restarted. The file is validated as presence does before
+it is written, and replaced at once. A password is typed, not shown, or read from standard input, or generated and
+printed once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from deploy.accounts import toml_text
+from deploy.accounts.toml_text import CannotEdit, Value
+from services.common.config.departments import LOCALES, Departments, load_departments
+from services.common.config.toml_file import ConfigurationError
+from services.common.config.watch import MOST_BYTES
+from services.common.internal_api.presence import OFFICER_ROLES
+from services.presence.agents import totp
+from services.presence.agents.accounts import Account, load_accounts_file
+from services.presence.agents.passwords import SHORTEST, Passwords
+from services.presence.hash import read_password
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERATED = 15  # bytes of a generated password: 20 characters
+
+
+class Refused(Exception):
+    """The command does nothing, for this reason."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command. Return 0 when it is done, 1 when it is refused, 2 when the arguments are invalid."""
+    options = _parser().parse_args(arguments)
+    commands: Mapping[str, Callable[[AccountsText, argparse.Namespace], None]] = {
+        "list": _list,
+        "add": _add,
+        "change": _change,
+        "disable": _disable,
+        "enable": _enable,
+    }
+    try:
+        commands[options.command](AccountsText.find(options), options)
+    except (Refused, CannotEdit, ConfigurationError) as refused:
+        print(f"refused: {refused}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class AccountsText:
+    """The text of the accounts file, and the departments that its accounts may serve."""
+
+    def __init__(self, path: Path, departments: Departments, new: bool) -> None:
+        """Read the file.
+
+        Args:
+            path: Where it is.
+            departments: The departments.
+            new: It need not exist.
+
+        Raises:
+            Refused: It cannot be read.
+            ConfigurationError: It is invalid.
+        """
+        self._path, self._departments = path.resolve(), departments
+        self._there = self._path.exists()
+        self.text = self._read() if self._there or not new else ""
+        if self.text.strip():
+            load_accounts_file(self._path, departments)
+
+    @classmethod
+    def find(cls, options: argparse.Namespace) -> AccountsText:
+        """Return the file of these options or of the environment.
+
+        Raises:
+            Refused: No file is named, or it cannot be read.
+            ConfigurationError: It, or the departments file, is invalid.
+        """
+        if os.environ.get("CONFIG_SOURCE") == "database":
+            raise Refused("the accounts are in the database (CONFIG_SOURCE): administrators change them in the console")
+        given = options.file or os.environ.get("ACCOUNTS_FILE")
+        if not given:
+            raise Refused("say which file: make agent ACCOUNTS_FILE=accounts.toml ARGS=...; presence must have it too")
+        departments = Path(os.environ.get("DEPARTMENTS_FILE") or ROOT / "deploy" / "departments.toml")
+        return cls(Path(given), load_departments(departments), options.command == "add")
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Return the accounts of the file."""
+        return load_accounts_file(self._path, self._departments).accounts if self.text.strip() else ()
+
+    def write(self, text: str) -> None:
+        """Validate the new text, and put it in the place of the old one at once.
+
+        Raises:
+            Refused: It cannot be written, or the file was changed meanwhile.
+            ConfigurationError: It is invalid.
+        """
+        try:
+            self._write(text)
+        except OSError as error:
+            raise Refused(f"{self._path} cannot be written ({error.strerror}).") from None
+
+    def _write(self, text: str) -> None:
+        number, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)  # with mode 0600
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+                if self._there:
+                    old = self._path.stat()
+                    os.fchmod(file.fileno(), old.st_mode & 0o777)
+                    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+                        os.fchown(file.fileno(), old.st_uid, old.st_gid)
+            load_accounts_file(Path(name), self._departments)
+            if self._path.exists() != self._there or (self._there and self._read() != self.text):
+                raise Refused(f"{self._path} was changed meanwhile; repeat the command.")
+            os.replace(name, self._path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        print(f"{self._path} is written; presence reads it within some seconds.")
+
+    def _read(self) -> str:
+        try:
+            with self._path.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+            if len(content) > MOST_BYTES:
+                raise Refused(f"{self._path} has more than {MOST_BYTES} bytes.")
+            return content.decode("utf-8")
+        except OSError as error:
+            raise Refused(f"{self._path} cannot be read ({error.strerror}).") from None
+        except UnicodeDecodeError:
+            raise Refused(f"{self._path} is not UTF-8.") from None
+
+
+def _list(file: AccountsText, options: argparse.Namespace) -> None:
+    for account in file.accounts():
+        role = account.role or ("supervisor" if account.supervisor else "agent")
+        marks = [
+            *(["one-time password"] if account.totp_secret else []),
+            *(["break-glass"] if account.break_glass else []),
+            *(["disabled"] if account.disabled else []),
+        ]
+        serves = f"{','.join(account.departments)} ({account.capacity} at a time)" if account.role is None else ""
+        print(f"{account.username:24} {role:13} {account.name:24} {serves} {' '.join(marks)}".rstrip())
+
+
+def _add(file: AccountsText, options: argparse.Namespace) -> None:
+    if any(account.username == options.username for account in file.accounts()):
+        raise Refused(f"there is an account '{options.username}' already; `change` changes it, `enable` enables it.")
+    secret = totp.new_secret() if options.totp else None
+    account: dict[str, Value] = {"username": options.username, "name": options.name or options.username}
+    account |= _members(options)
+    account["password_hash"] = _password_hash(options)
+    if secret:
+        account["totp_secret"] = secret
+    file.write(toml_text.added(file.text, account))
+    _show_secret(options.username, secret)
+
+
+def _change(file: AccountsText, options: argparse.Namespace) -> None:
+    _require(file, options.username)
+    secret = totp.new_secret() if options.totp else None
+    changes: dict[str, Value | None] = {**_members(options)}
+    if options.name is not None:
+        changes["name"] = options.name
+    if options.no_supervisor:
+        changes["supervisor"] = None
+    if options.password or options.generate_password:
+        changes["password_hash"] = _password_hash(options)
+    if secret or options.no_totp:
+        changes["totp_secret"] = secret
+    if not changes:
+        raise Refused("say what to change: `make agent ARGS='change --help'` lists it.")
+    file.write(toml_text.changed(file.text, options.username, changes))
+    _show_secret(options.username, secret)
+
+
+def _disable(file: AccountsText, options: argparse.Namespace) -> None:
+    _require(file, options.username)
+    file.write(toml_text.changed(file.text, options.username, {"disabled": True}))
+
+
+def _enable(file: AccountsText, options: argparse.Namespace) -> None:
+    _require(file, options.username)
+    file.write(toml_text.changed(file.text, options.username, {"disabled": None}))
+
+
+def _require(file: AccountsText, username: str) -> None:
+    if all(account.username != username for account in file.accounts()):
+        raise Refused(f"there is no account '{username}'; `list` shows them.")
+
+
+def _members(options: argparse.Namespace) -> dict[str, Value]:
+    """Return the members that options name in the same way for `add` and `change`."""
+    members: dict[str, Value] = {}
+    if getattr(options, "role", None):
+        members["role"] = options.role
+    if options.department:
+        members["departments"] = options.department
+    if options.capacity is not None:
+        members["capacity"] = options.capacity
+    if options.supervisor:
+        members["supervisor"] = True
+    if options.language:
+        members["locales"] = options.language
+    return members
+
+
+def _password_hash(options: argparse.Namespace) -> str:
+    """Return the hash of a password that is typed twice, read from standard input, or generated and printed."""
+    if options.generate_password:
+        password = secrets.token_urlsafe(GENERATED)
+        print(f"password: {password}")
+    else:
+        password = read_password()
+        if sys.stdin.isatty() and read_password("Again: ") != password:
+            raise Refused("the two passwords differ.")
+    if len(password) < SHORTEST:
+        raise Refused(f"the password is too short: give one of at least {SHORTEST} characters.")
+    return asyncio.run(Passwords().hash(password))
+
+
+def _show_secret(username: str, secret: str | None) -> None:
+    if secret:
+        print(f"one-time passwords, for the person's authenticator: {totp.uri(secret, username)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make agent", description=__doc__)
+    parser.add_argument("--file", metavar="FILE", help="the accounts file, in the place of ACCOUNTS_FILE")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="the accounts, without their secrets")
+    add = commands.add_parser("add", help="a new account; asks for its password")
+    add.add_argument("--role", choices=OFFICER_ROLES, help="an officer, who is no agent")
+    change = commands.add_parser("change", help="changes of an account")
+    change.add_argument("--password", action="store_true", help="asks for another password")
+    for command in (add, change):
+        command.add_argument("username")
+        command.add_argument("--name", help="what citizens and colleagues read")
+        command.add_argument("--department", action="append", help="one that the agent serves; may be repeated")
+        command.add_argument("--capacity", type=int, help="chats at a time; 0: a supervisor who takes none")
+        command.add_argument("--supervisor", action="store_true", help="sees the chats of the departments")
+        command.add_argument("--language", action="append", choices=LOCALES, help="may be repeated; else all four")
+        command.add_argument("--generate-password", action="store_true", help="prints a new password once")
+        command.add_argument("--totp", action="store_true", help="one-time passwords, with a new secret")
+    change.add_argument("--no-supervisor", action="store_true", help="no supervisor any more")
+    change.add_argument("--no-totp", action="store_true", help="no one-time passwords any more")
+    for name, what in (
+        ("disable", "nobody logs in with it; its sessions end and its chats are handed on"),
+        ("enable", "the contrary of disable"),
+    ):
+        commands.add_parser(name, help=what).add_argument("username")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

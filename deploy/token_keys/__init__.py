@@ -1,0 +1,1 @@
+"""`make token-keys`: makes the keys with which services sign tokens."""

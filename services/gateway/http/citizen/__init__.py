@@ -1,0 +1,1 @@
+"""Routes for citizens: the button, chats, their frames over HTTP, and what comes after a chat."""

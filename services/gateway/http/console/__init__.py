@@ -1,0 +1,1 @@
+"""Routes for agents, supervisors, administrators and auditors."""

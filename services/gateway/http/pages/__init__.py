@@ -1,0 +1,1 @@
+"""Pages that the gateway serves, and their files."""

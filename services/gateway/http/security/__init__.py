@@ -1,0 +1,1 @@
+"""Hosts, origins, cookies and security headers."""

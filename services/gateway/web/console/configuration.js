@@ -1,0 +1,158 @@
+/** Departments as administrators change them: what the fields of a form hold, and what is wrong with them. */
+import * as api from "./api.js";
+import { LANGUAGES } from "./i18n.js";
+
+export const KINDS = ["phone", "email", "web", "visit", "post"];
+export const STARTS = ["press", "form"];
+export const ACCEPTS = ["by_agent", "automatic"];
+export const BUSY = ["info_sheet", "queue"];
+const SPAN = "[0-2]\\d:[0-5]\\d-[0-2]\\d:[0-5]\\d";
+const SPANS = `${SPAN}(\\s*,\\s*${SPAN})*`;
+const WEEKDAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
+const DAYS = `${WEEKDAY}(-${WEEKDAY})?(,${WEEKDAY}(-${WEEKDAY})?)*`;
+const HOURS = new RegExp(`^${DAYS}\\s+${SPANS}(\\s*;\\s*${DAYS}\\s+${SPANS})*\\s*;?$`);
+const DAY = /^(\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|easter([+-]\d{1,3})?)$/i;
+const DAY_HOURS = new RegExp(`^(\\S+)\\s+(${SPANS})$`);
+/** Of each number the least and the most. */
+export const LIMITS = Object.freeze({
+  longest: { least: 0, most: 10_000 },
+  patience: { least: 1, most: 86_400 },
+  answer_within: { least: 1, most: 30 },
+  wrap_up: { least: 0, most: 600 },
+});
+
+/** @typedef {{kind: string, value: string, note: Record<string, string> | null}} ContactWay */
+/** @typedef {{id: string, names: Record<string, string>, hours: string | null, closed: string[], day_hours: Record<string, string>, contacts: ContactWay[], start: string, accept: string, busy: string, longest: number, patience: number | null, questions: boolean, answer_within: number | null, wrap_up: number}} DepartmentForm */
+/** @typedef {{version: number, at: string, by: {id: string, name: string, role: string}, act: string, about: string | null}} Version */
+/** @typedef {Version & {source: string, text: string, departments: DepartmentForm[]}} Configuration */
+/** @typedef {{names: Record<string, string>, hours: string, closed: string, day_hours: string, contacts: {kind: string, value: string, note: Record<string, string>}[], start: string, accept: string, busy: string, questions: boolean, longest: string, patience: string, answer_within: string, wrap_up: string}} Fields */
+
+/** @param {string} text */
+const lines = (text) =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+
+/**
+ * RULES: what the fields hold of a form: lists as lines, numbers as text.
+ *
+ * @param {DepartmentForm} form
+ * @returns {Fields}
+ */
+export const fieldsOf = (form) => ({
+  names: Object.fromEntries(LANGUAGES.map((one) => [one, form.names[one] ?? ""])),
+  hours: form.hours ?? "",
+  closed: form.closed.join("\n"),
+  day_hours: Object.entries(form.day_hours)
+    .map(([day, hours]) => `${day} ${hours}`)
+    .join("\n"),
+  contacts: form.contacts.map(({ kind, value, note }) => ({
+    kind,
+    value,
+    note: Object.fromEntries(LANGUAGES.map((one) => [one, note?.[one] ?? ""])),
+  })),
+  start: form.start,
+  accept: form.accept,
+  busy: form.busy,
+  questions: form.questions,
+  longest: String(form.longest),
+  patience: form.patience === null ? "" : String(form.patience),
+  answer_within: form.answer_within === null ? "" : String(form.answer_within),
+  wrap_up: String(form.wrap_up),
+});
+
+/** @param {Record<string, string>} texts */
+const trimmed = (texts) => Object.fromEntries(LANGUAGES.map((one) => [one, texts[one].trim()]));
+
+/**
+ * RULES: the form that fields without faults hold.
+ *
+ * @param {Fields} fields
+ */
+export const formOf = (fields) => ({
+  names: trimmed(fields.names),
+  hours: fields.hours.trim() || null,
+  closed: lines(fields.closed).map((day) => day.toLowerCase()),
+  day_hours: Object.fromEntries(
+    lines(fields.day_hours).map((line) => {
+      const [, day, hours] = /** @type {RegExpExecArray} */ (DAY_HOURS.exec(line));
+      return [day.toLowerCase(), hours.replace(/\s/g, "")];
+    }),
+  ),
+  contacts: fields.contacts.map(({ kind, value, note }) => ({
+    kind,
+    value: value.trim(),
+    note: Object.values(note).some((words) => words.trim()) ? trimmed(note) : null,
+  })),
+  start: fields.start,
+  accept: fields.accept,
+  busy: fields.busy,
+  questions: fields.questions,
+  longest: Number(fields.longest),
+  patience: fields.patience.trim() ? Number(fields.patience) : null,
+  answer_within: fields.answer_within.trim() ? Number(fields.answer_within) : null,
+  wrap_up: Number(fields.wrap_up),
+});
+
+/**
+ * RULES: what is wrong, as the name of a text for each field. The server looks further.
+ *
+ * @param {Fields} fields
+ */
+export function faultsOf(fields) {
+  /** @type {Record<string, string>} */
+  const faults = {};
+  for (const one of LANGUAGES) if (!fields.names[one].trim()) faults[`names.${one}`] = "name_missing";
+  const hours = fields.hours.trim();
+  if (hours && hours.toLowerCase() !== "always" && !HOURS.test(hours)) faults.hours = "hours_wrong";
+  if (lines(fields.closed).some((day) => !DAY.test(day))) faults.closed = "day_wrong";
+  const dayHours = lines(fields.day_hours).map((line) => DAY_HOURS.exec(line));
+  if (dayHours.some((found) => !found || !DAY.test(found[1]))) faults.day_hours = "day_hours_wrong";
+  fields.contacts.forEach(({ value, note }, n) => {
+    const missing = LANGUAGES.filter((one) => !note[one].trim());
+    if (!value.trim()) faults[`contacts.${n}`] = "contact_missing";
+    if (missing.length < LANGUAGES.length) for (const one of missing) faults[`contacts.${n}.note.${one}`] = "note_incomplete";
+  });
+  for (const [name, { least, most }] of Object.entries(LIMITS)) {
+    const text = fields[/** @type {keyof typeof LIMITS} */ (name)].trim();
+    const optional = name === "patience" || name === "answer_within";
+    if (text === "" ? !optional : !/^\d+$/.test(text) || Number(text) < least || Number(text) > most) faults[name] = "number_wrong";
+  }
+  if (fields.questions && !fields.answer_within.trim()) faults.answer_within = "answer_within_missing";
+  return faults;
+}
+
+/**
+ * RULES: whether the fields say something else than the form.
+ *
+ * @param {Fields} fields
+ * @param {DepartmentForm} form
+ */
+export const differs = (fields, form) => JSON.stringify(fields) !== JSON.stringify(fieldsOf(form));
+
+/**
+ * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`detail`: what is wrong), "gone" or "failed".
+ *
+ * @param {Answer} answer
+ */
+export function outcomeOf({ ok, code, status, body }) {
+  if (ok) return { problem: null, detail: "", name: "", body };
+  /** @type {Record<string, string>} */
+  const problems = { changed: "changed", invalid_configuration: "refused", invalid: "refused", no_such_version: "gone" };
+  const problem = problems[code ?? ""] ?? (status === 413 ? "too_large" : "failed");
+  return { problem, detail: body?.detail ?? "", name: body?.by ?? "", body: null };
+}
+
+/** The requests of the page, each `{problem, detail, name, body}` as `outcomeOf`. */
+export const requests = {
+  load: async () => outcomeOf(await api.configuration()),
+  /** @param {object} wanted @param {string} of @param {number} year */
+  check: async (wanted, of, year) => outcomeOf(await api.checkConfiguration({ ...wanted, of, year })),
+  /** @param {object} wanted */
+  store: async (wanted) => outcomeOf(await api.storeConfiguration(wanted)),
+  /** @param {number | null} before */
+  versions: async (before) => outcomeOf(await api.configurationVersions(before)),
+  /** @param {number} version */
+  version: async (version) => outcomeOf(await api.configurationVersion(version)),
+};

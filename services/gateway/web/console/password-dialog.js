@@ -1,0 +1,89 @@
+/** The dialog in which a person changes their own password. */
+import { changePassword } from "./api.js";
+import { show } from "./dialogs.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
+import { button } from "./dom.js";
+
+const SHORTEST = 12; // characters, as presence has it
+
+/**
+ * Why it did not work, in words.
+ *
+ * @param {Translator} t
+ * @param {Answer} answer
+ */
+export function refusal(t, answer) {
+  if (answer.code === "bad_credentials") return t("password.wrong");
+  if (answer.code === "password_too_short") return t("password.too_short", { n: SHORTEST });
+  if (answer.code === "password_easy") return t("password.easy");
+  if (answer.code === "password_unchanged") return t("password.unchanged");
+  if (answer.status === 401) return t("login.ended");
+  if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
+  return t(answer.status === 0 ? "login.network" : "login.unavailable");
+}
+
+/**
+ * `say(words)` speaks to a screen reader once it is done.
+ *
+ * @param {Translator} t
+ * @param {{name: string, say(words: string): void}} options
+ */
+export function askPassword(t, { name, say }) {
+  const alert = h("p", { class: "alert", role: "alert", id: "password-alert" });
+  /** @param {string} what @param {string} complete @param {string} [hint] */
+  const field = (what, complete, hint = "") =>
+    h("input", {
+      type: "password",
+      name: what,
+      id: `password-${what}`,
+      autocomplete: complete,
+      required: true,
+      maxlength: "500",
+      "aria-describedby": `${hint} password-alert`.trim(),
+      hook: `password-${what}`,
+    });
+  const old = field("old", "current-password");
+  const fresh = field("new", "new-password", "password-hint");
+  const again = field("again", "new-password");
+  const no = button(t("dialog.cancel"), { onclick: () => dialog.close() });
+  const go = button(t("password.change"), { type: "submit", class: "main", hook: "password-submit" });
+  /** @param {HTMLElement} input @param {string} words @param {HTMLElement | null} [hint] */
+  const row = (input, words, hint = null) => h("div", { class: "field" }, h("label", { for: input.id }, words), input, hint);
+  const form = h(
+    "form",
+    { novalidate: true, onsubmit: send },
+    // A password manager needs to know whose password it is.
+    h("input", { type: "text", name: "username", autocomplete: "username", value: name, hidden: true }),
+    h("p", {}, t("password.lead")),
+    row(old, t("password.old")),
+    row(fresh, t("password.new"), h("small", { id: "password-hint" }, t("password.hint", { n: SHORTEST }))),
+    row(again, t("password.again")),
+    alert,
+    h("div", { class: "row" }, no, go),
+  );
+  const dialog = show(t("password.title"), [form]);
+  old.focus();
+  let sending = false;
+
+  /** @param {HTMLInputElement} input @param {string} words */
+  function complain(input, words) {
+    for (const one of [old, fresh, again]) setAttribute(one, "aria-invalid", one === input ? "true" : null);
+    setText(alert, words);
+    input.focus();
+  }
+
+  /** @param {Event} event */
+  async function send(event) {
+    event.preventDefault();
+    if (sending) return;
+    if (!old.value) return complain(old, t("password.missing"));
+    if ([...fresh.value].length < SHORTEST) return complain(fresh, t("password.too_short", { n: SHORTEST }));
+    if (fresh.value !== again.value) return complain(again, t("password.differs"));
+    sending = true;
+    const answer = await changePassword(old.value, fresh.value);
+    sending = false;
+    if (!answer.ok) return complain(answer.status === 422 ? fresh : old, refusal(t, answer));
+    dialog.close();
+    say(t("password.done"));
+  }
+}

@@ -1,0 +1,1 @@
+"""Accounts in the database of presence, where `CONFIG_SOURCE` is `database`."""

@@ -1,0 +1,47 @@
+"""Internal API of the accounts in the database: lists, changes, histories."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from services.common.http.problems import Problem
+from services.common.internal_api import accounts as api
+from services.common.runtime.service import caller
+from services.presence.accounts.changes import AccountChanges
+
+
+def create_accounts_routes(changes: AccountChanges | None) -> APIRouter:
+    """Return these routes. They require a service token, and what presence says of the administrator.
+
+    Args:
+        changes: The accounts; None: they are in a file.
+    """
+    routes = APIRouter()
+
+    def stored(request: Request) -> AccountChanges:
+        caller(request)
+        if changes is None:
+            detail = "The accounts are in a file (CONFIG_SOURCE=file); change that file."
+            raise Problem(409, "configuration_in_file", detail)
+        return changes
+
+    @routes.post(api.ACCOUNTS)
+    async def listed(request: Request, query: api.AccountsQuery) -> api.Accounts:
+        known = stored(request)
+        caller(request).require_agent(None, role="administrator")
+        return await known.listed(query)
+
+    @routes.post(api.ACCOUNTS_CHANGE)
+    async def change(request: Request, wish: api.AccountWish) -> api.AccountChanged:
+        known = stored(request)
+        who = wish.by.id if wish.by.role == "administrator" else None
+        caller(request).require_agent(who, role="administrator")
+        return await known.change(wish)
+
+    @routes.post(api.ACCOUNTS_HISTORY)
+    async def history(request: Request, query: api.AccountQuery) -> api.AccountHistory:
+        known = stored(request)
+        caller(request).require_agent(None, role="administrator")
+        return await known.history(query.username)
+
+    return routes

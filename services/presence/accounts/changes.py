@@ -1,0 +1,353 @@
+"""Changes of the accounts that are stored: validated, recorded, undone; one at a time over all replicas.
+
+Every replica looks for other revisions, so a change that another replica has stored is found. It takes effect as a
+changed accounts file does (`agents/account_changes.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from services.common.http.problems import Problem
+from services.common.internal_api.accounts import (
+    AccountChanged,
+    AccountEntry,
+    AccountForm,
+    AccountHistory,
+    Accounts,
+    AccountsQuery,
+    AccountView,
+    AccountWish,
+    Act,
+    WishedAct,
+)
+from services.common.messaging.retry import DEPENDENCY_ERRORS
+from services.presence.accounts import rules
+from services.presence.accounts.held import HeldAccounts
+from services.presence.accounts.store import AccountStore, StoredAccount
+from services.presence.agents import totp
+from services.presence.agents.accounts import Account, require_fit
+from services.presence.agents.passwords import Passwords
+from services.presence.configuration import Configuration
+from services.presence.settings import PresenceSettings
+from services.presence.stores import Stores
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 2.0  # seconds between two looks for other revisions
+JOB, LEASE, PATIENCE, AGAIN = "accounts", 10.0, 3.0, 0.05  # a change: its lease, how long it waits for that, how often
+ACTS: Mapping[WishedAct, Act] = {
+    "add": "added",
+    "change": "changed",
+    "disable": "disabled",
+    "enable": "enabled",
+    "remove": "removed",
+    "make_password": "password_made",
+    "make_totp": "totp_made",
+    "remove_totp": "totp_removed",
+    "undo": "undone",
+}
+SECRETS = ("make_password", "make_totp", "remove_totp")
+"""What an administrator does to others only: the own password has a page of its own."""
+
+
+class AccountChanges:
+    """The accounts as this replica knows and changes them."""
+
+    def __init__(
+        self,
+        settings: PresenceSettings,
+        store: AccountStore,
+        stores: Stores,
+        passwords: Passwords,
+        held: HeldAccounts,
+        configuration: Configuration,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Create what knows no accounts yet.
+
+        Args:
+            settings: The settings.
+            store: The accounts.
+            stores: The other stores: their leases.
+            passwords: Hashes passwords.
+            held: Where the newest accounts are held, for the watch of the configuration.
+            configuration: The departments, and the roles of the issuer, that apply.
+            clock: Returns the present.
+        """
+        self.store = store
+        self._settings, self._stores, self._passwords, self._held = settings, stores, passwords, held
+        self._configuration, self._clock = configuration, clock
+
+    async def begin(self, first: Configuration) -> None:
+        """Hold the accounts. At the first start they are those of the accounts file.
+
+        Args:
+            first: The departments, and what the accounts file has.
+
+        Raises:
+            ConfigurationError: The accounts file is invalid.
+        """
+        if not await self.store.begun():
+            require_fit(first.file, first.departments, f"ACCOUNTS_FILE {self._settings.accounts_file}")
+            found = [(one, rules.view_of(one)) for one in first.file.accounts]
+            await self.store.begin(found, self._clock())
+            log.info("accounts_begun", accounts=len(found))
+        await self.look()
+
+    async def look(self) -> bool:
+        """Hold the accounts, if they are others than those that are held. Return whether they are."""
+        if await self.store.revisions() == self._held.revisions:
+            return False
+        self._held.take(await self.store.all())
+        return True
+
+    async def run(self) -> None:
+        """Look for changes of other replicas until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                await self.look()
+            except (*DEPENDENCY_ERRORS, ValueError) as error:  # ValueError: a document that is no account
+                log.warning("accounts_not_read", error=type(error).__name__)
+
+    async def listed(self, query: AccountsQuery) -> Accounts:
+        """Return accounts."""
+        found, more = await self.store.listed(query.search.strip(), query.after)
+        return Accounts(accounts=[view for one in found if (view := _shown(one)) is not None], more=more)
+
+    async def history(self, username: str) -> AccountHistory:
+        """Return the history of an account, also of a removed one.
+
+        Raises:
+            Problem: 404 `no_such_account`.
+        """
+        if (found := await self.store.get(username)) is None:
+            raise _nobody()
+        entries = await self.store.history(username)
+        return AccountHistory(revision=found.revision, removed=found.account is None, entries=entries)
+
+    async def change(self, wish: AccountWish) -> AccountChanged:
+        """Change an account. What changes nothing makes no revision; neither does a repetition.
+
+        Raises:
+            Problem: 404 `no_such_account`, `no_such_revision`; 409 `changed`, `username_taken`; 422 with a code and the
+                `field`; 503 `unavailable`.
+        """
+        async with self._alone():
+            found = await self.store.get(wish.username)
+            if found is not None and await self._has_arrived(found, wish):
+                return AccountChanged(account=_shown(found), fields=[])
+            before = self._required(found, wish)
+            return await self._change(wish, found, before)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Do one change at a time, so that two administrators cannot take each other's role in the same moment."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._wait_for_lease()
+        except TimeoutError:
+            raise Problem(
+                503, "unavailable", "Another account is changed just now. Try again in 5 seconds.", {"Retry-After": "5"}
+            ) from None
+        try:
+            async with asyncio.timeout(LEASE / 2):  # it has ended before another one can begin
+                yield
+        except TimeoutError:
+            raise Problem(503, "unavailable", "This took too long. Look whether it is done.") from None
+        finally:
+            await self._stores.leases.release(JOB, self._clock())
+
+    async def _wait_for_lease(self) -> None:
+        while True:
+            if await self._stores.leases.take(JOB, LEASE, self._clock()):
+                return
+            await asyncio.sleep(AGAIN)
+
+    async def _has_arrived(self, found: StoredAccount, wish: AccountWish) -> bool:
+        """Return whether the newest revision is this wish: the request has arrived twice.
+
+        One that makes a secret is never taken for its repetition: nobody has the secret.
+        """
+        if wish.act in ("add", *SECRETS) or found.by != wish.by or found.revision != wish.base + 1:
+            return False
+        newest = (await self.store.history(found.username))[0]
+        if newest.act != ACTS[wish.act] or newest.of != wish.of:
+            return False
+        return wish.form is None or (
+            found.account is not None and _normal(rules.form_of(rules.view_of(found.account))) == _normal(wish.form)
+        )
+
+    def _required(self, found: StoredAccount | None, wish: AccountWish) -> Account | None:
+        """Return the account as it is, if the author of the wish has seen that.
+
+        Raises:
+            Problem: As `change`.
+        """
+        before = found.account if found else None
+        if wish.act == "add":
+            if before is not None:
+                detail = "There is an account with this username already. Choose another one."
+                raise Problem(409, "username_taken", detail, field="username")
+            return None
+        if found is None:
+            raise _nobody()
+        if found.revision != wish.base:
+            raise changed_meanwhile(found)
+        if before is None and wish.act != "undo":
+            raise _nobody()
+        return before
+
+    async def _change(self, wish: AccountWish, found: StoredAccount | None, before: Account | None) -> AccountChanged:
+        after, password, secret = await self._wished(wish, before)
+        await self._require_allowed(wish, before, after)
+        was, is_ = rules.differing(
+            rules.view_of(before) if before else {},
+            rules.view_of(after) if after else {},
+        )
+        fields = list({**was, **is_})
+        if before is not None and after is not None:
+            fields += ["password"] if password else []
+            fields += ["totp"] if secret and "totp" not in fields else []
+        if not fields:
+            return AccountChanged(account=_shown(found), fields=[])
+        revision = (found.revision if found else 0) + 1
+        entry = AccountEntry(
+            revision=revision, at=self._clock(), by=wish.by, act=ACTS[wish.act], of=wish.of, before=was, after=is_
+        )
+        if not await self.store.put(wish.username, after, entry):
+            newest = await self.store.get(wish.username)
+            raise changed_meanwhile(newest) if newest else _nobody()
+        known = after or before
+        log.info("account_changed", account_id=known.id if known else None, act=entry.act, by=wish.by.id)
+        made = StoredAccount(wish.username, after, revision, entry.at, wish.by)
+        with contextlib.suppress(*DEPENDENCY_ERRORS):  # the next look finds it
+            await self.look()
+        uri = totp.uri(secret, wish.username) if secret else None
+        return AccountChanged(account=_shown(made), fields=fields, password=password, totp=uri)
+
+    async def _wished(self, wish: AccountWish, before: Account | None) -> tuple[Account | None, str | None, str | None]:
+        """Return the account that is wished, and the password and the secret that were made for it."""
+        if wish.act == "undo":
+            return await self._undone(wish, before)
+        if wish.act == "add":
+            if not rules.USERNAME.fullmatch(wish.username):
+                raise _wrong("username_wrong", "username", "Use small letters, digits and . _ @ -, at most 100.")
+            return await self._new(wish.username, self._right(wish.form, None), {})
+        assert before is not None
+        if wish.act == "change":
+            return self._made(before, rules.members_of(self._right(wish.form, before))), None, None
+        if wish.act == "remove":
+            return None, None, None
+        if wish.act in ("disable", "enable"):
+            return before.model_copy(update={"disabled": wish.act == "disable"}), None, None
+        if wish.act == "make_password":
+            password = rules.new_password()
+            changes = {"password_hash": await self._passwords.hash(password), "must_change_password": True}
+            return before.model_copy(update=changes), password, None
+        if wish.act == "make_totp":
+            secret = totp.new_secret()
+            return before.model_copy(update={"totp_secret": secret}), None, secret
+        if before.break_glass:
+            raise _wrong("second_factor_missing", "totp", "An account for emergencies needs one-time passwords.")
+        return before.model_copy(update={"totp_secret": None}), None, None
+
+    async def _undone(self, wish: AccountWish, before: Account | None) -> tuple[Account | None, str | None, str | None]:
+        """Return the account with the fields as they were before a change. A password or a secret never comes back."""
+        entries = await self.store.history(wish.username)
+        entry = next((one for one in entries if one.revision == wish.of), None)
+        if entry is None:
+            raise Problem(404, "no_such_revision", "This change is not kept (any more).")
+        if not entry.undoable:
+            raise _wrong("cannot_undo", "of", "This change cannot be undone.")
+        if before is None:
+            if entry.act != "removed" or entry is not entries[0]:
+                raise _wrong("cannot_undo", "of", "The account is removed. Undo that first.")
+            form = rules.form_of({**entry.before, "break_glass": False})  # its second factor is gone
+            more = {"disabled": entry.before["disabled"]}
+            return await self._new(wish.username, self._right(form, None), more)
+        if entry.act == "removed":
+            raise _wrong("cannot_undo", "of", "The account is there again.")
+        view = {**rules.view_of(before), **{k: v for k, v in entry.before.items() if k != "totp"}}
+        members = rules.members_of(self._right(rules.form_of(view), before))
+        return self._made(before, {**members, "disabled": view["disabled"]}), None, None
+
+    async def _new(self, username: str, form: AccountForm, more: Mapping[str, Any]) -> tuple[Account, str, None]:
+        """Return an account with a password for one login."""
+        password = rules.new_password()
+        made = Account(
+            username=username,
+            password_hash=await self._passwords.hash(password),
+            must_change_password=True,
+            **rules.members_of(form),
+            **more,
+        )
+        return made, password, None
+
+    @staticmethod
+    def _made(before: Account, members: Mapping[str, Any]) -> Account:
+        """Return an account with other members of the form, and what the form does not have."""
+        kept = {"username", "password_hash", "totp_secret", "disabled", "must_change_password"}
+        return Account(**{**before.model_dump(include=kept), **members})
+
+    def _right(self, form: AccountForm | None, before: Account | None) -> AccountForm:
+        """Return the form, if nothing is wrong with it."""
+        if form is None:
+            raise _wrong("form_missing", "form", "Say what the account is to be.")
+        second_factor = before is not None and before.totp_secret is not None
+        fault = rules.fault_of(form, self._configuration.departments.ids, second_factor)
+        if fault is not None:
+            raise _wrong(*fault)
+        return form
+
+    async def _require_allowed(self, wish: AccountWish, before: Account | None, after: Account | None) -> None:
+        """Check that an administrator remains, and that nobody takes the own account away.
+
+        Raises:
+            Problem: 422 `own_account`, `last_administrator`.
+        """
+        only = self._settings.oidc_local == "off"
+        own = before is not None and before.id == wish.by.id
+        loses = rules.may_administer(before, only) and not rules.may_administer(after, only)
+        field = {"remove": "username", "disable": "disabled"}.get(wish.act, "role")
+        if own and (loses or wish.act in SECRETS):
+            detail = "This is your own account. Ask another administrator; your password you change above."
+            raise _wrong("own_account", field, detail)
+        mapping = self._configuration.file.oidc
+        if not loses or (mapping is not None and any(one.role == "administrator" for one in mapping.roles)):
+            return
+        others = await self.store.administrators()
+        if not any(one.username != wish.username and rules.may_administer(one, only) for one in others):
+            raise _wrong("last_administrator", field, "This is the last administrator. Add another one first.")
+
+
+def changed_meanwhile(newest: StoredAccount) -> Problem:
+    """Return the problem 409 `changed`: there is a newer revision than its author has seen."""
+    detail = f"{newest.by.name} has changed this account meanwhile. Look at it, and make your change again."
+    return Problem(409, "changed", detail, revision=newest.revision, by=newest.by.name)
+
+
+def _shown(found: StoredAccount | None) -> AccountView | None:
+    if found is None or found.account is None:
+        return None
+    view = rules.view_of(found.account)
+    return AccountView(username=found.username, revision=found.revision, at=found.at, by=found.by, **view)
+
+
+def _normal(form: AccountForm) -> dict[str, Any]:
+    return rules.members_of(form)
+
+
+def _nobody() -> Problem:
+    return Problem(404, "no_such_account", "There is no such account (any more).")
+
+
+def _wrong(code: str, field: str, detail: str) -> Problem:
+    return Problem(422, code, detail, field=field)

@@ -1,0 +1,56 @@
+"""The accounts that this process holds, where `CONFIG_SOURCE` is `database`; the watch of the configuration sees them.
+
+What the watch compares are the revisions: a held text has no hash and no secret.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import IO, Literal
+
+import structlog
+
+from services.common.config.departments import Departments
+from services.presence.accounts.store import StoredAccount
+from services.presence.agents.accounts import Account
+
+log = structlog.get_logger()
+
+
+class HeldAccounts:
+    """The newest accounts that this process knows."""
+
+    def __init__(self) -> None:
+        self.revisions: dict[str, int] | None = None
+        """The revisions by username; None: nothing is known yet."""
+        self.accounts: tuple[Account, ...] = ()
+
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        return "of the database"
+
+    def open(self, mode: Literal["rb"], /) -> IO[bytes]:
+        """Return the revisions."""
+        known = sorted((self.revisions or {}).items())
+        return io.BytesIO("".join(f"{username} {revision}\n" for username, revision in known).encode())
+
+    def take(self, found: Sequence[StoredAccount]) -> None:
+        """Hold these accounts, which are all."""
+        self.accounts = tuple(one.account for one in found if one.account is not None)
+        self.revisions = {one.username: one.revision for one in found}
+
+
+def fitting(accounts: Sequence[Account], departments: Departments) -> tuple[Account, ...]:
+    """Return the accounts without departments that do not exist. Who serves no other one is disabled.
+
+    Of a change of the departments and one of an account, each may be valid alone and not beside the other.
+    """
+    found = []
+    for account in accounts:
+        served = tuple(id_ for id_ in account.departments if departments.get(id_) is not None)
+        if served != account.departments:
+            log.error("account_serves_no_such_department", account_id=account.id)
+            account = account.model_copy(update={"departments": served, "disabled": account.disabled or not served})
+        found.append(account)
+    return tuple(found)

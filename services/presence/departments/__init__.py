@@ -1,0 +1,1 @@
+"""The departments in the database of presence (`CONFIG_SOURCE=database`)."""

@@ -1,0 +1,78 @@
+"""Internal API of the departments in the database: the newest version, previews, changes, former versions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+
+from services.common.http.problems import Problem
+from services.common.http.tokens import OPERATOR
+from services.common.internal_api import configuration as api
+from services.common.runtime.service import caller
+from services.presence.departments.forms import forms
+from services.presence.departments.text_diff import changed_lines
+from services.presence.departments.versions import DepartmentVersions
+
+
+def create_departments_routes(versions: DepartmentVersions | None) -> APIRouter:
+    """Return these routes. They require a service token, and what presence says of the administrator.
+
+    Args:
+        versions: The versions; None: the departments are in a file.
+    """
+    routes = APIRouter()
+
+    def stored(request: Request) -> DepartmentVersions:
+        caller(request)
+        if versions is None:
+            detail = "The departments are in a file (CONFIG_SOURCE=file); change that file."
+            raise Problem(409, "configuration_in_file", detail)
+        return versions
+
+    def require_administrator(request: Request, by: api.Author | None = None) -> None:
+        """Check that an administrator asks, or the operator; and that the author of a change is who asks."""
+        asks = caller(request)
+        asks.require_agent(by.id if by else None, role="administrator")
+        if by and (by.role == "operator") != (asks.service == OPERATOR):
+            raise Problem(403, "forbidden", "The author of a version is the administrator or the operator who asks.")
+
+    @routes.post(api.CONFIGURATION)
+    async def newest(request: Request) -> api.Configuration:
+        found = await stored(request).newest()
+        require_administrator(request)
+        return api.Configuration(**found.model_dump(), departments=await asyncio.to_thread(forms, found.text))
+
+    @routes.post(api.CONFIGURATION_CHECK)
+    async def check(request: Request, wanted: api.Check) -> api.Checked:
+        known = stored(request)
+        require_administrator(request)
+        return await known.check(wanted)
+
+    @routes.post(api.CONFIGURATION_STORE)
+    async def store(request: Request, change: api.Change) -> api.Version:
+        known = stored(request)
+        require_administrator(request, change.by)
+        return api.Version(**(await known.change(change)).model_dump(exclude={"text"}))
+
+    @routes.post(api.CONFIGURATION_VERSIONS)
+    async def listed(request: Request, query: api.VersionsQuery) -> api.Versions:
+        known = stored(request)
+        require_administrator(request)
+        found, more = await known.store.listed(query.before)
+        return api.Versions(versions=found, more=more)
+
+    @routes.post(api.CONFIGURATION_VERSION)
+    async def version(request: Request, query: api.VersionQuery) -> api.VersionDetail:
+        known = stored(request)
+        require_administrator(request)
+        found = await known.store.get(query.version)
+        if found is None:
+            raise Problem(404, "no_such_version", "There is no such version (any more).")
+        before = await known.store.get(query.version - 1)
+        changes = None
+        if before is not None or found.act == "begun":
+            changes = await asyncio.to_thread(changed_lines, before.text if before else "", found.text)
+        return api.VersionDetail(**found.model_dump(), changes=changes)
+
+    return routes

@@ -1,0 +1,1 @@
+"""Who may read what: citizens, agents, supervisors, and clients of the read API."""

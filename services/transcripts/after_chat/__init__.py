@@ -1,0 +1,1 @@
+"""What is stored about a chat when it has ended: ratings, labels and download codes."""

@@ -1,0 +1,1 @@
+"""Formats of files: how each is recognised, and what in it is refused or removed. No I/O."""

@@ -1,0 +1,96 @@
+"""Previews of pictures and PDFs: a PNG of bounded size, drawn in a worker process with limits of memory and time.
+
+A small one is kept in the document of its file, and is erased with it. A large one is drawn for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from services.common.http.problems import Problem
+from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, Workers, WorkersBusy
+from services.transcripts.attachments import preview_worker
+from services.transcripts.attachments.kinds import GIF, JPEG, PDF, PNG, WEBP
+from services.transcripts.attachments.store import File, Files
+
+log = structlog.get_logger()
+
+SMALL, LARGE = 280, 1_000  # pixels of the longer side
+AT_A_TIME = 2
+MEMORY = 256 * MIB  # of one process: a picture of 40 million pixels, and the library
+SECONDS = 20.0  # for one file
+KEPT_BYTES = 400_000  # of a preview in the document of its file; no small one has more
+FORMATS = {
+    PNG.content_type: "png",
+    JPEG.content_type: "jpg",
+    GIF.content_type: "gif",
+    WEBP.content_type: "webp",
+    PDF.content_type: "pdf",
+}
+"""How the worker names the types that have a preview."""
+
+
+class Previews:
+    """Draws previews, and keeps the small ones."""
+
+    def __init__(self, files: Files) -> None:
+        """Create it; its processes start with the first preview."""
+        self._files = files
+        self._turns = asyncio.Semaphore(AT_A_TIME)  # so that no more files are on the disk
+        self._drawing: dict[tuple[str, int], asyncio.Task[bytes]] = {}
+        self._workers = Workers(
+            "services.transcripts.attachments.preview_worker:begin", memory=MEMORY, seconds=SECONDS, size=AT_A_TIME
+        )
+
+    async def of(self, file: File, large: bool) -> bytes | None:
+        """Return the PNG of a file; None for a file that has no preview. Requests for the same one share the work.
+
+        Raises:
+            Problem: 503 `unavailable`: it cannot be drawn now.
+            NoFile: Its bytes are not stored.
+        """
+        id_ = file.attachment.id
+        if file.attachment.content_type not in FORMATS:
+            return None
+        drawn = None if large else await self._files.preview(id_)
+        if drawn is None:
+            key = id_, LARGE if large else SMALL
+            task = self._drawing.get(key)
+            if task is None:
+                task = self._drawing[key] = asyncio.create_task(self._draw(file, key[1]))
+                task.add_done_callback(lambda done: self._drawn(key, done))
+            drawn = await asyncio.shield(task)
+        return drawn or None
+
+    def _drawn(self, key: tuple[str, int], task: asyncio.Task[bytes]) -> None:
+        del self._drawing[key]
+        if not task.cancelled():
+            task.exception()  # those who waited for it may have left
+
+    async def _draw(self, file: File, most: int) -> bytes:
+        id_ = file.attachment.id
+        async with self._turns:
+            with tempfile.NamedTemporaryFile(prefix="preview-") as copy:
+                async for chunk in self._files.content(id_):
+                    await asyncio.to_thread(copy.write, chunk)
+                await asyncio.to_thread(copy.flush)
+                job = preview_worker.job_of(Path(copy.name), FORMATS[file.attachment.content_type], most)
+                try:
+                    drawn = await self._workers.run(job)
+                except (WorkersBusy, NotStarted) as error:
+                    detail = "Previews cannot be drawn now. Try again in some seconds."
+                    raise Problem(503, "unavailable", detail, {"Retry-After": "10"}) from error
+                except JobFailed as failed:
+                    log.warning("preview_not_drawn", attachment_id=id_, reason=failed.reason)
+                    drawn = b""
+        if most == SMALL and len(drawn) <= KEPT_BYTES:
+            await self._files.keep_preview(id_, drawn)
+        return drawn
+
+    async def close(self) -> None:
+        """End the processes."""
+        await self._workers.close()

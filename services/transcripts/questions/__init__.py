@@ -1,0 +1,1 @@
+"""Questions that citizens leave when no agent comes."""

@@ -1,0 +1,199 @@
+"""`make agent`: changes of the accounts file that leave the rest of it alone, and are validated beforehand."""
+
+import io
+import re
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.accounts import __main__ as command
+from deploy.accounts.toml_text import CannotEdit, Value, added, changed
+from services.common.config.departments import load_departments
+from services.presence.agents.accounts import load_accounts
+from services.presence.agents.passwords import Passwords
+from tests.presence.conftest import HASH
+from tests.support.servers import ROOT
+
+DEPARTMENTS = load_departments(ROOT / "deploy" / "departments.toml")
+FILE = f"""# Accounts of the town.
+
+[[accounts]]  # the first
+username = "an"
+name = "An"   # citizens read it
+password_hash = "{HASH}"
+departments = [
+  "algemeen",  # since 2024
+  "premies",
+]
+# capacity = 3
+
+# Bert is new.
+[[accounts]]
+username = "bert"
+name = "Bert"
+password_hash = "{HASH}"
+departments = ["algemeen"]
+supervisor = true
+
+[oidc]
+roles_claim = "roles"
+[[oidc.roles]]
+value = "agent"
+departments = ["algemeen"]
+"""
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+VALUES = st.one_of(TEXTS, st.integers(0, 50), st.booleans(), st.lists(TEXTS, max_size=3))
+
+
+def run(file: Path, *arguments: str, typed: str = "", monkeypatch: pytest.MonkeyPatch | None = None) -> int:
+    if monkeypatch:
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    return command.main(["--file", str(file), *arguments])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "accounts.toml"
+    path.write_text(FILE)
+    path.chmod(0o640)
+    return path
+
+
+def test_only_the_lines_of_the_change_are_other_ones() -> None:
+    after = changed(FILE, "an", {"departments": ["algemeen"], "capacity": 3, "name": "An-Sofie"})
+    gone = ['name = "An"   # citizens read it', "departments = [", '  "algemeen",  # since 2024', '  "premies",', "]"]
+    new = ['name = "An-Sofie"', 'departments = ["algemeen"]', "capacity = 3"]
+    before_lines, after_lines = FILE.split("\n"), after.split("\n")
+    assert [line for line in before_lines if line not in after_lines] == gone
+    assert [line for line in after_lines if line not in before_lines] == [new[0], new[2]]
+    assert after.index('departments = ["algemeen"]') < after.index("# capacity = 3") < after.index("# Bert is new.")
+
+
+def test_a_member_is_removed_and_an_account_is_added_at_the_end() -> None:
+    assert "supervisor" not in changed(FILE, "bert", {"supervisor": None})
+    after = added(FILE, {"username": "cas", "departments": ["premies"]})
+    assert after == FILE + '\n[[accounts]]\nusername = "cas"\ndepartments = ["premies"]\n'
+    assert added("", {"username": "cas"}) == '[[accounts]]\nusername = "cas"\n'
+
+
+@given(
+    name=st.sampled_from(("name", "departments", "capacity", "notes")),
+    value=VALUES,
+    which=st.sampled_from(("an", "bert")),
+)
+def test_the_file_is_as_before_but_for_the_change(name: str, value: Value, which: str) -> None:
+    expected = tomllib.loads(FILE)
+    next(a for a in expected["accounts"] if a["username"] == which)[name] = value
+    assert tomllib.loads(changed(FILE, which, {name: value})) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'accounts = [{username = "an"}]',
+        '[[accounts]]\nusername = "an"\nname = """\n[[accounts]]\n"""\n',
+        '[[accounts]]\nusername = "an"\n[[accounts]]\nusername = "an"\n',
+    ],
+)
+def test_a_file_that_is_written_otherwise_is_left_alone(text: str) -> None:
+    with pytest.raises(CannotEdit):
+        changed(text, "an", {"name": "An"})
+
+
+def test_an_account_is_added_changed_disabled_and_enabled(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "a long enough password"
+    arguments = ["--name=Cas", "--department=premies", "--capacity=2", "--totp", "--language=nl", "--language=fr"]
+    assert run(file, "add", "cas", *arguments, typed=f"{secret}\n", monkeypatch=monkeypatch) == 0
+    shown = capsys.readouterr().out
+    *_, cas = load_accounts(file, DEPARTMENTS)
+    assert (cas.name, cas.departments, cas.capacity, cas.locales) == ("Cas", ("premies",), 2, ("nl", "fr"))
+    assert Passwords()._verify(cas.password_hash, secret)
+    assert cas.totp_secret is not None
+    assert f"secret={cas.totp_secret}" in shown
+    assert secret not in shown
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert [one.name for one in file.parent.iterdir()] == ["accounts.toml"], "nothing is left beside it"
+
+    assert run(file, "change", "cas", "--generate-password", "--supervisor", "--no-totp") == 0
+    (password,) = re.findall("^password: (.+)$", capsys.readouterr().out, re.M)
+    *_, changed_cas = load_accounts(file, DEPARTMENTS)
+    assert Passwords()._verify(changed_cas.password_hash, password)
+    assert (changed_cas.supervisor, changed_cas.totp_secret, changed_cas.name) == (True, None, "Cas")
+
+    assert run(file, "disable", "an") == 0
+    assert [a.disabled for a in load_accounts(file, DEPARTMENTS)] == [True, False, False]
+    capsys.readouterr()
+    assert run(file, "list") == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == ["an", "bert", "cas"]
+    assert [line.endswith("disabled") for line in listed] == [True, False, False]
+    assert HASH not in "".join(listed)
+    assert run(file, "enable", "an") == 0
+    assert not any(a.disabled for a in load_accounts(file, DEPARTMENTS))
+    assert "# Accounts of the town." in file.read_text()
+
+
+def test_the_first_account_makes_the_file_which_only_its_owner_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "new.toml"
+    assert run(file, "add", "audra", "--role=auditor", typed="a long enough password", monkeypatch=monkeypatch) == 0
+    assert [a.role for a in load_accounts(file, DEPARTMENTS)] == ["auditor"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed", "why"),
+    [
+        (("add", "an", "--department=algemeen"), "a long enough password", "already"),
+        (("add", "cas", "--department=nowhere"), "a long enough password", "which is no department"),
+        (("add", "cas"), "a long enough password", "at least one is needed"),
+        (("add", "cas", "--department=algemeen"), "short", "too short"),
+        (("add", "Cas Peeters", "--department=algemeen"), "a long enough password", "username"),
+        (("change", "nobody", "--capacity=2"), "", "no account 'nobody'"),
+        (("change", "an"), "", "say what to change"),
+        (("change", "an", "--capacity=0"), "", "capacity = 0 is for a supervisor"),
+        (("disable", "nobody"), "", "no account 'nobody'"),
+    ],
+)
+def test_what_presence_would_not_take_is_not_written(
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    typed: str,
+    why: str,
+) -> None:
+    assert run(file, *arguments, typed=typed, monkeypatch=monkeypatch) == 1
+    assert why in capsys.readouterr().err
+    assert file.read_text() == FILE
+    assert [one.name for one in file.parent.iterdir()] == ["accounts.toml"]
+
+
+def test_a_file_that_was_changed_meanwhile_is_left_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = command.AccountsText(file, DEPARTMENTS, new=False)
+    file.write_text(FILE + "# by hand\n")
+    with pytest.raises(command.Refused, match="changed meanwhile"):
+        ours.write(changed(ours.text, "an", {"capacity": 2}))
+    assert file.read_text() == FILE + "# by hand\n"
+
+
+def test_accounts_in_the_database_are_not_changed_in_a_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONFIG_SOURCE", "database")
+    assert run(file, "disable", "an") == 1
+    assert "the accounts are in the database" in capsys.readouterr().err
+    assert file.read_text() == FILE
+
+
+def test_a_file_has_to_be_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("ACCOUNTS_FILE", raising=False)
+    assert command.main(["list"]) == 1
+    assert "say which file" in capsys.readouterr().err

@@ -1,0 +1,219 @@
+"""The request to identify as citizen and agent see it: the card, the pages, the badge, by keyboard, on a phone."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Error as PlaywrightError
+
+from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, can_be_given, focused, talking
+from tests.e2e.browser.test_accessibility import problems
+from tests.support.issuer_systems import CITIZEN, for_one_test, running_identifying_system
+from tests.support.mock_issuer import MockIssuer
+from tests.support.servers import System
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+ASKED = "An vraagt of u zich wilt identificeren. U kiest zelf of u dat doet."
+IDENTIFIED = (
+    "De burger heeft zich geïdentificeerd via Toegangsbeheer Vlaanderen als Lien De Smet. Betrouwbaarheidsniveau: hoog."
+)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, MockIssuer]]:
+    with running_identifying_system(tmp_path_factory.mktemp("identifying")) as made:
+        yield made
+
+
+@pytest.fixture
+def issuer(running: tuple[System, MockIssuer]) -> Iterator[MockIssuer]:
+    yield from for_one_test(running[1], CITIZEN)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def scene(running: tuple[System, MockIssuer], browser: Browser) -> AsyncIterator[Scene]:
+    """People on that system. The citizens' browsers go to the issuer too."""
+    system, issuer = running
+    made = Scene(system.base_url, browser)
+    yield made
+    await asyncio.to_thread(system.wait_ready)
+    for person in made.citizens:
+        person.sites.append(issuer.url)
+    await made.close()
+
+
+HOLD = """
+const shut = window.close.bind(window);
+window.close = () => { window.shutting = true; };
+window.shut = () => setTimeout(shut);
+"""
+"""A window that closes when the test has looked at it: the page itself gives a citizen a few seconds."""
+
+
+async def asked(citizen: Person, agent: Person) -> None:
+    """The agent asks by the button; the card is there and leads somewhere."""
+    await agent.hook("chat-identify").click()
+    await expect(citizen.hook("identify-card")).to_be_visible()
+    await expect(citizen.hook("identify-go")).to_have_text(
+        "Aanmelden via Toegangsbeheer Vlaanderen (opent in een nieuw tabblad)"
+    )
+
+
+async def opened(citizen: Person) -> Page:
+    """The window that the press opens. It stays open until `closes`."""
+    await citizen.context.add_init_script(HOLD)
+    async with citizen.context.expect_page() as waiting:
+        await citizen.hook("identify-go").click()
+    page = await waiting.value
+    await expect(page.get_by_test_id("identify-code")).to_be_visible()
+    return page
+
+
+async def closes(page: Page) -> None:
+    """Waits until the page closes its window; returns when the browser has done that."""
+    await page.wait_for_function("() => window.shutting")
+    async with page.expect_event("close"):
+        with contextlib.suppress(PlaywrightError):  # it may close before it has answered
+            await page.evaluate("shut()")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+async def test_a_citizen_identifies_and_the_agent_sees_who_it_is(
+    scene: Scene, issuer: MockIssuer, size: tuple[int, int]
+) -> None:
+    citizen, agent = await talking(scene)
+    await citizen.page.set_viewport_size({"width": size[0], "height": size[1]})
+    await asked(citizen, agent)
+    await expect(agent.hook("chat-identify")).to_have_text("Identificatie gevraagd")
+    await expect(agent.hook("chat-identify")).to_have_attribute("aria-disabled", "true")
+    assert ASKED in await citizen.told()
+    assert not await problems(citizen.page)
+    assert not await problems(agent.page)
+    await expect(citizen.hook("chat-input")).to_be_in_viewport(ratio=1)
+    await expect(citizen.hook("identify-decline")).to_be_in_viewport(ratio=1)
+    page = await opened(citizen)
+    code = await page.get_by_test_id("identify-code").text_content()
+    await expect(citizen.hook("identify-code")).to_have_text(code or "no code")
+    assert not await problems(page)
+    kept = await citizen.kept_chat()
+    assert kept["token"] not in page.url
+    await page.get_by_test_id("identify-go-on").click()
+    await expect(page.get_by_test_id("identify-outcome")).to_have_text(
+        "De medewerker ziet nu uw naam. Uw gesprek gaat verder in het andere venster."
+    )
+    await expect(page.get_by_text("U kunt dit venster sluiten.")).to_be_visible()
+    assert not await problems(page)
+    await closes(page)
+    await expect(citizen.hook("identify-card")).to_be_hidden()
+    badge = agent.hook("citizen-identity")
+    await expect(badge).to_have_text(
+        "Geïdentificeerd: Lien De Smet via Toegangsbeheer Vlaanderen, betrouwbaarheidsniveau hoog"
+    )
+    await agent.sees(IDENTIFIED)
+    await expect(agent.hook("chat-identify")).to_have_text("Vraag om zich te identificeren")
+    assert not await problems(agent.page)
+    await agent.page.reload()
+    await expect(badge).to_contain_text("Lien De Smet")
+
+
+async def test_a_citizen_who_declines_goes_on_by_keyboard(scene: Scene, issuer: MockIssuer) -> None:
+    citizen, agent = await talking(scene)
+    await agent.hook("chat-input").focus()
+    await agent.page.keyboard.press("Alt+Shift+D")
+    await expect(citizen.hook("identify-card")).to_be_visible()
+    await citizen.hook("identify-go").focus()
+    await citizen.page.keyboard.press("Tab")
+    await focused(citizen, "identify-decline")
+    await citizen.page.keyboard.press("Enter")
+    await expect(citizen.hook("identify-card")).to_be_hidden()
+    await focused(citizen, "chat-input")
+    await agent.sees("De burger heeft ervoor gekozen om zich niet te identificeren. Het gesprek gaat gewoon verder.")
+    await expect(agent.hook("citizen-identity")).to_be_hidden()
+    await citizen.say("Kan het ook zo?")
+    await agent.sees("Kan het ook zo?")
+
+
+async def test_the_link_keeps_the_focus_and_an_address_that_does_not_come_is_asked_for_again(
+    scene: Scene, issuer: MockIssuer
+) -> None:
+    citizen, agent = await talking(scene)
+    answers = f"{citizen.base}/api/chats/*/identification"
+    citizen.expects("503", "404")
+    await citizen.page.route(answers, lambda route: route.fulfill(status=503, json={"code": "unavailable"}))
+    await agent.hook("chat-identify").click()
+    await expect(citizen.hook("identify-problem")).to_contain_text("Dat gaat nu niet.")
+    again, go = citizen.hook("identify-again"), citizen.hook("identify-go")
+    await expect(again).to_have_text("Opnieuw proberen")
+    await citizen.page.unroute(answers)
+    await again.press("Enter")
+    await focused(citizen, "identify-go")
+    async with citizen.context.expect_page() as waiting, citizen.page.expect_response(answers):
+        await go.press("Enter")
+    await (await waiting.value).close()
+    await expect(citizen.hook("identify-problem")).to_contain_text("Meld u aan in het nieuwe tabblad.")
+    await focused(citizen, "identify-go")
+    await citizen.page.route(answers, lambda route: route.fulfill(status=404, json={"code": "no_request"}))
+    await go.press("Enter")
+    await expect(citizen.hook("identify-card")).to_be_hidden()
+    over = "De tijd om u te identificeren is voorbij. Het gesprek gaat gewoon verder."
+    await expect(citizen.page.locator(".panel > .sr")).to_have_text(over)
+    await focused(citizen, "chat-input")
+    await citizen.context.clear_cookies()  # of the login that was begun
+
+
+async def test_a_request_that_was_not_sent_is_not_said_to_be(scene: Scene, issuer: MockIssuer) -> None:
+    _, agent = await talking(scene)
+    full = "Object.defineProperty(WebSocket.prototype, 'bufferedAmount', { get: () => 1e9, configurable: true })"
+    await agent.page.evaluate(full)
+    await agent.hook("chat-identify").click()
+    await expect(agent.page.get_by_text("De vraag om zich te identificeren kon niet worden gesteld.")).to_be_visible()
+    await expect(agent.page.get_by_text("De burger krijgt de vraag om zich te identificeren.")).to_have_count(0)
+    await agent.page.evaluate("delete WebSocket.prototype.bufferedAmount")
+
+
+async def test_a_typed_name_never_looks_identified(scene: Scene, issuer: MockIssuer) -> None:
+    citizen, agent = await talking(scene, name="Geïdentificeerd: Lien De Smet")
+    await citizen.say(IDENTIFIED)
+    await agent.sees(IDENTIFIED)
+    await expect(agent.page.locator("#chat-name")).to_have_text("Geïdentificeerd: Lien De Smet")
+    await expect(agent.hook("citizen-identity")).to_be_hidden()
+    await expect(agent.hook("chat-messages").locator(".message.system").get_by_text(IDENTIFIED)).to_have_count(0)
+
+
+async def test_the_card_is_there_after_a_reload_and_the_identity_after_a_transfer(
+    scene: Scene, issuer: MockIssuer
+) -> None:
+    citizen, agent = await talking(scene)
+    await asked(citizen, agent)
+    await citizen.page.reload()
+    await expect(citizen.hook("identify-card")).to_be_visible()
+    page = await opened(citizen)
+    await page.get_by_test_id("identify-go-on").click()
+    await expect(page.get_by_test_id("identify-outcome")).to_be_visible()
+    await agent.sees(IDENTIFIED)
+    bert = await scene.agent("bert")
+    await can_be_given(agent, "Bert")
+    await agent.hook("chat-transfer").click()
+    await agent.page.get_by_role("radio", name="Bert").check()
+    await agent.hook("transfer-submit").click()
+    await bert.hook("accept").click()
+    await expect(bert.hook("citizen-identity")).to_contain_text("Lien De Smet")
+
+
+async def test_what_went_wrong_at_the_issuer_is_said_and_the_chat_goes_on(scene: Scene, issuer: MockIssuer) -> None:
+    issuer.error = "access_denied"
+    citizen, agent = await talking(scene)
+    await asked(citizen, agent)
+    page = await opened(citizen)
+    await page.get_by_test_id("identify-go-on").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("U hebt zich niet geïdentificeerd")
+    await expect(citizen.hook("identify-card")).to_be_hidden()
+    assert "Het identificeren is niet gelukt. Het gesprek gaat gewoon verder." in await citizen.told()
+    citizen.expects("410")
+    await page.goto(f"{citizen.base}/identify?ticket=used.up")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Deze pagina is niet meer geldig")
+    assert not await problems(page)

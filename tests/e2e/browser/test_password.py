@@ -1,0 +1,89 @@
+"""People change their password on the console: agents in the menu, officers in the bar."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.browser.people import PHONE, Person, Scene, focused
+from tests.e2e.browser.test_accessibility import problems
+from tests.support.accounts import Account
+from tests.support.browser_systems import running_browser_system
+from tests.support.servers import Broker, System
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+NEW = "vier groene fietsen"
+SHOTS = os.environ.get("SHOTS")  # a folder for pictures of the states
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+    people = (Account("ada"), Account("audra", role="auditor"))
+    with running_browser_system(tmp_path_factory.mktemp("office"), people, broker, mongodb_url) as running:
+        yield running
+
+
+async def shot(person: Person, name: str) -> None:
+    if SHOTS:
+        await person.page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+async def enter(person: Person, username: str, password: str = "demo") -> None:
+    """Fill in the login form and send it."""
+    await person.hook("login-username").fill(username)
+    await person.hook("login-password").fill(password)
+    await person.hook("login-submit").click()
+
+
+async def fill(person: Person, old: str, new: str, again: str) -> None:
+    for name, text in (("old", old), ("new", new), ("again", again)):
+        await person.hook(f"password-{name}").fill(text)
+    await person.hook("password-again").press("Enter")
+
+
+async def test_an_agent_changes_their_password_and_the_other_browser_is_logged_out(scene: Scene) -> None:
+    ada, elsewhere = await scene.agent("ada"), await scene.agent("ada")
+    ada.expects("401", "422")
+    await ada.page.locator("details.menu summary").click()
+    await ada.hook("change-password").click()
+    await focused(ada, "password-old")
+    assert await problems(ada.page) == []
+    alert = ada.page.locator("#password-alert")
+    for old, new, again, words, place in (
+        ("", NEW, NEW, "Vul uw huidige wachtwoord in.", "password-old"),
+        ("demo", "kort", "kort", "Kies een wachtwoord van minstens 12 tekens.", "password-new"),
+        ("demo", NEW, NEW + "!", "De twee nieuwe wachtwoorden zijn niet gelijk.", "password-again"),
+        ("fout", NEW, NEW, "Het huidige wachtwoord is niet juist.", "password-old"),
+        ("demo", "ada ada ada ada", "ada ada ada ada", "Dit wachtwoord is gemakkelijk te raden.", "password-new"),
+    ):
+        await fill(ada, old, new, again)
+        await expect(alert).to_contain_text(words)
+        await focused(ada, place)
+    await shot(ada, "password-refused")
+    await fill(ada, "demo", NEW, NEW)
+    await expect(ada.hook("password-old")).to_have_count(0)
+    elsewhere.expects("401")
+    await expect(elsewhere.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()
+    await expect(ada.hook("agent-state")).to_be_visible()
+
+    await enter(elsewhere, "ada")
+    await expect(elsewhere.page.get_by_role("alert").filter(has_text="horen niet bij elkaar")).to_be_visible()
+    await enter(elsewhere, "ada", NEW)
+    await expect(elsewhere.hook("agent-state")).to_be_visible()
+
+
+async def test_an_officer_has_the_same_dialog_on_a_small_screen(scene: Scene) -> None:
+    audra = await scene.stranger(size=PHONE)
+    assert await audra.page.evaluate("innerWidth") == PHONE[0]
+    await enter(audra, "audra")
+    await audra.hook("change-password").click()
+    await focused(audra, "password-old")
+    assert await problems(audra.page) == []
+    assert await audra.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await shot(audra, "password-phone")
+    await fill(audra, "demo", NEW, NEW)
+    await expect(audra.hook("password-old")).to_have_count(0)
+    await expect(audra.hook("access-log")).to_be_visible()

@@ -1,0 +1,310 @@
+"""Changes of accounts in a real database: one write each, recorded, undone, and refused where nobody could go on."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.common.config.toml_file import ConfigurationError
+from services.common.http.problems import Problem
+from services.common.internal_api.accounts import PAGE, AccountChanged, AccountForm, AccountsQuery, AccountWish
+from services.common.internal_api.configuration import Author
+from services.common.mongo.client import Database
+from services.presence.accounts import changes as changes_module
+from services.presence.accounts.changes import JOB, AccountChanges
+from services.presence.accounts.held import HeldAccounts
+from services.presence.accounts.store import AccountStore
+from services.presence.agents.accounts import Account
+from services.presence.agents.passwords import Passwords
+from services.presence.configuration import Configuration
+from services.presence.settings import PresenceSettings
+from services.presence.stores import Stores
+from tests.presence.conftest import HASH, standing
+from tests.support.servers import PATIENCE
+
+NOW = datetime(2026, 12, 24, 10, tzinfo=UTC)
+FILE = f"""
+[[accounts]]
+username = "an"
+name = "An"
+password_hash = "{HASH}"
+departments = ["algemeen"]
+capacity = 2
+locales = ["nl", "fr"]
+
+[[accounts]]
+username = "beheer"
+name = "Beheer"
+password_hash = "{HASH}"
+role = "administrator"
+
+[[accounts]]
+username = "bea"
+name = "Bea"
+password_hash = "{HASH}"
+role = "administrator"
+"""
+AN = AccountForm(name="An", role="agent", departments=["algemeen"], capacity=2, locales=["nl", "fr"])
+
+
+def administrator(username: str) -> Author:
+    made = Account(username=username, name=username.title(), password_hash=HASH, role="administrator")
+    return Author(id=made.id, name=made.name, role="administrator")
+
+
+BEHEER, BEA = administrator("beheer"), administrator("bea")
+
+
+class Replica:
+    """What a replica of presence has."""
+
+    def __init__(self, settings: PresenceSettings, db: Database) -> None:
+        self.held, self.store, self.stores = HeldAccounts(), AccountStore(db), Stores(db)
+        self.first = Configuration.first(settings)
+        self.changes = AccountChanges(
+            settings, self.store, self.stores, Passwords(), self.held, self.first, standing(NOW)
+        )
+
+    async def do(self, act: Any, username: str, base: int, by: Author = BEHEER, **more: Any) -> AccountChanged:
+        return await self.changes.change(AccountWish(username=username, base=base, act=act, by=by, **more))
+
+    async def account(self, username: str) -> Account:
+        found = await self.store.get(username)
+        assert found is not None
+        assert found.account is not None
+        return found.account
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "accounts.toml"
+    path.write_text(FILE)
+    return path
+
+
+@pytest.fixture
+async def replicas(
+    settings: PresenceSettings, db: Database, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Replica, Replica]:
+    monkeypatch.setattr(changes_module, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(changes_module, "LEASE", 4 * PATIENCE)
+    settings = settings.model_copy(update={"accounts_file": file, "config_source": "database"})
+    both = Replica(settings, db), Replica(settings, db)
+    await asyncio.gather(*(one.changes.begin(one.first) for one in both))
+    return both
+
+
+async def refused(request: Awaitable[object]) -> tuple[int, str, Any]:
+    """Status, code and field of the problem with which this is refused."""
+    with pytest.raises(Problem) as caught:
+        await request
+    return caught.value.status, caught.value.code, caught.value.extra.get("field")
+
+
+async def test_the_first_accounts_are_those_of_the_file_and_only_at_the_first_start(
+    replicas: tuple[Replica, Replica], file: Path
+) -> None:
+    one, other = replicas
+    assert one.held.revisions == other.held.revisions == {"an": 1, "bea": 1, "beheer": 1}
+    assert {a.username: a for a in one.held.accounts} == {a.username: a for a in one.first.file.accounts}
+    await one.do("remove", "an", 1)
+    file.write_text(FILE.replace('"An"', '"Uit het bestand"'))
+    await other.changes.begin(other.first)
+    assert other.held.revisions == {"bea": 1, "beheer": 1}
+
+
+async def test_a_start_that_was_broken_off_is_finished_by_the_next(
+    settings: PresenceSettings, db: Database, file: Path
+) -> None:
+    replica = Replica(settings.model_copy(update={"accounts_file": file, "config_source": "database"}), db)
+    first = replica.first.file.accounts[0]
+    await replica.store.begin([(first, {})], NOW)
+    await db["accounts_begun"].delete_many({})  # it died before the others
+    await replica.changes.begin(replica.first)
+    assert replica.held.revisions == {"an": 1, "bea": 1, "beheer": 1}
+
+
+async def test_a_file_that_names_no_department_is_refused_at_the_first_start(
+    settings: PresenceSettings, db: Database, file: Path
+) -> None:
+    file.write_text(FILE.replace('"algemeen"', '"weg"'))
+    replica = Replica(settings.model_copy(update={"accounts_file": file, "config_source": "database"}), db)
+    with pytest.raises(ConfigurationError, match="'an' serves 'weg', which is no department"):
+        await replica.changes.begin(replica.first)
+    assert not await replica.store.begun()
+
+
+async def test_a_change_is_recorded_found_by_the_other_replica_and_undone(replicas: tuple[Replica, Replica]) -> None:
+    one, other = replicas
+    form = AN.model_copy(update={"name": "Anna", "capacity": 4})
+    made = await one.do("change", "an", 1, form=form)
+    assert (made.fields, made.password, made.totp) == (["name", "capacity"], None, None)
+    assert await other.changes.look()
+    assert not await other.changes.look()
+    (anna,) = [a for a in other.held.accounts if a.username == "an"]
+    assert (anna.name, anna.capacity, anna.password_hash) == ("Anna", 4, HASH)
+    await other.do("disable", "an", 2, BEA)
+    undone = await one.do("undo", "an", 3, of=2)
+    assert undone.fields == ["name", "capacity"]
+    account = await one.account("an")
+    assert (account.name, account.capacity, account.disabled) == ("An", 2, True), "what came later stays"
+    history = await one.changes.history("an")
+    assert [(e.act, e.by.name, e.of) for e in history.entries] == [
+        ("undone", "Beheer", 2),
+        ("disabled", "Bea", None),
+        ("changed", "Beheer", None),
+        ("begun", "ACCOUNTS_FILE", None),
+    ]
+    changed = history.entries[2]
+    assert (changed.before, changed.after) == ({"name": "An", "capacity": 2}, {"name": "Anna", "capacity": 4})
+    assert [e.undoable for e in history.entries] == [True, True, True, False]
+
+
+async def test_of_two_administrators_the_second_is_refused_with_the_name_of_the_first(
+    replicas: tuple[Replica, Replica],
+) -> None:
+    one, other = replicas
+    outcomes = await asyncio.gather(
+        one.do("change", "an", 1, form=AN.model_copy(update={"capacity": 4})),
+        other.do("change", "an", 1, BEA, form=AN.model_copy(update={"capacity": 5})),
+        return_exceptions=True,
+    )
+    (problem,) = [o for o in outcomes if isinstance(o, Problem)]
+    first = await one.store.get("an")
+    assert first is not None
+    assert first.revision == 2
+    assert (problem.status, problem.code, problem.extra["by"]) == (409, "changed", first.by.name)
+
+
+async def test_a_request_that_arrives_twice_makes_one_revision(replicas: tuple[Replica, Replica]) -> None:
+    one, other = replicas
+    form = AN.model_copy(update={"capacity": 4})
+    await one.do("change", "an", 1, form=form)
+    assert (await other.do("change", "an", 1, form=form)).fields == []
+    assert (await refused(other.do("change", "an", 1, BEA, form=form)))[:2] == (409, "changed")
+    assert (await one.do("change", "an", 2, form=form)).fields == [], "nothing has changed"
+    assert (await one.changes.history("an")).revision == 2
+    await one.do("make_password", "an", 2)
+    assert (await refused(one.do("make_password", "an", 2)))[:2] == (409, "changed"), "the first one was not read"
+
+
+async def test_a_new_account_has_a_password_for_one_login(replicas: tuple[Replica, Replica]) -> None:
+    one, _ = replicas
+    made = await one.do("add", "cas", 0, form=AN)
+    assert made.account is not None
+    assert made.account.revision == 1
+    assert made.password is not None
+    assert len(made.password) >= 16
+    account = await one.account("cas")
+    assert account.must_change_password
+    assert await Passwords().verify(account.password_hash, made.password)
+    history = await one.changes.history("cas")
+    assert made.password not in repr(history)
+    assert account.password_hash not in repr(history)
+    assert await refused(one.do("add", "cas", 0, form=AN)) == (409, "username_taken", "username")
+    assert await refused(one.do("add", "Cas!", 0, form=AN)) == (422, "username_wrong", "username")
+    wrong = AN.model_copy(update={"departments": []})
+    assert await refused(one.do("add", "dirk", 0, form=wrong)) == (422, "department_missing", "departments")
+    assert await refused(one.do("add", "dirk", 0)) == (422, "form_missing", "form")
+
+
+async def test_secrets_are_made_shown_once_and_never_undone(replicas: tuple[Replica, Replica]) -> None:
+    one, _ = replicas
+    made = await one.do("make_totp", "an", 1)
+    secret = (await one.account("an")).totp_secret
+    assert secret is not None
+    assert made.totp is not None
+    assert f"secret={secret}&" in made.totp
+    assert made.fields == ["totp"]
+    again = await one.do("make_totp", "an", 2)
+    assert again.fields == ["totp"]
+    assert again.totp != made.totp
+    await one.do("change", "an", 3, form=AN.model_copy(update={"break_glass": True}))
+    assert await refused(one.do("remove_totp", "an", 4)) == (422, "second_factor_missing", "totp")
+    await one.do("change", "an", 4, form=AN)
+    await one.do("remove_totp", "an", 5)
+    assert await refused(one.do("undo", "an", 6, of=5)) == (422, "second_factor_missing", "break_glass")
+    new = await one.do("make_password", "an", 6)
+    assert new.fields == ["password"]
+    for revision in (1, 2, 6, 7):
+        assert await refused(one.do("undo", "an", 7, of=revision)) == (422, "cannot_undo", "of")
+    assert await refused(one.do("undo", "an", 7, of=99)) == (404, "no_such_revision", None)
+    stored = repr((await one.changes.history("an")).entries)
+    assert secret not in stored
+    assert str(new.password) not in stored
+
+
+async def test_a_removed_account_keeps_no_hash_and_comes_back_with_another_password(
+    replicas: tuple[Replica, Replica], db: Database
+) -> None:
+    one, _ = replicas
+    await one.do("make_totp", "an", 1)
+    removed = await one.do("remove", "an", 2)
+    assert removed.account is None
+    document = await db["accounts"].find_one({"_id": "an"})
+    assert "argon2" not in repr(document)
+    assert await refused(one.do("enable", "an", 3)) == (404, "no_such_account", None)
+    assert await refused(one.do("undo", "an", 3, of=2)) == (422, "cannot_undo", "of")
+    back = await one.do("undo", "an", 3, of=3)
+    assert back.password is not None
+    account = await one.account("an")
+    assert (account.name, account.capacity, account.totp_secret) == ("An", 2, None)
+    assert account.must_change_password
+    assert account.password_hash != HASH
+    assert await refused(one.do("undo", "an", 4, of=3)) == (422, "cannot_undo", "of")
+    await one.do("remove", "an", 4)
+    again = await one.do("add", "an", 0, form=AN)
+    assert again.account is not None
+    assert again.account.revision == 6
+
+
+@pytest.mark.parametrize("act", ["disable", "remove", "make_password", "make_totp", "remove_totp"])
+async def test_nobody_takes_their_own_account_away(replicas: tuple[Replica, Replica], act: str) -> None:
+    one, _ = replicas
+    assert (await refused(one.do(act, "beheer", 1)))[:2] == (422, "own_account")
+    assert (await refused(one.do("change", "beheer", 1, form=AN)))[:2] == (422, "own_account")
+    await one.do("change", "beheer", 1, form=AccountForm(name="Beheer B", role="administrator"))
+
+
+async def test_the_last_administrator_stays_also_when_two_disable_each_other(
+    replicas: tuple[Replica, Replica],
+) -> None:
+    one, other = replicas
+    outcomes = await asyncio.gather(
+        one.do("disable", "bea", 1), other.do("disable", "beheer", 1, BEA), return_exceptions=True
+    )
+    (problem,) = [o for o in outcomes if isinstance(o, Problem)]
+    assert (problem.status, problem.code) == (422, "last_administrator")
+    assert len(await one.store.administrators()) == 1
+    operator = Author(id="griffie", name="griffie", role="operator")
+    (last,) = await one.store.administrators()
+    form = AN.model_copy(update={"name": "X"})
+    for act, more in (("remove", {}), ("change", {"form": form})):
+        assert (await refused(one.do(act, last.username, 1, operator, **more)))[1] == "last_administrator"
+
+
+async def test_a_change_waits_for_the_one_before_it_and_no_longer_than_is_promised(
+    replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = replicas
+    assert await other.stores.leases.take(JOB, 60, NOW)
+    monkeypatch.setattr(changes_module, "PATIENCE", 0.2)
+    assert (await refused(one.do("disable", "an", 1)))[:2] == (503, "unavailable")
+    await other.stores.leases.release(JOB, NOW)
+    await one.do("disable", "an", 1)
+
+
+async def test_accounts_are_listed_by_pages_and_found_by_a_text(replicas: tuple[Replica, Replica]) -> None:
+    one, _ = replicas
+    many = [Account(username=f"x{n:03}", name=f"Naam ({n})", password_hash=HASH, role="auditor") for n in range(PAGE)]
+    await one.store.begin([(account, {}) for account in many], NOW)
+    first = await one.changes.listed(AccountsQuery())
+    assert (len(first.accounts), first.more, first.accounts[0].username) == (PAGE, True, "an")
+    rest = await one.changes.listed(AccountsQuery(after=first.accounts[-1].username))
+    assert ([a.username for a in rest.accounts], rest.more) == (["x047", "x048", "x049"], False)
+    found = await one.changes.listed(AccountsQuery(search="NAAM (7)"))
+    assert [a.username for a in found.accounts] == ["x007"]
+    assert HASH not in repr(first)

@@ -1,0 +1,57 @@
+"""The store of the accounts on the real database: one revision once, and its entry with it."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from services.common.internal_api.accounts import AccountEntry
+from services.common.internal_api.configuration import Author
+from services.common.mongo.client import Database
+from services.presence.accounts import store as store_module
+from services.presence.accounts.store import AccountStore
+from tests.presence.conftest import account
+
+NOW = datetime(2026, 12, 24, 10, tzinfo=UTC)
+AN = account("an")
+
+
+def entry(revision: int, by: str = "Bea") -> AccountEntry:
+    author = Author(id=by, name=by, role="administrator")
+    return AccountEntry(
+        revision=revision, at=NOW, by=author, act="changed", before={"capacity": 1}, after={"capacity": 2}
+    )
+
+
+async def test_of_many_who_write_the_same_revision_one_succeeds(db: Database) -> None:
+    store = AccountStore(db)
+    for revision in (1, 2, 3):
+        outcomes = await asyncio.gather(*(store.put("an", AN, entry(revision, f"author {n}")) for n in range(8)))
+        assert sum(outcomes) == 1
+        found = await store.get("an")
+        assert found is not None
+        (newest, *_) = await store.history("an")
+        assert (found.revision, found.by) == (revision, newest.by), "the account and its entry are of the same author"
+    assert not await store.put("an", AN, entry(3))
+    assert not await store.put("an", AN, entry(5))
+    assert [one.revision for one in await store.history("an")] == [3, 2, 1]
+
+
+async def test_the_oldest_changes_go(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "KEPT", 3)
+    store = AccountStore(db)
+    for revision in range(1, 6):
+        assert await store.put("an", AN, entry(revision))
+    assert await store.history("an") == [entry(revision) for revision in (5, 4, 3)]
+
+
+async def test_a_removed_account_is_nowhere_but_in_its_history(db: Database) -> None:
+    store = AccountStore(db)
+    assert await store.put("an", AN, entry(1))
+    assert (await store.all())[0].account == AN
+    assert await store.put("an", None, entry(2))
+    assert (await store.revisions(), await store.all(), await store.listed("", "")) == ({}, [], ([], False))
+    found = await store.get("an")
+    assert found is not None
+    assert (found.account, found.revision, len(await store.history("an"))) == (None, 2, 2)
+    assert await store.history("bert") == []

@@ -1,0 +1,131 @@
+"""The questions that citizens leave, over HTTP and the real database."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.common.clock import utcnow
+from services.common.http.tokens import Actor
+from services.common.internal_api import transcripts as transcripts_api
+from services.common.mongo.client import Database
+from services.transcripts.app import create_app
+from services.transcripts.attachments.store import Files
+from services.transcripts.log.store import Store
+from services.transcripts.questions.number import number_of
+from services.transcripts.questions.store import KEPT_DONE, TAKES_FILES
+from services.transcripts.settings import Settings
+from tests.transcripts.api.client import AN, BERT, DONE, LEFT, LIEN, SOFIE, Answer, ApiClient, opened
+from tests.transcripts.attachments.test_judging import PNG_BYTES
+from tests.transcripts.conftest import new_id
+
+
+async def test_a_question_has_no_mark_for_webhooks_where_there_are_none(api: ApiClient, database: Database) -> None:
+    assert (await api.ask(transcripts_api.QUESTION_LEAVE, LEFT))[0] == 200
+    (kept,) = [found async for found in database["questions"].find()]
+    assert "announced" not in kept
+
+
+async def test_a_question_is_left_read_and_dealt_with(api: ApiClient) -> None:
+    receipt = {"number": number_of(LEFT["chat_id"]), "at": LEFT["at"]}
+    assert await api.ask(transcripts_api.QUESTION_LEAVE, LEFT) == (200, receipt)
+    assert await api.ask(transcripts_api.QUESTION_LEAVE, {**LEFT, "text": "Iets anders"}) == (200, receipt)
+    status, answer = await api.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]})
+    more: dict[str, Any] = {"claimed": None, **receipt, "source": "chat", "form": None, "files": []}
+    assert (status, answer) == (200, {"questions": [{**LEFT, **more}]})
+    assert (await api.ask(transcripts_api.QUESTION_DONE, DONE))[0] == 204
+    assert (await api.ask(transcripts_api.QUESTION_DONE, DONE))[0] == 204
+    assert (await api.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]}))[1] == {"questions": []}
+
+
+async def test_no_question_without_its_chat_and_nothing_of_another_department(api: ApiClient) -> None:
+    status, answer = await api.ask(transcripts_api.QUESTION_LEAVE, {**LEFT, "chat_id": new_id()})
+    assert (status, answer["code"]) == (404, "no_such_chat")
+    await api.ask(transcripts_api.QUESTION_LEAVE, LEFT)
+    for wrong in ({"departments": ["wonen"]}, {"chat_id": new_id()}):
+        status, answer = await api.ask(transcripts_api.QUESTION_DONE, {**DONE, **wrong})
+        assert (status, answer["code"]) == (404, "no_such_question")
+
+
+async def test_what_was_left_is_in_no_log(api: ApiClient, capfd: pytest.CaptureFixture[str]) -> None:
+    await api.ask(transcripts_api.QUESTION_LEAVE, LEFT)
+    await api.ask(transcripts_api.QUESTION_DONE, DONE)
+    said = "".join(capfd.readouterr())
+    assert "question_left" in said
+    assert not any(LEFT[secret] in said for secret in ("contact", "text", "name"))
+
+
+ID = new_id()
+ASKED = {**LEFT, "chat_id": ID, "source": "button", "request": "a"}
+ASKER = Actor(party="asker", id=ID)
+CLAIM = {"chat_id": ID, "agent_id": "an", "agent_name": "An", "departments": ["algemeen"]}
+
+
+async def add(api: ApiClient, content: bytes, actor: Actor = ASKER, question: str = ID) -> Answer:
+    headers = api.headers(actor, **{"X-File-Name": "foto.png"})
+    async with api.client.post(f"/questions/{question}/attachments", data=content, headers=headers) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+async def test_a_question_without_a_chat_is_kept_once(api: ApiClient) -> None:
+    first = await api.ask(transcripts_api.QUESTION_ASK, ASKED)
+    assert first == (200, {"number": number_of(ID), "at": LEFT["at"]})
+    assert await api.ask(transcripts_api.QUESTION_ASK, ASKED) == first
+    status, problem = await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "text": "Iets anders", "request": "b"})
+    assert (status, problem["code"]) == (422, "invalid")
+    [listed] = (await api.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]}))[1]["questions"]
+    assert (listed["text"], listed["source"], "request" in listed) == (LEFT["text"], "button", False)
+
+
+async def test_its_files_are_for_the_agent_who_deals_with_it(api: ApiClient) -> None:
+    await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "at": utcnow().isoformat()})
+    status, answered = await add(api, PNG_BYTES)
+    assert (status, answered["name"]) == (201, "foto.png")
+    path = f"/questions/{ID}/attachments/{answered['id']}"
+    assert [(await api.get(path, actor))[0] for actor in (AN, LIEN, ASKER, SOFIE)] == [403, 404, 404, 200]
+    status, listed = await api.ask(transcripts_api.QUESTION_CLAIM, CLAIM)
+    assert (status, [f["id"] for f in listed["files"]]) == (200, [answered["id"]])
+    status, headers, content = await api.get(path, AN)
+    assert (status, content) == (200, PNG_BYTES)
+    assert headers["Content-Disposition"].startswith("attachment; ")
+    assert (await api.get(path, BERT))[0] == 403
+    assert (await api.get(f"/questions/{ID}/attachments/{new_id()}", AN))[0] == 404
+    assert (await api.get(f"/chats/{ID}/attachments/{answered['id']}", AN))[0] in (403, 404)
+
+
+async def test_files_are_added_to_ones_own_question_alone(api: ApiClient) -> None:
+    assert (await add(api, PNG_BYTES))[1]["code"] == "no_such_question"
+    await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "at": utcnow().isoformat()})
+    for actor in (Actor(party="asker", id=new_id()), Actor(party="citizen", id=ID), AN):
+        assert (await add(api, PNG_BYTES, actor))[1]["code"] == "forbidden"
+    status, problem = await add(api, b"MZ" + bytes(200))
+    assert (status, problem["code"]) == (415, "type_not_allowed")
+    late = {**ASKED, "chat_id": new_id(), "at": (utcnow() - TAKES_FILES * 2).isoformat()}
+    await api.ask(transcripts_api.QUESTION_ASK, late)
+    status, problem = await add(api, PNG_BYTES, Actor(party="asker", id=late["chat_id"]), late["chat_id"])
+    assert (status, problem["code"]) == (409, "question_closed")
+
+
+async def test_a_question_has_so_many_files(
+    make_settings: Callable[..., Settings], store: Store, vhost_url: str
+) -> None:
+    async with opened(create_app(make_settings(rabbitmq_url=vhost_url, attachment_count=2))) as api:
+        await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "at": utcnow().isoformat()})
+        answers = await asyncio.gather(*(add(api, PNG_BYTES) for _ in range(5)))
+        assert sorted(status for status, _ in answers) == [201, 201, 413, 413, 413]
+        [listed] = (await api.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]}))[1]["questions"]
+        assert len(listed["files"]) == 2
+
+
+async def test_the_files_of_a_question_go_with_it(api: ApiClient, database: Database, files: Files) -> None:
+    await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "at": utcnow().isoformat()})
+    answered = (await add(api, PNG_BYTES))[1]
+    later = utcnow() + KEPT_DONE * 2
+    assert await files.clean(later, timedelta(hours=1)) == 0
+    await database["questions"].delete_one({"_id": ID})
+    assert await files.clean(utcnow(), timedelta(hours=1)) == 0, "a younger one is not looked up"
+    assert await files.clean(later, timedelta(hours=1)) == 1
+    assert await files.get(answered["id"]) is None
+    assert await database["files.chunks"].count_documents({"files_id": answered["id"]}) == 0

@@ -1,0 +1,245 @@
+"""The routes of the read API, over HTTP and the real database: who is a client, what it reads, and what is logged."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.common.config.departments import load_departments
+from services.common.http.tokens import Actor
+from services.common.internal_api.integration import (
+    CLIENT_AUTHENTICATE,
+    CLOSED_CHATS,
+    QUESTION_ROWS,
+    STATISTIC_ROWS,
+)
+from services.common.internal_api.transcripts import AskedQuestion, Rating
+from services.common.mongo.client import Database
+from services.transcripts.after_chat.ratings import Ratings
+from services.transcripts.app import create_app
+from services.transcripts.log.store import Store
+from services.transcripts.questions.store import Questions
+from services.transcripts.settings import Settings
+from services.transcripts.statistics.store import Statistics
+from tests.transcripts.api.client import CHAT, ApiClient, fill, opened, seal
+from tests.transcripts.conftest import OPENED_AT, new_id
+from tests.transcripts.past_chats.conftest import Player
+
+GIVEN, FORMER = "5e" * 32, "a1" * 32
+FILE = f"""
+[[clients]]
+id = "cijfers"
+secret_hashes = ["sha256:{sha256(GIVEN.encode()).hexdigest()}", "sha256:{sha256(FORMER.encode()).hexdigest()}"]
+scopes = ["statistics:*", "chats:algemeen", "transcripts:algemeen", "questions:premies"]
+"""
+READER = {"client_id": "cijfers", "source": "192.0.2.9"}
+DAYS = {"since": "2026-11-22", "until": "2026-11-22"}
+ALGEMEEN: dict[str, Any] = {"reader": READER, "department": "algemeen", **DAYS}
+PREMIES: dict[str, Any] = {"reader": READER, "department": "premies", **DAYS}
+
+
+@pytest.fixture
+async def api(
+    make_settings: Callable[..., Settings], store: Store, vhost_url: str, tmp_path: Path
+) -> AsyncIterator[ApiClient]:
+    await fill(store)
+    file = tmp_path / "integrations.toml"
+    file.write_text(FILE)
+    async with opened(create_app(make_settings(rabbitmq_url=vhost_url, integrations_file=file))) as made:
+        yield made
+
+
+@pytest.fixture
+async def player(database: Database, store: Store, make_settings: Callable[..., Settings]) -> Player:
+    return Player(database, store, load_departments(make_settings().departments_file))
+
+
+async def logged(database: Database) -> list[dict[str, Any]]:
+    return (
+        await database["access_log"].find({"who": "cijfers"}, {"_id": 0, "at": 0, "prev": 0, "hash": 0}).to_list(None)
+    )
+
+
+# ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("secret", [GIVEN, FORMER])
+async def test_a_client_gets_its_scopes_with_either_secret(api: ApiClient, secret: str) -> None:
+    all_of_them = ["statistics:*", "chats:algemeen", "transcripts:algemeen", "questions:premies"]
+    given = {"client_id": "cijfers", "secret": secret}
+    assert await api.ask(CLIENT_AUTHENTICATE, given) == (200, {"client_id": "cijfers", "scopes": all_of_them})
+    asked = {**given, "scope": "chats:algemeen statistics:premies chats:algemeen"}
+    status, told = await api.ask(CLIENT_AUTHENTICATE, asked)
+    assert (status, told["scopes"]) == (200, ["chats:algemeen", "statistics:premies"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "code"),
+    [
+        ({"secret": "5f" * 32}, 401, "invalid_client"),
+        ({"secret": ""}, 401, "invalid_client"),
+        ({"client_id": "ander"}, 401, "invalid_client"),
+        ({"scope": "chats:premies"}, 400, "invalid_scope"),
+        ({"scope": "chats:*"}, 400, "invalid_scope"),
+        ({"scope": "statistics:nergens"}, 400, "invalid_scope"),
+        ({"scope": "admin"}, 400, "invalid_scope"),
+        ({"scope": "chats:algemeen transcripts:premies"}, 400, "invalid_scope"),
+        ({"secret": "x" * 201}, 422, "invalid"),
+    ],
+)
+async def test_others_are_refused_without_a_word_of_the_secret(
+    api: ApiClient, changed: dict[str, str], status: int, code: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    got, told = await api.ask(CLIENT_AUTHENTICATE, {"client_id": "cijfers", "secret": GIVEN, **changed})
+    assert (got, told["code"]) == (status, code)
+    said = "".join(capfd.readouterr()) + str(told)
+    assert GIVEN not in said
+    assert not changed.get("secret") or changed["secret"] not in said
+
+
+# ── statistics ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_rows_are_paged_in_order_without_persons_and_each_page_is_logged(
+    api: ApiClient, database: Database, player: Player
+) -> None:
+    statistics, ratings = Statistics(database, agents=True), Ratings(database, Statistics(database))
+    chats = [await player.ended(("citizen", "Dag"), ("an", "Ja?"), at=OPENED_AT) for _ in range(3)]
+    other = await player.ended(("citizen", "Dag"), department="premies", at=OPENED_AT)
+    for chat in (*chats, other):
+        await statistics.count_chat(chat)
+    await ratings.rate(Rating(chat_id=chats[0], helped="yes", score=4), "algemeen", OPENED_AT)
+    rows: list[dict[str, Any]] = []
+    after = None
+    for _ in range(3):
+        status, page = await api.ask(STATISTIC_ROWS, {**ALGEMEEN, "limit": 1, "after": after})
+        assert (status, len(page["rows"])) == (200, 1)
+        rows, after = rows + page["rows"], page["next"]
+    assert after is None
+    assert len({row["id"] for row in rows}) == 3
+    assert {row["department"] for row in rows} == {"algemeen"}
+    assert sorted((row["helped"] or "", row["score"] or 0) for row in rows) == [("", 0), ("", 0), ("yes", 4)]
+    assert rows[0]["opened_at"] == "2026-11-22T14:51:00.123Z"
+    assert rows[0].keys() == {
+        *("id", "opened_at", "department", "served", "reason", "transfers", "wait", "first_answer", "duration"),
+        *("wrap_up", "helped", "score"),
+    }
+    assert not any(word in str(rows) for word in (*chats, "'an'", "Peeters"))
+    whole = (await api.ask(STATISTIC_ROWS, ALGEMEEN))[1]
+    assert ([row["id"] for row in whole["rows"]], whole["next"]) == ([row["id"] for row in rows], None)
+    entry = {"act": "report_read", "who": "cijfers", "role": "service", "department": "algemeen", "source": "192.0.2.9"}
+    assert await logged(database) == [entry] * 4
+
+
+async def test_days_bound_the_rows(api: ApiClient, database: Database, player: Player) -> None:
+    await Statistics(database).count_chat(await player.ended(("citizen", "Dag"), at=OPENED_AT))
+    for since, number in (("2026-11-21", 0), ("2026-11-22", 1), ("2026-11-23", 0)):
+        page = (await api.ask(STATISTIC_ROWS, {**ALGEMEEN, "since": since, "until": since}))[1]
+        assert len(page["rows"]) == number
+    for wrong in ({"since": "2026-11-23"}, {"since": "2024-01-01"}):
+        status, told = await api.ask(STATISTIC_ROWS, {**ALGEMEEN, **wrong})
+        assert (status, told["code"]) == (422, "period_too_long")
+
+
+async def test_left_questions_are_counted_by_row(api: ApiClient, database: Database) -> None:
+    question = AskedQuestion.model_validate(
+        {"chat_id": new_id(), "department": "algemeen", "contact": "02 1", "text": "V", "at": OPENED_AT, "request": "x"}
+    )
+    await Questions(database).leave(question, OPENED_AT)
+    found = await database["questions"].find_one({"_id": question.chat_id})
+    assert found
+    await Statistics(database).count_question(found)
+    page = (await api.ask(STATISTIC_ROWS, {**ALGEMEEN, "of": "questions"}))[1]
+    (row,) = page["rows"]
+    assert (row["at"], row["source"]) == ("2026-11-22T15:00:00.123Z", "chat")
+    assert question.chat_id not in str(row)
+
+
+# ── chats and transcripts ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_closed_chats_are_listed_without_persons(api: ApiClient, database: Database, player: Player) -> None:
+    first = await player.ended(("citizen", "kwetterbes"), ("an", "Ja?"), at=OPENED_AT)
+    later = await player.ended(("citizen", "Dag"), at=OPENED_AT + timedelta(hours=1))
+    await player.ended(("citizen", "Dag"), department="premies", at=OPENED_AT)
+    query = {"reader": READER, "department": "algemeen", "limit": 1}
+    status, page = await api.ask(CLOSED_CHATS, query)
+    assert (status, [chat["chat_id"] for chat in page["chats"]]) == (200, [later])
+    page = (await api.ask(CLOSED_CHATS, {**query, "before": page["next"]}))[1]
+    (chat,) = page["chats"]
+    assert (chat["chat_id"], chat["departments"], chat["ended_by"], chat["agents"]) == (first, ["algemeen"], "agent", 1)
+    assert page["next"] is None
+    assert not any(word in str(page) for word in ("Peeters", "'an'", "kwetterbes"))
+    assert {entry["act"] for entry in await logged(database)} == {"chats_listed"}
+
+
+async def test_a_transcript_is_read_after_the_end_and_the_client_is_the_reader(
+    api: ApiClient, database: Database, store: Store
+) -> None:
+    path, actor = (
+        f"/chats/{CHAT}/transcript?format=json",
+        Actor(party="client", id="cijfers", departments=["algemeen", "premies"], source="192.0.2.9"),
+    )
+    assert (await api.get(path, actor))[0] == 409
+    await seal(store, datetime.now(UTC))
+    assert (await api.get(path, actor))[0] == 200
+    (entry,) = await logged(database)
+    assert {k: entry[k] for k in ("act", "role", "chat_id", "item", "department", "source")} == {
+        "act": "transcript_read",
+        "role": "service",
+        "chat_id": CHAT,
+        "item": "json",
+        "department": "algemeen",
+        "source": "192.0.2.9",
+    }
+    for wrong in ({"departments": ["premies"]}, {"departments": None}, {"id": "ander"}):
+        assert (await api.get(path, actor.model_copy(update=wrong)))[0] == 404, wrong
+    assert (await api.get(path, actor.model_copy(update={"departments": ["*"]})))[0] == 200
+    assert (await api.get(f"/chats/{CHAT}/notes", actor))[0] == 403
+    assert (await api.upload(b"x", actor=actor))[0] == 403
+
+
+# ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_left_questions_are_read_with_what_was_asked(api: ApiClient, database: Database) -> None:
+    questions = Questions(database)
+    for n in range(3):
+        fields = {"chat_id": new_id(), "department": "premies", "contact": "02 1", "text": f"Vraag {n}", "request": "x"}
+        at = OPENED_AT + timedelta(minutes=n)
+        await questions.leave(AskedQuestion.model_validate({**fields, "at": at, "source": "button"}), at)
+    await database["questions"].update_one({"text": "Vraag 2"}, {"$set": {"erasing": {"at": OPENED_AT}}})
+    first = (await api.ask(QUESTION_ROWS, {**PREMIES, "limit": 1}))[1]
+    second = (await api.ask(QUESTION_ROWS, {**PREMIES, "limit": 1, "after": first["next"]}))[1]
+    assert [row["text"] for row in first["rows"] + second["rows"]] == ["Vraag 0", "Vraag 1"]
+    assert second["next"] is None, "one that is being erased is not shown"
+    (row,) = first["rows"]
+    assert (row["contact"], row["done_at"], row["source"], len(row["number"])) == ("02 1", None, "button", 8)
+    assert {entry["act"] for entry in await logged(database)} == {"questions_read"}
+
+
+# ── bounds ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("path", "department"), [(CLOSED_CHATS, "premies"), (QUESTION_ROWS, "algemeen"), (STATISTIC_ROWS, "nergens")]
+)
+async def test_what_the_file_does_not_grant_is_refused_whatever_the_token_says(
+    api: ApiClient, database: Database, path: str, department: str
+) -> None:
+    status, told = await api.ask(path, {**ALGEMEEN, "department": department})
+    assert (status, told["code"]) == (403, "insufficient_scope")
+    gone = await api.ask(STATISTIC_ROWS, {**ALGEMEEN, "reader": {"client_id": "ander"}})
+    assert (gone[0], gone[1]["code"]) == (403, "insufficient_scope")
+    assert await logged(database) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": 201}, {"limit": 0}, {"after": "$gt"}, {"after": "9" * 15 + "-a"}, {"of": "agents"}]
+)
+async def test_wrong_questions_are_refused(api: ApiClient, wrong: dict[str, Any]) -> None:
+    status, told = await api.ask(STATISTIC_ROWS, {**ALGEMEEN, **wrong})
+    assert (status, told["code"]) == (422, "invalid")

@@ -1,0 +1,102 @@
+// Mirrors services/gateway/web/console/configuration.js and configuration-preview.js: their RULES.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { buttonRows, dayRows } from "../../services/gateway/web/console/configuration-preview.js";
+import { differs, faultsOf, fieldsOf, formOf, outcomeOf } from "../../services/gateway/web/console/configuration.js";
+
+const four = (words) => ({ nl: words, fr: words, de: words, en: words });
+const FORM = {
+  id: "algemeen",
+  names: four("Algemeen"),
+  hours: "Mon-Fri 09:00-12:00,13:00-17:00; Sat 10:00-12:00",
+  closed: ["2027-05-07", "12-26", "easter+1"],
+  day_hours: { "12-24": "09:00-12:00" },
+  contacts: [
+    { kind: "phone", value: "1", note: four("x") },
+    { kind: "web", value: "https://x.example", note: null },
+  ],
+  start: "press",
+  accept: "by_agent",
+  busy: "queue",
+  longest: 20,
+  patience: null,
+  questions: true,
+  answer_within: 2,
+  wrap_up: 30,
+};
+const fields = (changes = {}) => ({ ...fieldsOf(FORM), ...changes });
+
+test("what the fields hold of a form is that form again", () => {
+  const { id, ...rest } = FORM;
+  assert.equal(id, "algemeen");
+  assert.deepEqual(formOf(fields()), rest);
+  assert.deepEqual(faultsOf(fields()), {});
+  assert.equal(differs(fields(), FORM), false);
+  assert.equal(differs(fields({ wrap_up: "31" }), FORM), true);
+});
+
+test("spaces and empty lines do not count, and an empty field is what applies to all", () => {
+  const made = formOf(
+    fields({ hours: "  ", closed: " 12-27 \n\n Easter \n", day_hours: "12-31  09:00-10:00, 11:00-12:00\n", patience: " " }),
+  );
+  assert.deepEqual([made.hours, made.closed, made.patience], [null, ["12-27", "easter"], null]);
+  assert.deepEqual(made.day_hours, { "12-31": "09:00-10:00,11:00-12:00" });
+});
+
+test("each fault is named at its field", () => {
+  const cases = [
+    [{ names: { ...four("A"), fr: " " } }, { "names.fr": "name_missing" }],
+    [{ hours: "maandag 9-17" }, { hours: "hours_wrong" }],
+    [{ hours: "Mon 09:00" }, { hours: "hours_wrong" }],
+    [{ closed: "7 mei" }, { closed: "day_wrong" }],
+    [{ day_hours: "12-24" }, { day_hours: "day_hours_wrong" }],
+    [{ contacts: [{ kind: "phone", value: " ", note: four("") }] }, { "contacts.0": "contact_missing" }],
+    [
+      { contacts: [{ kind: "phone", value: "1", note: { ...four(""), nl: "x" } }] },
+      { "contacts.0.note.fr": "note_incomplete", "contacts.0.note.de": "note_incomplete", "contacts.0.note.en": "note_incomplete" },
+    ],
+    [{ longest: "" }, { longest: "number_wrong" }],
+    [{ longest: "1.5" }, { longest: "number_wrong" }],
+    [{ wrap_up: "601" }, { wrap_up: "number_wrong" }],
+    [{ patience: "0" }, { patience: "number_wrong" }],
+    [{ answer_within: "" }, { answer_within: "answer_within_missing" }],
+    [{ questions: false, answer_within: "" }, {}],
+    [{ hours: "always" }, {}],
+    [{ hours: " Always " }, {}],
+  ];
+  for (const [changes, faults] of cases) assert.deepEqual(faultsOf(fields(changes)), faults, JSON.stringify(changes));
+});
+
+test("an answer says whether another administrator was first, or what is wrong", () => {
+  const answer = (status, code, body = {}) => ({ ok: status === 200, status, code, body, retryAfter: null, tag: null });
+  const problems = [
+    [answer(200, null, { version: 2 }), null],
+    [answer(409, "changed", { by: "Bert" }), "changed"],
+    [answer(422, "invalid_configuration", { detail: "x" }), "refused"],
+    [answer(404, "no_such_version"), "gone"],
+    [answer(413, "too_large"), "too_large"],
+    [answer(0, null, null), "failed"],
+  ];
+  for (const [given, problem] of problems) assert.equal(outcomeOf(given).problem, problem);
+  assert.equal(outcomeOf(problems[1][0]).name, "Bert");
+  assert.equal(outcomeOf(problems[2][0]).detail, "x");
+});
+
+test("a preview has a row for each button and each day", () => {
+  const t = Object.assign((key, values) => [key, ...Object.values(values ?? {}).slice(0, 2)].join(" "), { language: "nl" });
+  const button = { department: "a", names: four("A"), colour: "blue", reason: "closed", opens_at: "2026-11-24T08:00:00Z" };
+  assert.deepEqual(buttonRows(t, [button, { ...button, opens_at: null }]), [
+    ["A", "config.button config.colour.blue config.reason.closed config.opens 24 nov 2026, 09:00:00"],
+    ["A", "config.button config.colour.blue config.reason.closed"],
+  ]);
+  const days = [
+    { day: "2027-01-01", hours: [], holiday: "Nieuwjaar", bridge: false },
+    { day: "2027-05-07", hours: [], holiday: null, bridge: true },
+    { day: "2027-12-24", hours: ["09:00-12:00"], holiday: null, bridge: false },
+  ];
+  assert.deepEqual(
+    dayRows(t, days).map(([, words]) => words),
+    ["config.closed_day (Nieuwjaar)", "config.bridge", "09:00-12:00"],
+  );
+  assert.equal(dayRows(t, days)[0][0], "vrijdag 1 januari");
+});
