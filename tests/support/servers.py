@@ -55,6 +55,11 @@ OUR_VARIABLES = (
     *(f"{name.upper()}_{part}" for name in SERVICES for part in ("PORT", "URL")),
 )
 
+PATIENT_LIMITS = {"HELLO_LIMIT": "300"}
+"""Seconds: limits of a system of the tests, unless a test is about them.
+
+Between its press and its hello a test may start half a system anew, on a machine that does much else.
+"""
 
 SLICE = 400
 """Ports that one process of tests picks from."""
@@ -245,12 +250,15 @@ class System:
 
 
 def start_system(home: Path, command: str | None = None, **variables: str) -> System:
-    """Start the system on free ports with these environment variables; does not wait until it is ready."""
+    """Start the system on free ports with these environment variables; does not wait until it is ready.
+
+    `PATIENT_LIMITS` stand in for what the variables do not name.
+    """
     home.mkdir(parents=True, exist_ok=True)
     chosen = ports.remembered(home / "service_ports.json", SERVICES)
     environ = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
     environ |= {port_variable(name): str(port) for name, port in chosen.items()}
-    environ |= {"DATA_DIR": str(home / "data"), **variables}
+    environ |= {"DATA_DIR": str(home / "data"), **PATIENT_LIMITS, **variables}
     choose_ports(environ)
     log_path = home / "system.log"
     arguments = ["--command", command] if command else []

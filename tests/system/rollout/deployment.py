@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.local import ports, processes, service_programs
 from deploy.local.processes import Program
 from deploy.local.settings import SERVICES, Settings
-from tests.support.servers import OUR_VARIABLES, PATIENCE
+from tests.support.servers import OUR_VARIABLES, PATIENCE, PATIENT_LIMITS
 from tests.system.rollout.versions import Version
 
 READY_LIMIT = 120.0
@@ -60,7 +60,7 @@ class Deployment:
         urls = {"RABBITMQ_URL": rabbitmq_url, "MONGODB_URL": mongodb_url}
         # The former version does not know events that go together (docs/operating.md, "Updating").
         # Nor does it know tokens of keys.
-        environ |= {"RATE_LIMITS": "off", "FACTS_TOGETHER": "off", "TOKEN_KEYS": "verify"}
+        environ |= {**PATIENT_LIMITS, "RATE_LIMITS": "off", "FACTS_TOGETHER": "off", "TOKEN_KEYS": "verify"}
         settings = Settings(home, self.ports, rabbitmq_url, mongodb_url, environ | variables)
         self._environment = service_programs.service_environment(settings, urls)
         self.replicas: list[Replica] = []
