@@ -17,6 +17,12 @@ from typing import Any, NamedTuple, Protocol
 
 WAIT = 60.0  # seconds: a guard against hanging, never a promise
 LOOK = 0.05  # seconds between two looks
+FOCUS = """
+let at = document.activeElement;
+while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+return [document.hasFocus(), at?.cloneNode(false).outerHTML];
+"""
+"""Whether the window has the focus, and what in it has."""
 RESIZED = 3.0  # seconds after which a window is told its size again
 ENTER = "\ue007"
 """The key, as WebDriver writes it (https://www.w3.org/TR/webdriver2/#keyboard-actions)."""
@@ -139,7 +145,10 @@ class Page:
         """Return what this body gives as soon as that is true. Raises `AssertionError` when it never is."""
         end = time.monotonic() + WAIT
         while not (found := await self.run(body, *arguments)):
-            assert time.monotonic() < end, f"not in time: {body} {arguments}; complaints: {await self.complaints()}"
+            assert time.monotonic() < end, (
+                f"not in time: {body} {arguments}; complaints: {await self.complaints()}; "
+                f"focus: {await self.run(FOCUS)}"
+            )
             await asyncio.sleep(LOOK)
         return found
 

@@ -142,6 +142,7 @@ async def test_pages_follow_each_other(scene: Scene, played: dict[str, str]) -> 
     an = await scene.agent("an")
     await an.hook("open-past").click()
     await names(an, 25)
+    await expect(an.hook("past-more")).to_be_visible()
     await an.hook("past-more").press("Enter")
     found = await names(an, MANY + 1)
     assert len(set(found)) == MANY + 1
