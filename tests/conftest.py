@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.workermanage import WorkerController
 
+from tests.support.authority import Authority
 from tests.support.servers import (
     ROOT,
     STARTED,
@@ -213,3 +214,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
         if process.process.poll() is None:
             process.process.kill()
         process.process.wait()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A CA of certificates."""
+    return Authority(tmp_path_factory.mktemp("tls") / "authority")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Another CA with the same name."""
+    return Authority(tmp_path_factory.mktemp("tls") / "stranger")

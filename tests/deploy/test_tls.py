@@ -37,17 +37,6 @@ SECRET = "sixteen characters or more"
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls") / "authority")
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Another CA with the same name."""
-    return Authority(tmp_path_factory.mktemp("tls") / "stranger")
-
-
-@pytest.fixture(scope="module")
 def amqps(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     """The address of a broker with TLS, without a CA."""
     home = tmp_path_factory.mktemp("tls") / "broker"

@@ -11,7 +11,7 @@ every change except those of slots that are no wrap-up. `untold_since` marks a c
 time. `idle_since`: when they last gave up a slot, came online, or ended a pause. `state_since`: when they last came
 online, went offline, paused or resumed. `pause` is there while the agent is paused and online: that time counts.
 `pauses_over` has ended pauses that are still to be published. `oidc` {issuer, subject, organisation}: the account is of
-the issuer's person; it has no password. `changed`, `must_change_password`: `changed_passwords.py`. The secrets of
+the issuer's person; it has no password. `changed`, `must_change_password`: `people_store.py`. The secrets of
 one-time passwords are not here; `second_factor` is the fingerprint of the one in the accounts, by which a replica that
 has not read these yet knows that it must not decide (`logins.py`).
 """
@@ -32,14 +32,7 @@ from services.common.events.types import AgentState, Choice, ReleaseReason
 from services.common.mongo.client import Database
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account
-from services.presence.agents.changed_passwords import (
-    change_password,
-    changed_passwords,
-    find_password,
-    find_second_factor,
-    must_change,
-)
-from services.presence.agents.names import names_in
+from services.presence.agents.people_store import PeopleStore
 from services.presence.oidc.roles import Membership
 from services.presence.slots.agent_selection import Candidate
 from services.presence.slots.rules import Agent, EndedPause, EndedWrapUp, Pause, Slot, ended_pause
@@ -53,11 +46,12 @@ _NEXT_V = {"$inc": {"v": 1}}
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
 
-class AgentStore:
+class AgentStore(PeopleStore):
     """Access to the documents of agents."""
 
     def __init__(self, database: Database) -> None:
-        self._documents = database["agents"]
+        super().__init__(database, "agents")
+        self._documents = self._people
 
     # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,38 +113,6 @@ class AgentStore:
         if old and old["capacity"] != person.capacity:
             change = {"$set": {"capacity": person.capacity}, "$inc": {"free": person.capacity - old["capacity"]}}
             await self._documents.update_one({"_id": agent_id, "capacity": old["capacity"]}, change)
-
-    async def persons(self, issuer: str, subject: str | None = None) -> dict[str, str]:
-        """Return the organisation of each account of the issuer's persons who may log in, or of one of them, by id."""
-        wanted: dict[str, Any] = {"oidc.issuer": issuer, "enabled": True}
-        if subject is not None:
-            wanted["oidc.subject"] = subject
-        return {doc["_id"]: doc["oidc"]["organisation"] async for doc in self._documents.find(wanted, {"oidc": 1})}
-
-    async def password_of(self, username: str) -> tuple[str, str] | None:
-        """Return the id and the password hash of an agent who may log in with a password."""
-        found = await find_password(self._documents, {"username": username})
-        return (found[0], found[2]) if found else None
-
-    async def second_factor(self, agent_id: str) -> str | None:
-        """Return the fingerprint of this agent's secret for one-time passwords: empty without one, None: not known."""
-        return await find_second_factor(self._documents, agent_id)
-
-    async def account(self, agent_id: str) -> tuple[str, str, str] | None:
-        """Return the id, the username and the password hash of this agent, if they may log in with a password."""
-        return await find_password(self._documents, {"_id": agent_id})
-
-    async def must_change_password(self, agent_id: str) -> bool:
-        """Return whether this agent's next login needs a new password."""
-        return await must_change(self._documents, agent_id)
-
-    async def change_password(self, agent_id: str, former: str, new: str) -> bool:
-        """Store a new password hash in place of `former`. Return False when that one does not count any more."""
-        return await change_password(self._documents, agent_id, former, new)
-
-    async def changed_passwords(self) -> dict[str, str]:
-        """Return the hashes of the passwords that agents have changed, by their ids."""
-        return await changed_passwords(self._documents)
 
     async def available(self, agent_ids: Collection[str]) -> set[str]:
         """Return those of these agents who are online and available."""
@@ -234,10 +196,6 @@ class AgentStore:
     async def unpublished(self, before: datetime) -> list[Agent]:
         """Return the agents with an unpublished change from before this time."""
         return await self._find({"untold_since": {"$lt": before}})
-
-    async def names(self, ids: Sequence[str], like: str | None) -> dict[str, str]:
-        """Return the names of the agents with these ids, and of those whose name has `like` in it, by id."""
-        return await names_in(self._documents, ids, like)
 
     async def _find(self, wanted: Mapping[str, Any]) -> list[Agent]:
         return [

@@ -7,9 +7,9 @@ import asyncio
 from fastapi import APIRouter, Request
 
 from services.common.http.problems import Problem
-from services.common.http.tokens import OPERATOR
 from services.common.internal_api import configuration as api
 from services.common.runtime.service import caller
+from services.presence.authors import require_author
 from services.presence.departments.forms import forms
 from services.presence.departments.text_diff import changed_lines
 from services.presence.departments.versions import DepartmentVersions
@@ -30,12 +30,8 @@ def create_departments_routes(versions: DepartmentVersions | None) -> APIRouter:
             raise Problem(409, "configuration_in_file", detail)
         return versions
 
-    def require_administrator(request: Request, by: api.Author | None = None) -> None:
-        """Check that an administrator asks, or the operator; and that the author of a change is who asks."""
-        asks = caller(request)
-        asks.require_agent(by.id if by else None, role="administrator")
-        if by and (by.role == "operator") != (asks.service == OPERATOR):
-            raise Problem(403, "forbidden", "The author of a version is the administrator or the operator who asks.")
+    def require_administrator(request: Request) -> None:
+        caller(request).require_agent(None, role="administrator")
 
     @routes.post(api.CONFIGURATION)
     async def newest(request: Request) -> api.Configuration:
@@ -52,7 +48,7 @@ def create_departments_routes(versions: DepartmentVersions | None) -> APIRouter:
     @routes.post(api.CONFIGURATION_STORE)
     async def store(request: Request, change: api.Change) -> api.Version:
         known = stored(request)
-        require_administrator(request, change.by)
+        require_author(caller(request), change.by)
         return api.Version(**(await known.change(change)).model_dump(exclude={"text"}))
 
     @routes.post(api.CONFIGURATION_VERSIONS)

@@ -25,17 +25,6 @@ from tests.support.service_process import Process, Start
 HOST = "localhost"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls") / "authority")
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Another CA with the same name."""
-    return Authority(tmp_path_factory.mktemp("tls") / "stranger")
-
-
 def variables(authority: Authority, name: str) -> dict[str, str]:
     certificate, key = authority.issue(name, HOST)
     return {"TLS_CERTIFICATE": str(certificate), "TLS_KEY": str(key), "TLS_PORT": str(ports.pick())}

@@ -1,4 +1,4 @@
-"""Passwords that people change (`changed_passwords.py`), and sessions that nobody uses (`idle_sessions.py`)."""
+"""Passwords that people change (`people_store.py`), and sessions that nobody uses (`idle_sessions.py`)."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,10 +16,11 @@ from services.presence.agents.accounts import Account
 from services.presence.agents.idle_sessions import end_idle, look, note_use
 from services.presence.agents.logins import Logins
 from services.presence.agents.passwords import Passwords, fingerprint, unfit
+from services.presence.agents.people_store import with_chosen
 from services.presence.agents.session_store import NOTED_EACH, Session
 from services.presence.context import Context
 from services.presence.stores import Stores
-from tests.presence.conftest import SECRET, Clock, EventObserver, account, there
+from tests.presence.conftest import HASH, SECRET, Clock, EventObserver, account, there
 
 GOOD, BETTER = "vier groene fietsen", "zeven gele trams"
 HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -275,3 +276,11 @@ async def test_a_code_is_not_used_up_before_the_new_password_is_good(context: Co
     assert await tried("kort", code) == "password_too_short"
     assert await tried(GOOD, "") == "totp_required"
     assert await tried(GOOD, code) == "in"
+
+
+def test_a_chosen_password_counts_while_the_account_has_the_one_that_it_replaces() -> None:
+    one = account("an").model_copy(update={"must_change_password": True})
+    assert with_chosen(one, None) is one
+    assert with_chosen(one, ("chosen", "of another")) is one
+    chosen = with_chosen(one, ("chosen", fingerprint(HASH)))
+    assert (chosen.password_hash, chosen.must_change_password) == ("chosen", False)
