@@ -1,19 +1,13 @@
 """`make configuration-import` and `make configuration-export`, with presence and transcripts as processes."""
 
-import asyncio
-import contextlib
-import os
-import sys
-from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import aiohttp
 import pytest
 
 from deploy.configuration.__main__ import import_file, main
 from deploy.erasures.services import Refused, Services
-from deploy.local import ports
 from services.common.clock import utcnow
 from services.common.events.types import Record
 from services.common.http.tokens import Keys
@@ -24,11 +18,10 @@ from services.common.internal_api.configuration import (
     Author,
     Version,
 )
-from services.common.internal_api.transcripts import ACCESS_LOG, ACCESS_NOTE, AccessNoted
+from services.common.internal_api.transcripts import ACCESS_NOTE, AccessNoted, ChangeOfDepartments
 from tests.common.config.test_departments import GOOD, NAMES
-from tests.presence.conftest import SECRET, eventually
-from tests.presence.test_service import START_PATIENCE, presence
-from tests.support.servers import OUR_VARIABLES, ROOT
+from tests.deploy.operator_system import operator_system
+from tests.presence.conftest import SECRET
 
 SECOND = f'# de tweede\n[[departments]]\nid = "premies"\n{NAMES}\n'
 WEBHOOK = """[[webhooks]]
@@ -38,37 +31,6 @@ events = ["chat.closed"]
 secrets = ["env:CRM_SECRET"]
 departments = ["algemeen"]
 """
-
-
-@contextlib.asynccontextmanager
-async def transcripts(**variables: str) -> AsyncIterator[str]:
-    """The address of the service; ready when the context begins."""
-    port = ports.pick()
-    environment = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
-    environment |= {
-        "TOKEN_SECRET": SECRET,
-        "TRANSCRIPTS_PORT": str(port),
-        "CRM_SECRET": "whsec_" + "QUFB" * 8,
-        **variables,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.transcripts", cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-
-    async def is_ready() -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with aiohttp.ClientSession() as http, http.get(f"{url}/readyz") as answer:
-                return answer.status == 200 and (await answer.json())["status"] == "ok"
-        return False
-
-    try:
-        await eventually(is_ready, "transcripts", START_PATIENCE)
-        yield url
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 async def test_a_file_goes_in_and_out_and_a_wrong_one_changes_nothing(
@@ -82,16 +44,9 @@ async def test_a_file_goes_in_and_out_and_a_wrong_one_changes_nothing(
     seed, given, integrations = tmp_path / "seed.toml", tmp_path / "given.toml", tmp_path / "integrations.toml"
     seed.write_text(GOOD)
     integrations.write_text(WEBHOOK)
-    both = {"MONGODB_PREFIX": mongodb_prefix, "CONFIG_SOURCE": "database", "DEPARTMENTS_FILE": str(seed)}
-    more = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "INTEGRATIONS_FILE": str(integrations)}
-
-    async def run(*arguments: str) -> tuple[int, str, str]:
-        status = await asyncio.to_thread(main, list(arguments))
-        return status, *capsys.readouterr()
-
-    async with presence(vhost_url, mongodb_url, **both) as one, transcripts(**both, **more) as url:
-        for name, value in {"PRESENCE_URL": one.url, "TRANSCRIPTS_URL": url, "TOKEN_SECRET": SECRET}.items():
-            monkeypatch.setenv(name, value)
+    servers, webhooks = (vhost_url, mongodb_url, mongodb_prefix), {"INTEGRATIONS_FILE": str(integrations)}
+    async with operator_system(servers, monkeypatch, capsys, webhooks, DEPARTMENTS_FILE=str(seed)) as system:
+        run = partial(system.run, main)
         given.write_text(GOOD + SECOND)
         assert await run("import", str(given), "--by=griffie") == (0, "version 2 has algemeen, premies\n", "")
         assert (await run("import", str(given)))[:2] == (0, "version 2 is the same already: nothing was stored\n")
@@ -109,12 +64,8 @@ async def test_a_file_goes_in_and_out_and_a_wrong_one_changes_nothing(
             assert (status, why in refusal) == (1, True), refusal
         assert (await run("import", str(tmp_path / "none.toml")))[0] == 1
         assert (await run("export"))[1] == GOOD + SECOND
-        headers = {"Authorization": f"Bearer {Keys(SECRET).service_token('operator', audience='transcripts')}"}
-        query = {"by": "griffie", "after": 0}
-        async with aiohttp.ClientSession(headers=headers) as http, http.post(url + ACCESS_LOG, json=query) as answer:
-            entries = (await answer.json())["entries"]
-        found = [(e["act"], e["who"], e["role"], e["item"]) for e in entries if e["act"].startswith("departments_")]
-        assert found == [("departments_imported", "griffie", "operator", "1:2")]
+        acts = get_args(ChangeOfDepartments)
+        assert await system.logged(*acts) == [("departments_imported", "griffie", "operator", "1:2")]
 
 
 def test_the_access_log_has_an_import_before_it_is_done(tmp_path: Path) -> None:

@@ -70,5 +70,6 @@ test("a refusal says who was first, which field is wrong, or nothing in particul
   assert.equal(outcomeOf(answer("name_wrong", { field: "name" })).field, "name");
   assert.equal(outcomeOf(answer("no_such_account")).problem, "gone");
   assert.equal(outcomeOf(answer("toString")).problem, "failed");
+  assert.equal(outcomeOf(answer("not_logged")).problem, "not_logged");
   assert.equal(outcomeOf({ ok: true, status: 200, code: null, body: { account: null } }).body.account, null);
 });

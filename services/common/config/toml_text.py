@@ -43,6 +43,17 @@ def added(text: str, array: str, table: Mapping[str, Any]) -> str:
     return _checked(after, expected)
 
 
+def document(array: str, tables: Sequence[Mapping[str, Any]], *comments: str) -> str:
+    """Return a document with these tables, in their order, below lines of comment.
+
+    Raises:
+        CannotEdit: The result would not be a document with these tables.
+    """
+    parts = ["".join(f"# {line}\n" for line in comments)] if comments else []
+    parts += ["\n".join([f"[[{array}]]", *(_line(k, v) for k, v in table.items()), ""]) for table in tables]
+    return _checked("\n".join(parts), {array: [dict(table) for table in tables]} if tables else {})
+
+
 def changed(text: str, array: str, key: str, value: str, changes: Mapping[str, Any]) -> str:
     """Return the text with changes of one table of an array.
 

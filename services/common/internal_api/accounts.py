@@ -1,7 +1,7 @@
 """Internal API of the accounts that presence stores (`CONFIG_SOURCE=database`). No I/O.
 
-Everything is answered with 409 `configuration_in_file` where the accounts are in a file. No answer has a hash of a
-password. A password, or a secret of one-time passwords, is only in the answer to the request that makes it.
+Everything is answered with 409 `configuration_in_file` where the accounts are in a file. Only an export has hashes of
+passwords. A password, or a secret of one-time passwords, is else only in the answer to the request that makes it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,16 @@ from services.common.events.types import Record, Whole
 from services.common.internal_api.configuration import Author
 
 ACCOUNTS = "/internal/accounts"  # AccountsQuery → Accounts
+ACCOUNTS_CHECK = "/internal/accounts/check"  # AccountWish → AccountChecked; refused as ACCOUNTS_CHANGE
 ACCOUNTS_CHANGE = "/internal/accounts/change"  # AccountWish → AccountChanged | 404 no_such_account | 409 | 422
 ACCOUNTS_HISTORY = "/internal/accounts/history"  # AccountQuery → AccountHistory | 404 no_such_account
+# Of the operator alone, for `make accounts-export` and `make accounts-import`:
+ACCOUNTS_EXPORT = "/internal/accounts/export"  # ExportQuery → ExportPage
+ACCOUNTS_IMPORT = "/internal/accounts/import"  # AccountsImport → AccountsImported | 422 last_administrator, …
 
 PAGE = 50  # accounts in one answer
+EXPORTED = 200  # accounts in one answer to the operator
+IMPORTED = 20  # accounts in one request of the operator: they are changed while one lease lasts
 KEPT = 100  # changes of one account that are kept
 Role = Literal["agent", "supervisor", "administrator", "auditor"]
 Act = Literal[
@@ -32,8 +38,10 @@ Act = Literal[
     "totp_made",
     "totp_removed",
     "undone",
+    "imported",
 ]
-"""How a revision of an account came to be: of the accounts file at the first start, and by each `AccountWish`."""
+"""How a revision of an account came to be: of the accounts file at the first start, by each `AccountWish`, and by
+an import."""
 WishedAct = Literal[
     "add",
     "change",
@@ -107,6 +115,15 @@ class AccountWish(Record):
     by: Author
 
 
+class AccountChecked(Record):
+    """What a wish would change, by the names of the fields. None: nothing, or the request has arrived twice.
+
+    Nothing is stored: a change is noted in the access log before it is made.
+    """
+
+    fields: list[str]
+
+
 class AccountChanged(Record):
     """What an account is after a change.
 
@@ -146,7 +163,7 @@ class AccountEntry(Record):
     @property
     def undoable(self) -> bool:
         """Whether `undo` puts something back."""
-        return bool(self.before) and self.act in ("changed", "disabled", "enabled", "removed", "undone")
+        return bool(self.before) and self.act in ("changed", "disabled", "enabled", "removed", "undone", "imported")
 
 
 class AccountHistory(Record):
@@ -155,3 +172,75 @@ class AccountHistory(Record):
     revision: Whole
     removed: bool
     entries: list[AccountEntry]
+
+
+class ExportQuery(Record):
+    """Request for all accounts, by their usernames: after this one. `secrets`: with what nobody else gets."""
+
+    after: Username = ""
+    secrets: bool = False
+
+
+class ExportedAccount(Record):
+    """An account with the password that counts: the one that its person has chosen, where they have.
+
+    Attributes:
+        username: Whose it is.
+        revision: Its revision.
+        view: What administrators see of it.
+        must_change_password: The password is for one login.
+        password: The fingerprint of the hash.
+        totp: The fingerprint of the secret of one-time passwords; empty: there is none.
+        members: What the accounts file has of it, with hash and secret; only with `secrets`.
+    """
+
+    username: str
+    revision: Whole
+    view: dict[str, Value]
+    must_change_password: bool = False
+    password: str
+    totp: str
+    members: dict[str, Value] | None = Field(default=None, repr=False)
+
+
+class ExportPage(Record):
+    """Accounts, at most `EXPORTED`, and what an import has to know.
+
+    Attributes:
+        accounts: The accounts.
+        more: There are others after them.
+        departments: The departments that an account can serve.
+        only_break_glass: Other accounts log in at the issuer.
+        issuer_administers: The issuer has a role of administrators.
+    """
+
+    accounts: list[ExportedAccount]
+    more: bool
+    departments: list[str]
+    only_break_glass: bool
+    issuer_administers: bool
+
+
+class ImportedAccount(Record):
+    """What an account is to be: the members that the accounts file has of it, or None: removed.
+
+    `base`: the revision that the operator has seen; 0: there was no account.
+    """
+
+    username: Username
+    base: Whole = 0
+    members: dict[str, Value] | None = Field(default=None, repr=False)
+
+
+class AccountsImport(Record):
+    """Request to change these accounts, in this order."""
+
+    accounts: Annotated[list[ImportedAccount], Field(max_length=IMPORTED)]
+    by: Author
+
+
+class AccountsImported(Record):
+    """The usernames of the accounts that were changed, and of those that others have changed meanwhile: left alone."""
+
+    done: list[str]
+    meanwhile: list[str]

@@ -180,16 +180,19 @@ ChangeOfAccount = Literal[
     "account_totp_made",
     "account_totp_removed",
     "account_change_undone",
+    "accounts_exported",
+    "accounts_imported",
 ]
 
 
 class AccessNoted(Record):
     """Note for the access log that an agent reads what another service answers, or acts as supervisor or officer.
 
-    It also notes that an administrator, or the operator, has changed the departments or an account.
+    It also notes that an administrator, or the operator, is about to change the departments or an account, or to export
+    the accounts.
 
     `item`: the agent to whom a chat is reassigned, the versions of the departments before and after, or the username of
-    the account and its fields that were changed.
+    the account and its fields that are changed; of an import several, one after the other.
     """
 
     act: (

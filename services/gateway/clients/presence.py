@@ -280,6 +280,14 @@ class PresenceClient:
         """
         return await self._http.ask("presence", accounts_api.ACCOUNTS, query, accounts_api.Accounts, hedged=True)
 
+    async def check_account(self, wish: accounts_api.AccountWish) -> accounts_api.AccountChecked:
+        """Return what a change of an account would change.
+
+        Raises:
+            Declined: As `change_account`.
+        """
+        return await self._http.ask("presence", accounts_api.ACCOUNTS_CHECK, wish, accounts_api.AccountChecked)
+
     async def change_account(self, wish: accounts_api.AccountWish) -> accounts_api.AccountChanged:
         """Change an account.
 

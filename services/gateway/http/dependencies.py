@@ -343,6 +343,21 @@ async def answered(asked: Awaitable[A]) -> A:
         raise passed_on(declined) from declined
 
 
+async def noted(note: Awaitable[object]) -> None:
+    """Wait until the access log has a change that is to be made. Without that nothing may be changed.
+
+    Raises:
+        Problem: 503 `not_logged` when transcripts cannot store the note; what it says when it refuses.
+    """
+    try:
+        await note
+    except Unavailable as error:
+        detail = "The access log could not note this, so nothing was changed. Try again in a few seconds."
+        raise Problem(503, "not_logged", detail, {"Retry-After": "5"}) from error
+    except Declined as declined:
+        raise passed_on(declined) from declined
+
+
 def limited(retry_after: int) -> None:
     """Raise the problem 429 `rate_limited`, unless the seconds to wait are 0."""
     if retry_after:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from services.common.http.problems import Problem
+from services.common.http.tokens import OPERATOR
 from services.common.internal_api import accounts as api
 from services.common.runtime.service import caller
 from services.presence.accounts.changes import AccountChanges
+from services.presence.authors import require_author
 
 
 def create_accounts_routes(changes: AccountChanges | None) -> APIRouter:
@@ -31,11 +33,16 @@ def create_accounts_routes(changes: AccountChanges | None) -> APIRouter:
         caller(request).require_agent(None, role="administrator")
         return await known.listed(query)
 
+    @routes.post(api.ACCOUNTS_CHECK)
+    async def check(request: Request, wish: api.AccountWish) -> api.AccountChecked:
+        known = stored(request)
+        require_author(caller(request), wish.by)
+        return await known.check(wish)
+
     @routes.post(api.ACCOUNTS_CHANGE)
     async def change(request: Request, wish: api.AccountWish) -> api.AccountChanged:
         known = stored(request)
-        who = wish.by.id if wish.by.role == "administrator" else None
-        caller(request).require_agent(who, role="administrator")
+        require_author(caller(request), wish.by)
         return await known.change(wish)
 
     @routes.post(api.ACCOUNTS_HISTORY)
@@ -43,5 +50,22 @@ def create_accounts_routes(changes: AccountChanges | None) -> APIRouter:
         known = stored(request)
         caller(request).require_agent(None, role="administrator")
         return await known.history(query.username)
+
+    def require_operator(request: Request) -> None:
+        if caller(request).service != OPERATOR:
+            raise Problem(403, "forbidden", "This is for the commands of the operator alone.")
+
+    @routes.post(api.ACCOUNTS_EXPORT)
+    async def export(request: Request, query: api.ExportQuery) -> api.ExportPage:
+        known = stored(request)
+        require_operator(request)
+        return await known.export(query)
+
+    @routes.post(api.ACCOUNTS_IMPORT)
+    async def take_in(request: Request, given: api.AccountsImport) -> api.AccountsImported:
+        known = stored(request)
+        require_operator(request)
+        require_author(caller(request), given.by)
+        return await known.take_in(given)
 
     return routes

@@ -8,32 +8,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from services.common.http.problems import Problem
 from services.common.internal_api.accounts import (
+    EXPORTED,
     AccountChanged,
+    AccountChecked,
     AccountEntry,
     AccountForm,
     AccountHistory,
     Accounts,
+    AccountsImport,
+    AccountsImported,
     AccountsQuery,
     AccountView,
     AccountWish,
     Act,
+    ExportPage,
+    ExportQuery,
+    ImportedAccount,
     WishedAct,
 )
+from services.common.internal_api.configuration import Author
 from services.common.messaging.retry import DEPENDENCY_ERRORS
-from services.presence.accounts import rules
+from services.presence.accounts import exchange, rules
 from services.presence.accounts.held import HeldAccounts
 from services.presence.accounts.store import AccountStore, StoredAccount
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account, require_fit
 from services.presence.agents.passwords import Passwords
+from services.presence.agents.people_store import with_chosen
 from services.presence.configuration import Configuration
 from services.presence.settings import PresenceSettings
 from services.presence.stores import Stores
@@ -41,7 +52,11 @@ from services.presence.stores import Stores
 log = structlog.get_logger()
 
 LOOK_EVERY = 2.0  # seconds between two looks for other revisions
-JOB, LEASE, PATIENCE, AGAIN = "accounts", 10.0, 3.0, 0.05  # a change: its lease, how long it waits for that, how often
+JOB, LEASE = "accounts", 10.0  # the lease of a change
+PATIENCE, AGAIN = 1.5, 0.05  # seconds for which a change waits for the lease, and between two tries
+LIMIT = 3.0
+"""Seconds for a change that has the lease. It ends long before another one can begin, and before the gateway stops
+waiting (5 s): else a password could be made that nobody reads."""
 ACTS: Mapping[WishedAct, Act] = {
     "add": "added",
     "change": "changed",
@@ -55,6 +70,27 @@ ACTS: Mapping[WishedAct, Act] = {
 }
 SECRETS = ("make_password", "make_totp", "remove_totp")
 """What an administrator does to others only: the own password has a page of its own."""
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """What a wish makes of an account.
+
+    Attributes:
+        account: The account; None: it is removed.
+        was: The fields that change, as they were.
+        becomes: The same fields as they become.
+        fields: What changes, by name.
+        password: The password that was made.
+        secret: The secret of one-time passwords that was made.
+    """
+
+    account: Account | None
+    was: dict[str, Any]
+    becomes: dict[str, Any]
+    fields: list[str]
+    password: str | None = field(default=None, repr=False)
+    secret: str | None = field(default=None, repr=False)
 
 
 class AccountChanges:
@@ -133,6 +169,17 @@ class AccountChanges:
         entries = await self.store.history(username)
         return AccountHistory(revision=found.revision, removed=found.account is None, entries=entries)
 
+    async def check(self, wish: AccountWish) -> AccountChecked:
+        """Return what `change` would change. Nothing is stored.
+
+        Raises:
+            Problem: As `change`.
+        """
+        found = await self.store.get(wish.username)
+        if found is not None and await self._has_arrived(found, wish):
+            return AccountChecked(fields=[])
+        return AccountChecked(fields=(await self._planned(wish, self._required(found, wish))).fields)
+
     async def change(self, wish: AccountWish) -> AccountChanged:
         """Change an account. What changes nothing makes no revision; neither does a repetition.
 
@@ -158,12 +205,13 @@ class AccountChanges:
                 503, "unavailable", "Another account is changed just now. Try again in 5 seconds.", {"Retry-After": "5"}
             ) from None
         try:
-            async with asyncio.timeout(LEASE / 2):  # it has ended before another one can begin
+            async with asyncio.timeout(LIMIT):
                 yield
         except TimeoutError:
             raise Problem(503, "unavailable", "This took too long. Look whether it is done.") from None
         finally:
-            await self._stores.leases.release(JOB, self._clock())
+            with contextlib.suppress(*DEPENDENCY_ERRORS):  # it ends by itself; the answer may have a made password
+                await self._stores.leases.release(JOB, self._clock())
 
     async def _wait_for_lease(self) -> None:
         while True:
@@ -179,7 +227,8 @@ class AccountChanges:
         if wish.act in ("add", *SECRETS) or found.by != wish.by or found.revision != wish.base + 1:
             return False
         newest = (await self.store.history(found.username))[0]
-        if newest.act != ACTS[wish.act] or newest.of != wish.of:
+        brought_back = not newest.before  # an undone removal made a password
+        if newest.act != ACTS[wish.act] or newest.of != wish.of or brought_back:
             return False
         return wish.form is None or (
             found.account is not None and _normal(rules.form_of(rules.view_of(found.account))) == _normal(wish.form)
@@ -205,7 +254,12 @@ class AccountChanges:
             raise _nobody()
         return before
 
-    async def _change(self, wish: AccountWish, found: StoredAccount | None, before: Account | None) -> AccountChanged:
+    async def _planned(self, wish: AccountWish, before: Account | None) -> _Planned:
+        """Return what a wish makes of an account, if that is allowed.
+
+        Raises:
+            Problem: As `change`.
+        """
         after, password, secret = await self._wished(wish, before)
         await self._require_allowed(wish, before, after)
         was, is_ = rules.differing(
@@ -216,22 +270,40 @@ class AccountChanges:
         if before is not None and after is not None:
             fields += ["password"] if password else []
             fields += ["totp"] if secret and "totp" not in fields else []
-        if not fields:
+        return _Planned(after, was, is_, fields, password, secret)
+
+    async def _change(self, wish: AccountWish, found: StoredAccount | None, before: Account | None) -> AccountChanged:
+        plan = await self._planned(wish, before)
+        if not plan.fields:
             return AccountChanged(account=_shown(found), fields=[])
-        revision = (found.revision if found else 0) + 1
-        entry = AccountEntry(
-            revision=revision, at=self._clock(), by=wish.by, act=ACTS[wish.act], of=wish.of, before=was, after=is_
-        )
-        if not await self.store.put(wish.username, after, entry):
+        made = await self._store(wish.username, found, plan, ACTS[wish.act], wish.by, wish.of)
+        if made is None:
             newest = await self.store.get(wish.username)
             raise changed_meanwhile(newest) if newest else _nobody()
-        known = after or before
-        log.info("account_changed", account_id=known.id if known else None, act=entry.act, by=wish.by.id)
-        made = StoredAccount(wish.username, after, revision, entry.at, wish.by)
-        with contextlib.suppress(*DEPENDENCY_ERRORS):  # the next look finds it
+        await self._look_soon()
+        uri = totp.uri(plan.secret, wish.username) if plan.secret else None
+        return AccountChanged(account=_shown(made), fields=plan.fields, password=plan.password, totp=uri)
+
+    async def _store(
+        self, username: str, found: StoredAccount | None, plan: _Planned, act: Act, by: Author, of: int | None = None
+    ) -> StoredAccount | None:
+        """Store a revision after the one that was found, with its entry. Return None when there is a newer one."""
+        revision = (found.revision if found else 0) + 1
+        entry = AccountEntry(
+            revision=revision, at=self._clock(), by=by, act=act, of=of, before=plan.was, after=plan.becomes
+        )
+        if not await self.store.put(username, plan.account, entry):
+            return None
+        known = plan.account or (found.account if found else None)
+        log.info("account_changed", account_id=known.id if known else None, act=act, by=by.id)
+        return StoredAccount(username, plan.account, revision, entry.at, by)
+
+    async def _look_soon(self) -> None:
+        """Hold what was changed. The change is stored: what fails here must not take a made password away."""
+        try:
             await self.look()
-        uri = totp.uri(secret, wish.username) if secret else None
-        return AccountChanged(account=_shown(made), fields=fields, password=password, totp=uri)
+        except (*DEPENDENCY_ERRORS, ValueError) as error:  # the next look finds it
+            log.warning("accounts_not_read", error=type(error).__name__)
 
     async def _wished(self, wish: AccountWish, before: Account | None) -> tuple[Account | None, str | None, str | None]:
         """Return the account that is wished, and the password and the secret that were made for it."""
@@ -243,7 +315,7 @@ class AccountChanges:
             return await self._new(wish.username, self._right(wish.form, None), {})
         assert before is not None
         if wish.act == "change":
-            return self._made(before, rules.members_of(self._right(wish.form, before))), None, None
+            return await self._made(before, rules.members_of(self._right(wish.form, before))), None, None
         if wish.act == "remove":
             return None, None, None
         if wish.act in ("disable", "enable"):
@@ -277,7 +349,7 @@ class AccountChanges:
             raise _wrong("cannot_undo", "of", "The account is there again.")
         view = {**rules.view_of(before), **{k: v for k, v in entry.before.items() if k != "totp"}}
         members = rules.members_of(self._right(rules.form_of(view), before))
-        return self._made(before, {**members, "disabled": view["disabled"]}), None, None
+        return await self._made(before, {**members, "disabled": view["disabled"]}), None, None
 
     async def _new(self, username: str, form: AccountForm, more: Mapping[str, Any]) -> tuple[Account, str, None]:
         """Return an account with a password for one login."""
@@ -291,11 +363,116 @@ class AccountChanges:
         )
         return made, password, None
 
-    @staticmethod
-    def _made(before: Account, members: Mapping[str, Any]) -> Account:
+    async def _made(self, before: Account, members: Mapping[str, Any]) -> Account:
         """Return an account with other members of the form, and what the form does not have."""
         kept = {"username", "password_hash", "totp_secret", "disabled", "must_change_password"}
-        return Account(**{**before.model_dump(include=kept), **members})
+        made = Account(**{**before.model_dump(include=kept), **members})
+        if made.id == before.id:
+            return made
+        # A password that a person has chosen is kept by their id. Without it the one before it would count again.
+        counting = (await self.with_chosen([before]))[0].model_dump(include={"password_hash", "must_change_password"})
+        return made.model_copy(update=counting)
+
+    async def with_chosen(self, accounts: Sequence[Account]) -> list[Account]:
+        """Return these accounts with the passwords that count: what people have chosen is stored beside the account."""
+        ids = [one.id for one in accounts]
+        chosen = await self._stores.agents.chosen_passwords(ids) | await self._stores.officers.chosen_passwords(ids)
+        return [with_chosen(one, chosen.get(one.id)) for one in accounts]
+
+    # ── exchange with a file ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def export(self, query: ExportQuery) -> ExportPage:
+        """Return accounts with the passwords that count."""
+        found, more = await self.store.page(query.after, EXPORTED)
+        accounts = await self.with_chosen([one.account for one in found if one.account is not None])
+        revisions = {one.username: one.revision for one in found}
+        return ExportPage(
+            accounts=[exchange.exported(one, revisions[one.username], query.secrets) for one in accounts],
+            more=more,
+            departments=list(self._configuration.departments.ids),
+            only_break_glass=self._settings.oidc_local == "off",
+            issuer_administers=self._issuer_administers(),
+        )
+
+    async def take_in(self, given: AccountsImport) -> AccountsImported:
+        """Change these accounts in their order, each with one write. Nothing is changed when one of them is wrong.
+
+        One that another author has changed meanwhile stays as it is.
+
+        Raises:
+            Problem: 422 `invalid_account`, `department_unknown`, `last_administrator`; 503 `unavailable`.
+        """
+        wanted = [(one, self._taken(one)) for one in given.accounts]
+        async with self._alone():
+            found = await self.store.some([one.username for one in given.accounts])
+            todo = [(one, account) for one, account in wanted if _is_as_seen(found.get(one.username), one.base)]
+            await self._require_administrator({one.username: account for one, account in todo})
+            done = []
+            for one, account in todo:
+                if await self._import(one.username, found.get(one.username), account, given.by):
+                    done.append(one.username)
+            await self._look_soon()
+        return AccountsImported(
+            done=done, meanwhile=[one.username for one in given.accounts if one.username not in done]
+        )
+
+    async def _import(self, username: str, found: StoredAccount | None, after: Account | None, by: Author) -> bool:
+        before = found.account if found else None
+        if before is not None and after is not None:
+            after = await self._with_same_password(before, after)
+        if before == after:
+            return True
+        was, becomes = rules.differing(
+            rules.view_of(before) if before else {},
+            rules.view_of(after) if after else {},
+        )
+        plan = _Planned(after, was, becomes, [])
+        return await self._store(username, found, plan, "imported" if after else "removed", by) is not None
+
+    async def _with_same_password(self, before: Account, after: Account) -> Account:
+        """Return the account as it is to be. If its password is the one that counts, what is stored of it stays."""
+        (counting,) = await self.with_chosen([before])
+        parts = ("id", "password_hash", "must_change_password")
+        if any(getattr(counting, part) != getattr(after, part) for part in parts):
+            return after
+        kept = before.model_dump(include={"password_hash", "must_change_password"})
+        return after.model_copy(update=kept)
+
+    def _taken(self, one: ImportedAccount) -> Account | None:
+        """Return the account of these members, if it can be one.
+
+        Raises:
+            Problem: 422 `invalid_account`, `department_unknown`.
+        """
+        if one.members is None:
+            return None
+        try:
+            account = Account.model_validate({**one.members, "username": one.username})
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise _wrong("invalid_account", place, f"'{one.username}': {place}: {first['msg']}.") from None
+        for department in account.departments:
+            if department not in self._configuration.departments.ids:
+                detail = f"'{one.username}' serves '{department}', which is no department (any more)."
+                raise _wrong("department_unknown", "departments", detail)
+        return account
+
+    async def _require_administrator(self, changes: Mapping[str, Account | None]) -> None:
+        """Check that an administrator can log in after these changes, or at the issuer.
+
+        Raises:
+            Problem: 422 `last_administrator`.
+        """
+        only = self._settings.oidc_local == "off"
+        stay = [one for one in await self.store.administrators() if one.username not in changes]
+        if self._issuer_administers() or any(rules.may_administer(one, only) for one in (*stay, *changes.values())):
+            return
+        raise _wrong("last_administrator", "role", "Nobody could administer any more. Add an administrator first.")
+
+    def _issuer_administers(self) -> bool:
+        mapping = self._configuration.file.oidc
+        return mapping is not None and any(one.role == "administrator" for one in mapping.roles)
 
     def _right(self, form: AccountForm | None, before: Account | None) -> AccountForm:
         """Return the form, if nothing is wrong with it."""
@@ -316,16 +493,22 @@ class AccountChanges:
         only = self._settings.oidc_local == "off"
         own = before is not None and before.id == wish.by.id
         loses = rules.may_administer(before, only) and not rules.may_administer(after, only)
-        field = {"remove": "username", "disable": "disabled"}.get(wish.act, "role")
+        place = {"remove": "username", "disable": "disabled"}.get(wish.act, "role")
         if own and (loses or wish.act in SECRETS):
             detail = "This is your own account. Ask another administrator; your password you change above."
-            raise _wrong("own_account", field, detail)
-        mapping = self._configuration.file.oidc
-        if not loses or (mapping is not None and any(one.role == "administrator" for one in mapping.roles)):
+            raise _wrong("own_account", place, detail)
+        if not loses or self._issuer_administers():
             return
         others = await self.store.administrators()
         if not any(one.username != wish.username and rules.may_administer(one, only) for one in others):
-            raise _wrong("last_administrator", field, "This is the last administrator. Add another one first.")
+            raise _wrong("last_administrator", place, "This is the last administrator. Add another one first.")
+
+
+def _is_as_seen(found: StoredAccount | None, base: int) -> bool:
+    """Return whether the operator has seen the newest revision. They see nothing of a removed account."""
+    if found is None or found.account is None:
+        return base == 0
+    return found.revision == base
 
 
 def changed_meanwhile(newest: StoredAccount) -> Problem:
@@ -349,5 +532,5 @@ def _nobody() -> Problem:
     return Problem(404, "no_such_account", "There is no such account (any more).")
 
 
-def _wrong(code: str, field: str, detail: str) -> Problem:
-    return Problem(422, code, detail, field=field)
+def _wrong(code: str, place: str, detail: str) -> Problem:
+    return Problem(422, code, detail, field=place)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
+from unicodedata import category
 
 from services.common.config.departments import LOCALES
 from services.common.internal_api.accounts import AccountForm, Role
@@ -16,6 +17,7 @@ MOST_CAPACITY = 50
 FIELDS = ("name", "role", "departments", "capacity", "locales", "break_glass")
 """The fields of a form, in the order of the page."""
 _LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without those that look alike
+_NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")  # control characters and ends of lines
 PASSWORD = 20  # characters of a password that is made
 
 
@@ -52,8 +54,12 @@ def fault_of(form: AccountForm, departments: Container[str], has_second_factor: 
         departments: The departments that exist.
         has_second_factor: Whether the account has a secret for one-time passwords.
     """
-    if not form.name.strip() or len(form.name.strip()) > 100:
-        return "name_wrong", "name", "Give a name of at most 100 characters."
+    if (
+        not form.name.strip()
+        or len(form.name.strip()) > 100
+        or any(category(one) in _NOT_IN_NAMES for one in form.name)
+    ):
+        return "name_wrong", "name", "Give a name of at most 100 characters, in one line."
     if form.break_glass and not has_second_factor:
         return "second_factor_missing", "break_glass", "An account for emergencies needs one-time passwords first."
     if form.role in ("administrator", "auditor"):
@@ -97,6 +103,11 @@ def may_administer(account: Account | None, only_break_glass: bool) -> bool:
 
     `only_break_glass`: other accounts have to use the issuer.
     """
-    if account is None or account.role != "administrator" or account.disabled:
+    return account is not None and administers(view_of(account), only_break_glass)
+
+
+def administers(view: Mapping[str, Any], only_break_glass: bool) -> bool:
+    """Return whether an administrator can log in with the account of this view."""
+    if view["role"] != "administrator" or view["disabled"]:
         return False
-    return account.break_glass or not only_break_glass
+    return bool(view["break_glass"]) or not only_break_glass

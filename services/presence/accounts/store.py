@@ -80,6 +80,8 @@ class AccountStore:
 
     async def listed(self, search: str, after: str) -> tuple[list[StoredAccount], bool]:
         """Return accounts after this username with this text in it or in the name, and whether there are others."""
+        if "\0" in search:  # no name has it, and MongoDB refuses the expression
+            return [], False
         wanted: dict[str, Any] = {"removed": False, "_id": {"$gt": after}}
         if search:
             like = {"$regex": re.escape(search), "$options": "i"}
@@ -87,6 +89,18 @@ class AccountStore:
         cursor = self._accounts.find(wanted, _WITHOUT_HISTORY).sort("_id", ASCENDING).limit(PAGE + 1)
         found = [_read(doc) async for doc in cursor]
         return found[:PAGE], len(found) > PAGE
+
+    async def page(self, after: str, most: int) -> tuple[list[StoredAccount], bool]:
+        """Return accounts after this username, and whether there are others."""
+        wanted = {"removed": False, "_id": {"$gt": after}}
+        cursor = self._accounts.find(wanted, _WITHOUT_HISTORY).sort("_id", ASCENDING).limit(most + 1)
+        found = [_read(doc) async for doc in cursor]
+        return found[:most], len(found) > most
+
+    async def some(self, usernames: Sequence[str]) -> dict[str, StoredAccount]:
+        """Return those of these accounts that are or were there, by username."""
+        found = self._accounts.find({"_id": {"$in": list(usernames)}}, _WITHOUT_HISTORY)
+        return {doc["_id"]: _read(doc) async for doc in found}
 
     async def administrators(self) -> list[Account]:
         """Return the accounts of administrators that are not disabled."""

@@ -55,6 +55,9 @@ def test_a_view_has_no_hash_and_no_secret() -> None:
     [
         ({"name": "  "}, "name_wrong", "name"),
         ({"name": "x" * 101}, "name_wrong", "name"),
+        ({"name": "An\nBert"}, "name_wrong", "name"),
+        ({"name": "An\x1b[2J"}, "name_wrong", "name"),
+        ({"name": "An\u2028"}, "name_wrong", "name"),
         ({"departments": []}, "department_missing", "departments"),
         ({"departments": ["algemeen", "weg"]}, "department_unknown", "departments"),
         ({"capacity": 0}, "capacity_wrong", "capacity"),

@@ -18,7 +18,16 @@ from services.common.internal_api.presence import AgentView
 from services.common.internal_api.transcripts import AccessNoted, ChangeOfAccount, Reader
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.dependencies import BODY, address_of, answered, body_of, officer_of, problems_of, read_json
+from services.gateway.http.dependencies import (
+    BODY,
+    address_of,
+    answered,
+    body_of,
+    noted,
+    officer_of,
+    problems_of,
+    read_json,
+)
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
@@ -91,14 +100,15 @@ def install(
     departments: Departments,
     settings: Settings,
 ) -> None:
-    """Add `/api/accounts…`. The access log of transcripts has every change."""
+    """Add `/api/accounts…`. The access log of transcripts has every change before it is made."""
     problems = {"_401": "unauthenticated", "_403": "forbidden", "_503": "unavailable"}
+    changing = problems | {"_503": "unavailable, not_logged"}
     wrong = (
         "invalid, username_wrong, name_wrong, department_missing, department_unknown, capacity_wrong, locale_wrong, "
         "second_factor_missing, own_account, last_administrator"
     )
     refusals = problems_of(
-        **problems, **BODY, _404="no_such_account", _409="changed, configuration_in_file", _422=wrong
+        **changing, **BODY, _404="no_such_account", _409="changed, configuration_in_file", _422=wrong
     )
 
     @app.post(
@@ -124,7 +134,7 @@ def install(
     @app.post(
         PATH,
         openapi_extra=body_of(NewAccount),
-        responses=problems_of(**problems, **BODY, _409="username_taken, configuration_in_file", _422=wrong),
+        responses=problems_of(**changing, **BODY, _409="username_taken, configuration_in_file", _422=wrong),
     )
     async def add(request: Request) -> Response:
         """Add an account. `password` is for its first login, in which another one is chosen; it is never shown again.
@@ -140,7 +150,8 @@ def install(
         """Change an account. It applies within seconds; sessions that it no longer allows end.
 
         409 `changed`: there is a newer revision than `revision`, which the problem names with who made it. 422: `field`
-        is the one that is wrong. `own_account`, `last_administrator`: nobody could administer any more.
+        is the one that is wrong. `own_account`, `last_administrator`: nobody could administer any more. 503
+        `not_logged`: the access log could not note it, so nothing was changed.
         """
         who = await officer_of(request, presence, "administrator")
         given = await read_json(request, ChangedAccount, MOST_BODY)
@@ -179,13 +190,18 @@ def install(
     async def done(
         request: Request, who: AgentView, username: str, act: api.WishedAct, base: int = 0, **more: Any
     ) -> Response:
+        """Make a change that presence allows, after the access log has it.
+
+        Presence changes only the revision that it was asked about. So nothing is changed that was not noted, and a
+        password is made when nothing but its storage can fail any more.
+        """
         by = Author(id=who.id, name=who.name, role="administrator")
         wish = api.AccountWish(username=username, base=base, act=act, by=by, **more)
-        made = await answered(presence.change_account(wish))
-        if made.fields:
+        if fields := (await answered(presence.check_account(wish))).fields:
             reader = Reader(agent_id=who.id, role="administrator", source=address_of(request, settings))
-            item = f"{username}: {', '.join(made.fields)}"
-            await answered(transcripts.note_access(AccessNoted(act=_ACTS[act], reader=reader, item=item)))
+            item = f"{username}: {', '.join(fields)}"
+            await noted(transcripts.note_access(AccessNoted(act=_ACTS[act], reader=reader, item=item)))
+        made = await answered(presence.change_account(wish))
         account = made.account and _shown(made.account)
         return JSONResponse({"account": account, "password": made.password, "totp": made.totp})
 

@@ -14,7 +14,16 @@ from services.common.internal_api.presence import AgentView
 from services.common.internal_api.transcripts import AccessNoted, ChangeOfDepartments, Reader
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.dependencies import BODY, address_of, answered, body_of, officer_of, problems_of, read_json
+from services.gateway.http.dependencies import (
+    BODY,
+    address_of,
+    answered,
+    body_of,
+    noted,
+    officer_of,
+    problems_of,
+    read_json,
+)
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
@@ -117,12 +126,17 @@ def install(
         buttons = [{**b.model_dump(mode="json"), "opens_at": b.opens_at and stamp(b.opens_at)} for b in found.buttons]
         return JSONResponse({**found.model_dump(mode="json", exclude={"buttons"}), "buttons": buttons})
 
-    @app.post(PATH, openapi_extra=body_of(WantedDepartments), responses=refusals)
+    @app.post(
+        PATH,
+        openapi_extra=body_of(WantedDepartments),
+        responses=refusals | problems_of(_503="unavailable, not_logged"),
+    )
     async def store(request: Request) -> Response:
         """Store a new version. All services use it within seconds.
 
         409 `changed`: there is a newer version than `version`, which the problem names with who made it. 422
-        `invalid_configuration`: `detail` says what is wrong and where; nothing has changed.
+        `invalid_configuration`: `detail` says what is wrong and where; nothing has changed. 503 `not_logged`: the
+        access log could not note it, so nothing was changed.
         """
         who = await administrator(request)
         given = await read_json(request, WantedDepartments, MOST_BODY)
@@ -169,7 +183,7 @@ def install(
         reader = Reader(agent_id=who.id, role="administrator", source=address_of(request, settings))
         named = [given.department] if given.department is not None else []
         item = f"{given.version}:{given.version + 1}"
-        await answered(transcripts.note_access(AccessNoted(act=given.act, reader=reader, item=item, departments=named)))
+        await noted(transcripts.note_access(AccessNoted(act=given.act, reader=reader, item=item, departments=named)))
 
 
 def _shown(one: api.Version) -> dict[str, Any]:

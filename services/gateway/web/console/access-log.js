@@ -36,6 +36,8 @@ export const ACTS = [
   "account_totp_made",
   "account_totp_removed",
   "account_change_undone",
+  "accounts_exported",
+  "accounts_imported",
   "chat_erased",
   "message_erased",
   "hold_set",

@@ -132,14 +132,21 @@ export function faultsOf(fields) {
 export const differs = (fields, form) => JSON.stringify(fields) !== JSON.stringify(fieldsOf(form));
 
 /**
- * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`detail`: what is wrong), "gone" or "failed".
+ * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`detail`: what is wrong), "gone", "not_logged" or
+ * "failed".
  *
  * @param {Answer} answer
  */
 export function outcomeOf({ ok, code, status, body }) {
   if (ok) return { problem: null, detail: "", name: "", body };
   /** @type {Record<string, string>} */
-  const problems = { changed: "changed", invalid_configuration: "refused", invalid: "refused", no_such_version: "gone" };
+  const problems = {
+    changed: "changed",
+    invalid_configuration: "refused",
+    invalid: "refused",
+    no_such_version: "gone",
+    not_logged: "not_logged",
+  };
   const problem = problems[code ?? ""] ?? (status === 413 ? "too_large" : "failed");
   return { problem, detail: body?.detail ?? "", name: body?.by ?? "", body: null };
 }

@@ -101,6 +101,7 @@ const PROBLEMS = [
   "own_account",
   "last_administrator",
   "cannot_undo",
+  "not_logged",
 ];
 
 /**

@@ -1,12 +1,10 @@
 """`accounts.py` behind a real server: administrators alone change accounts; each change is logged, without secrets."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from services.common.events.configuration import ConfigurationVersion
 from services.common.events.types import Record
 from services.common.http.problems import Problem
 from services.common.internal_api import accounts as api
@@ -15,14 +13,16 @@ from services.common.internal_api.configuration import Author
 from services.gateway.http.console.accounts import MOST_BODY
 from tests.gateway.asking import Client
 from tests.gateway.http.citizen.test_after_chat import limited_client
+from tests.gateway.http.console.stored_configuration import administered_client, asked, noted
 from tests.gateway.http.console.test_access_log import officer
 from tests.gateway.making import AN, NOW
-from tests.gateway.standing import World, kept
+from tests.gateway.standing import World
 
 PATH = "/api/accounts"
 BY = Author(id="agent-audra", name="Audra", role="administrator")
 FORM = api.AccountForm(name="An", role="agent", departments=["algemeen"], capacity=2, locales=["nl"])
 VIEW = api.AccountView(**FORM.model_dump(), username="an", revision=3, at=NOW, by=BY)
+CHECKED = api.AccountChecked(fields=["name", "capacity"])
 CHANGED = api.AccountChanged(account=VIEW, fields=["name", "capacity"])
 MADE = api.AccountChanged(account=VIEW, fields=["password"], password="geheim-7", totp="otpauth://x")
 ENTRY = api.AccountEntry(revision=2, at=NOW, by=BY, act="changed", before={"capacity": 1}, after={"capacity": 2})
@@ -43,32 +43,16 @@ async def client(world: World) -> AsyncIterator[Client]:
     """A gateway of an installation whose accounts are in the database."""
     answers: dict[str, Record] = {
         api.ACCOUNTS: api.Accounts(accounts=[VIEW], more=True),
+        api.ACCOUNTS_CHECK: CHECKED,
         api.ACCOUNTS_CHANGE: CHANGED,
         api.ACCOUNTS_HISTORY: api.AccountHistory(revision=3, removed=False, entries=[ENTRY]),
     }
-    world.others.fixed.update(answers)
-    text = world.settings.departments_file.read_text("utf-8")
-
-    async def send() -> None:
-        """Presence sends its departments, which the gateway needs to begin."""
-        while True:
-            await world.publisher.publish_best_effort(ConfigurationVersion(version=4, text=text))
-            await asyncio.sleep(0.1)
-
-    async with kept(send()), limited_client(world, config_source="database") as one:
+    async with administered_client(world, answers) as one:
         yield one
-
-
-def asked(world: World, path: str) -> list[str]:
-    return [body for asked_path, body in world.others.asked if asked_path == path]
 
 
 def wished(world: World) -> api.AccountWish:
     return api.AccountWish.model_validate_json(asked(world, api.ACCOUNTS_CHANGE)[-1])
-
-
-def noted(world: World) -> transcripts_api.AccessNoted:
-    return transcripts_api.AccessNoted.model_validate_json(asked(world, transcripts_api.ACCESS_NOTE)[-1])
 
 
 async def test_an_administrator_searches_and_reads_the_history(world: World, client: Client) -> None:
@@ -91,10 +75,14 @@ async def test_each_change_is_passed_on_with_its_author_and_logged(world: World,
     assert answer[:2] == (200, {"account": SHOWN, "password": None, "totp": None})
     wish = wished(world)
     assert (wish.act, wish.username, wish.base, wish.form, wish.by.name) == ("change", "an", 2, FORM, "Audra")
-    assert (noted(world).act, noted(world).item) == ("account_changed", "an: name, capacity")
-    assert (noted(world).reader.role, noted(world).reader.source) == ("administrator", "127.0.0.1")
+    (note,) = noted(world)
+    assert (note.act, note.item) == ("account_changed", "an: name, capacity")
+    assert (note.reader.role, note.reader.source) == ("administrator", "127.0.0.1")
+    paths = (api.ACCOUNTS_CHECK, transcripts_api.ACCESS_NOTE, api.ACCOUNTS_CHANGE)
+    assert [path for path, _ in world.others.asked if path in paths] == list(paths), "in this order"
+    assert asked(world, api.ACCOUNTS_CHECK) == asked(world, api.ACCOUNTS_CHANGE)
     await client.ask("POST", PATH, REQUESTS[1][1], Cookie=cookie)
-    assert (wished(world).act, wished(world).base, noted(world).act) == ("add", 0, "account_added")
+    assert (wished(world).act, wished(world).base, noted(world)[-1].act) == ("add", 0, "account_added")
     for act, logged in (
         ("disable", "account_disabled"),
         ("enable", "account_enabled"),
@@ -105,11 +93,23 @@ async def test_each_change_is_passed_on_with_its_author_and_logged(world: World,
     ):
         body = {"username": "an", "revision": 2, "act": act, **({"of": 1} if act == "undo" else {})}
         assert (await client.ask("POST", f"{PATH}/act", body, Cookie=cookie))[0] == 200
-        assert (wished(world).act, wished(world).of, noted(world).act) == (act, body.get("of"), logged)
-    before = len(asked(world, transcripts_api.ACCESS_NOTE))
-    world.others.fixed[api.ACCOUNTS_CHANGE] = api.AccountChanged(account=VIEW, fields=[])
+        assert (wished(world).act, wished(world).of, noted(world)[-1].act) == (act, body.get("of"), logged)
+    before = len(noted(world))
+    world.others.fixed[api.ACCOUNTS_CHECK] = api.AccountChecked(fields=[])
     await client.ask("POST", f"{PATH}/change", REQUESTS[2][1], Cookie=cookie)
-    assert len(asked(world, transcripts_api.ACCESS_NOTE)) == before, "nothing has changed"
+    assert len(noted(world)) == before, "nothing has changed"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_a_change_that_cannot_be_logged_is_not_made(world: World, client: Client, number: int) -> None:
+    path, body = REQUESTS[number]
+    world.others.away.add(transcripts_api.ACCESS_NOTE)
+    cookie = officer(world, "administrator")
+    status, problem, headers = await client.ask("POST", PATH + path, body, Cookie=cookie)
+    assert (status, problem["code"], headers["Retry-After"]) == (503, "not_logged", "5")
+    assert not asked(world, api.ACCOUNTS_CHANGE)
+    world.others.away.clear()
+    assert (await client.ask("POST", PATH + path, body, Cookie=cookie))[0] == 200
 
 
 async def test_a_made_password_is_in_the_answer_alone(world: World, client: Client) -> None:
@@ -118,19 +118,23 @@ async def test_a_made_password_is_in_the_answer_alone(world: World, client: Clie
     status, answer, headers = await client.ask("POST", f"{PATH}/act", body, Cookie=officer(world, "administrator"))
     assert (status, answer["password"], answer["totp"]) == (200, "geheim-7", "otpauth://x")
     assert headers["Cache-Control"] == "no-store"
-    assert noted(world).act == "account_password_made"
+    assert noted(world)[-1].act == "account_password_made"
     assert "geheim" not in asked(world, transcripts_api.ACCESS_NOTE)[-1]
 
 
 async def test_a_refusal_is_passed_on_with_its_field_and_nothing_is_logged(world: World, client: Client) -> None:
     cookie = officer(world, "administrator")
-    world.others.refused = {api.ACCOUNTS_CHANGE: Problem(409, "changed", "Bea was first.", by="Bea", revision=4)}
+    world.others.refused = {api.ACCOUNTS_CHECK: Problem(409, "changed", "Bea was first.", by="Bea", revision=4)}
     status, problem, _ = await client.ask("POST", f"{PATH}/change", REQUESTS[2][1], Cookie=cookie)
     assert (status, problem["code"], problem["by"]) == (409, "changed", "Bea")
-    world.others.refused = {api.ACCOUNTS_CHANGE: Problem(422, "name_wrong", "Give a name.", field="name")}
+    world.others.refused = {api.ACCOUNTS_CHECK: Problem(422, "name_wrong", "Give a name.", field="name")}
     status, problem, _ = await client.ask("POST", PATH, REQUESTS[1][1], Cookie=cookie)
     assert (status, problem["code"], problem["field"]) == (422, "name_wrong", "name")
-    assert not asked(world, transcripts_api.ACCESS_NOTE)
+    assert not noted(world)
+    assert not asked(world, api.ACCOUNTS_CHANGE)
+    world.others.refused = {api.ACCOUNTS_CHANGE: Problem(409, "changed", "Bea was first.", by="Bea", revision=4)}
+    status, problem, _ = await client.ask("POST", f"{PATH}/change", REQUESTS[2][1], Cookie=cookie)
+    assert (status, problem["by"]) == (409, "Bea"), "at the last moment"
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from services.common.internal_api import transcripts as transcripts_api
 from services.common.internal_api.configuration import Author, DepartmentForm
 from tests.gateway.asking import Client
 from tests.gateway.http.citizen.test_after_chat import limited_client
+from tests.gateway.http.console.stored_configuration import administered_client, asked, noted
 from tests.gateway.http.console.test_access_log import officer
 from tests.gateway.making import AN, NOW
-from tests.gateway.standing import World, gateway_of, kept
+from tests.gateway.standing import World, gateway_of
 from tests.support.servers import PATIENCE
 
 PATH = "/api/configuration"
@@ -54,21 +55,8 @@ async def client(world: World) -> AsyncIterator[Client]:
             **VERSION.model_dump(), text="x", changes=[api.ChangedLine(mark="+", text="x")]
         ),
     }
-    world.others.fixed.update(answers)
-    text = world.settings.departments_file.read_text("utf-8")
-
-    async def send() -> None:
-        """Presence sends its version, which the gateway needs to begin."""
-        while True:
-            await world.publisher.publish_best_effort(ConfigurationVersion(version=4, text=text))
-            await asyncio.sleep(0.1)
-
-    async with kept(send()), limited_client(world, config_source="database") as one:
+    async with administered_client(world, answers) as one:
         yield one
-
-
-def asked(world: World, path: str) -> list[str]:
-    return [body for asked_path, body in world.others.asked if asked_path == path]
 
 
 async def test_an_administrator_reads_exports_and_lists(world: World, client: Client) -> None:
@@ -108,12 +96,12 @@ async def test_a_change_is_checked_logged_and_stored_in_this_order(world: World,
     ]
     change = api.Change.model_validate_json(asked(world, api.CONFIGURATION_STORE)[0])
     assert (change.by.role, change.by.name) == ("administrator", "Audra")
-    noted = transcripts_api.AccessNoted.model_validate_json(asked(world, transcripts_api.ACCESS_NOTE)[0])
-    assert (noted.act, noted.item, noted.departments) == ("departments_changed", "3:4", ["algemeen"])
-    assert (noted.reader.role, noted.reader.source) == ("administrator", "127.0.0.1")
+    (note,) = noted(world)
+    assert (note.act, note.item, note.departments) == ("departments_changed", "3:4", ["algemeen"])
+    assert (note.reader.role, note.reader.source) == ("administrator", "127.0.0.1")
     world.others.fixed[api.CONFIGURATION_CHECK] = CHECKED.model_copy(update={"same": True})
     await client.ask("POST", PATH, {"version": 4, "text": "# één\n"}, Cookie=cookie)
-    assert len(asked(world, transcripts_api.ACCESS_NOTE)) == 1, "nothing has changed"
+    assert len(noted(world)) == 1, "nothing has changed"
 
 
 @pytest.mark.parametrize(
@@ -125,12 +113,12 @@ async def test_a_change_that_cannot_be_logged_is_not_made(
 ) -> None:
     cookie = officer(world, "administrator")
     world.others.away.add(transcripts_api.ACCESS_NOTE)
-    assert (await client.ask("POST", PATH, {"version": 3, **given}, Cookie=cookie))[1]["code"] == "unavailable"
+    assert (await client.ask("POST", PATH, {"version": 3, **given}, Cookie=cookie))[1]["code"] == "not_logged"
     assert not asked(world, api.CONFIGURATION_STORE)
     world.others.away.clear()
     assert (await client.ask("POST", PATH, {"version": 3, **given}, Cookie=cookie))[0] == 200
-    noted = transcripts_api.AccessNoted.model_validate_json(asked(world, transcripts_api.ACCESS_NOTE)[-1])
-    assert (noted.act, noted.item, noted.departments) == (act, "3:4", [])
+    note = noted(world)[-1]
+    assert (note.act, note.item, note.departments) == (act, "3:4", [])
 
 
 async def test_a_refusal_is_passed_on_and_nothing_is_stored(world: World, client: Client) -> None:
