@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters deliveries token-keys erase retention-report verify verify-access-log calendar departments-check configuration-import configuration-export agent backup restore lint docs check clean
+.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters deliveries token-keys erase retention-report verify verify-access-log calendar departments-check configuration-import configuration-export agent accounts-import accounts-export backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -84,6 +84,12 @@ configuration-export:  ## writes the departments of the database as a department
 
 agent:  ## list, add, change, disable, enable accounts without a restart: ACCOUNTS_FILE=... ARGS="add an --name=An ..."
 	$(bootstrap) agent
+
+accounts-import:  ## what an accounts file would change in the database: FILE=accounts.toml; ARGS=--apply changes it
+	$(bootstrap) accounts-import
+
+accounts-export:  ## writes the accounts of the database, with hashes, as an accounts file: FILE=accounts.toml
+	$(bootstrap) accounts-export
 
 backup:  ## all that lasts, into a folder: ARGS=backup-2026-11-23
 	$(bootstrap) backup

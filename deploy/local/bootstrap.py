@@ -43,6 +43,8 @@ LIGHT = (
 )
 STAGES = ((UNIT,), (LIGHT, HEAVY))
 PROGRAMS: dict[str, tuple[str, ...]] = {
+    "accounts-export": ("deploy.accounts.exchange", "FILE ARGS", "export"),
+    "accounts-import": ("deploy.accounts.exchange", "FILE ARGS", "import"),
     "agent": ("deploy.accounts", "ARGS"),
     "calendar": ("services.presence.calendar_table", "YEAR"),
     "configuration-export": ("deploy.configuration", "FILE", "export"),
@@ -56,7 +58,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "token-keys": ("deploy.token_keys", "ARGS"),
     "verify-access-log": ("deploy.access_log", "ARGS"),
 }
-"""Targets that become a program of the project: its module, the variable with its arguments, and those before them."""
+"""Targets that become a program of the project: its module, the variables with its arguments, and those before them."""
 LONG_RUNS = ("soak", "chaos", "rollout", "bench", "scale")
 LINTERS = (
     ("-m", "ruff", "check"),
@@ -285,9 +287,10 @@ def web_linters() -> str:
 
 
 def become(module: str, arguments: str = "", *first: str) -> None:
-    """Replace this process by a module, with these arguments and those in the environment variable `arguments`."""
+    """Replace this process by a module, with the arguments `first` and those in these environment variables."""
+    given = [part for name in arguments.split() for part in shlex.split(os.environ.get(name, ""))]
     sys.stdout.flush()
-    os.execv(python(), [python(), "-m", module, *first, *shlex.split(os.environ.get(arguments, ""))])  # noqa: S606 - it is meant to be replaced
+    os.execv(python(), [python(), "-m", module, *first, *given])  # noqa: S606 - it is meant to be replaced
 
 
 def prepare_tests() -> None:
