@@ -55,6 +55,9 @@ WishedAct = Literal[
 ]
 Value = str | int | bool | list[str]
 Username = Annotated[str, Field(max_length=100)]
+Sought = Annotated[
+    str, Field(max_length=100, pattern=r"^[^\x00]*$")
+]  # MongoDB refuses an expression with that character
 
 
 class AccountForm(Record):
@@ -84,7 +87,7 @@ class AccountView(AccountForm):
 class AccountsQuery(Record):
     """Request for accounts, by their usernames: after this one, with this text in the username or the name."""
 
-    search: Annotated[str, Field(max_length=100)] = ""
+    search: Sought = ""
     after: Username = ""
 
 

@@ -347,7 +347,7 @@ class AccountChanges:
             return await self._new(wish.username, self._right(form, None), more)
         if entry.act == "removed":
             raise _wrong("cannot_undo", "of", "The account is there again.")
-        view = {**rules.view_of(before), **{k: v for k, v in entry.before.items() if k != "totp"}}
+        view = {**rules.view_of(before), **entry.before}  # whether it had a second factor is not taken from it
         members = rules.members_of(self._right(rules.form_of(view), before))
         return await self._made(before, {**members, "disabled": view["disabled"]}), None, None
 

@@ -124,9 +124,11 @@ def test_a_department_that_is_gone_disables_only_who_serves_no_other(tmp_path: P
     file = tmp_path / "departments.toml"
     file.write_text(GOOD)
     both, gone, fine = account("both", "algemeen", "weg"), account("gone", "weg"), account("fine", "algemeen")
-    found = fitting([both, gone, fine], load_departments(file))
+    blocked = both.model_copy(update={"disabled": True})
+    found = fitting([both, gone, fine, blocked], load_departments(file))
     assert [(one.departments, one.disabled) for one in found] == [
         (("algemeen",), False),
         ((), True),
         (("algemeen",), False),
+        (("algemeen",), True),
     ]

@@ -55,3 +55,8 @@ async def test_a_removed_account_is_nowhere_but_in_its_history(db: Database) -> 
     assert found is not None
     assert (found.account, found.revision, len(await store.history("an"))) == (None, 2, 2)
     assert await store.history("bert") == []
+
+
+async def test_what_each_replica_reads_each_2_s_is_in_an_index(db: Database) -> None:
+    indexes = [[name for name, _ in one["key"]] for one in (await db["accounts"].index_information()).values()]
+    assert ["removed", "_id", "revision"] in indexes

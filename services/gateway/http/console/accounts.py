@@ -52,7 +52,7 @@ class AccountsSought(BaseModel):
     """Which accounts are wanted: with this text in the username or the name, `after` this username."""
 
     model_config = ConfigDict(extra="ignore")
-    search: Annotated[str, Field(max_length=100)] = ""
+    search: api.Sought = ""
     after: Annotated[str, Field(max_length=100)] = ""
 
 

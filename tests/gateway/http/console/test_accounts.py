@@ -147,6 +147,7 @@ async def test_a_refusal_is_passed_on_with_its_field_and_nothing_is_logged(world
         ("/act", {"act": "undo"}),
         ("/act", {"of": 1}),
         ("/search", {"search": "x" * 101}),
+        ("/search", {"search": "a\0b"}),
     ],
 )
 async def test_a_wrong_request_is_invalid(world: World, client: Client, path: str, wrong: dict[str, Any]) -> None:
