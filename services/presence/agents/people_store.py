@@ -50,6 +50,11 @@ class PeopleStore:
             wanted["oidc.subject"] = subject
         return {doc["_id"]: doc["oidc"]["organisation"] async for doc in self._people.find(wanted, {"oidc": 1})}
 
+    async def is_of_issuer(self, person_id: str) -> bool:
+        """Return whether this is a person of an issuer who may log in."""
+        wanted = {"_id": person_id, "enabled": True, "oidc": {"$exists": True}}
+        return await self._people.find_one(wanted, {"_id": True}) is not None
+
     async def names(self, ids: Sequence[str], like: str | None) -> dict[str, str]:
         """Return the names of the people with these ids, and of those whose name has `like` in it, by id."""
         return await names_in(self._people, ids, like)

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from services.common.internal_api import accounts as api
-from tests.presence.accounts.test_changes import FILE
+from tests.presence.accounts.test_changes import BEA, FILE
 from tests.presence.administration import administered, require_administrator, require_file, speak
 from tests.presence.conftest import HASH
 from tests.presence.test_service import presence
 
-AUDRA = {"id": "audra", "name": "Audra", "role": "administrator"}
+BY = BEA.model_dump()
 FORM = {"name": "Anna", "role": "agent", "departments": ["algemeen"], "capacity": 2, "locales": ["nl"]}
-CHANGE = {"username": "an", "base": 1, "act": "change", "form": FORM, "by": AUDRA}
+CHANGE = {"username": "an", "base": 1, "act": "change", "form": FORM, "by": BY}
 REQUESTS: tuple[tuple[str, dict[str, Any]], ...] = (
     (api.ACCOUNTS, {}),
     (api.ACCOUNTS_HISTORY, {"username": "an"}),
@@ -36,10 +36,10 @@ async def test_only_an_administrator_and_the_operator_reach_them(
         )
         assert (status, problem["code"], problem["field"]) == (422, "department_unknown", "departments")
         operator = {"id": "griffie", "name": "griffie", "role": "operator"}
-        for path, body in ((api.ACCOUNTS_EXPORT, {}), (api.ACCOUNTS_IMPORT, {"accounts": [], "by": AUDRA})):
+        for path, body in ((api.ACCOUNTS_EXPORT, {}), (api.ACCOUNTS_IMPORT, {"accounts": [], "by": BY})):
             assert (await service.ask(path, body))[0] == 403, "for an administrator"
         speak(service, "operator")
-        assert (await service.ask(api.ACCOUNTS_IMPORT, {"accounts": [], "by": AUDRA}))[0] == 403
+        assert (await service.ask(api.ACCOUNTS_IMPORT, {"accounts": [], "by": BY}))[0] == 403
         imported = await service.ask(api.ACCOUNTS_IMPORT, {"accounts": [], "by": operator})
         assert imported == (200, {"done": [], "meanwhile": []})
         many = [{"username": f"u{n}", "base": 0} for n in range(api.IMPORTED + 1)]
@@ -52,7 +52,7 @@ async def test_only_an_administrator_and_the_operator_reach_them(
         _, history = await service.ask(api.ACCOUNTS_HISTORY, {"username": "an"})
         assert [(e["act"], e["by"]["id"]) for e in history["entries"]] == [
             ("undone", "griffie"),
-            ("changed", "audra"),
+            ("changed", BEA.id),
             ("begun", "operator"),
         ]
         assert (await service.ask(api.ACCOUNTS_HISTORY, {"username": "x"}))[1]["code"] == "no_such_account"

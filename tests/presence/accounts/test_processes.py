@@ -9,18 +9,17 @@ import aiohttp
 from services.common.http.tokens import Keys
 from services.common.internal_api import accounts as api
 from services.common.internal_api import presence as presence_api
-from tests.presence.accounts.test_changes import FILE
+from tests.presence.accounts.test_changes import BEA, FILE
 from tests.presence.conftest import HASH, SECRET, eventually
 from tests.presence.test_service import Presence, presence
 
-BEA = {"id": "bea", "name": "Bea", "role": "administrator"}
 OLD = {"name": "Oud", "role": "agent", "departments": ["algemeen"], "capacity": 1, "locales": ["nl"]}
 NEW = {"name": "Nieuw", "role": "supervisor", "departments": ["algemeen"], "capacity": 7, "locales": ["nl", "fr"]}
 MANY = [f"agent{n:02}" for n in range(30)]
 
 
 def wish(username: str, base: int, act: str, **more: Any) -> tuple[str, dict[str, Any]]:
-    return api.ACCOUNTS_CHANGE, {"username": username, "base": base, "act": act, "by": BEA, **more}
+    return api.ACCOUNTS_CHANGE, {"username": username, "base": base, "act": act, "by": BEA.model_dump(), **more}
 
 
 def login(password: str, new: str = "") -> tuple[str, dict[str, Any]]:
