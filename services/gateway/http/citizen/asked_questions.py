@@ -195,9 +195,9 @@ def install(
         require_origin(request, departments.origins(), settings)
         wanted = await read_json(request, AskQuestion)
         require_key(idempotency_key)
-        address, origin = address_of(request, settings), request.headers.get("origin", "").lower()
-        require_rate(questions if origin else bare, address, settings)
-        receipt = await asking.ask(wanted, idempotency_key, Source(address, origin))
+        source = Source.of(request, settings)
+        require_rate(questions if source.origin else bare, source.address, settings)
+        receipt = await asking.ask(wanted, idempotency_key, source)
         return JSONResponse(receipt.model_dump(mode="json"), 201)
 
     @app.post(

@@ -17,7 +17,6 @@ from services.common.observability.tracing import begin_trace
 from services.gateway.http.citizen.start_chat import Source, StartChat, Starting, require_key
 from services.gateway.http.dependencies import (
     BODY,
-    address_of,
     body_of,
     problems_of,
     read_json,
@@ -63,9 +62,9 @@ def install(
         require_origin(request, departments.origins(), settings)
         wanted = await read_json(request, StartChat)
         require_key(idempotency_key)
-        address, origin = address_of(request, settings), request.headers.get("origin", "").lower()
-        require_rate(presses if origin else bare, address, settings)
-        started = await starting.start(wanted, idempotency_key, Source(address, origin))
+        source = Source.of(request, settings)
+        require_rate(presses if source.origin else bare, source.address, settings)
+        started = await starting.start(wanted, idempotency_key, source)
         return JSONResponse(started.body(), 201)
 
     @app.delete(

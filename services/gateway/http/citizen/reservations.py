@@ -20,7 +20,6 @@ from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.citizen.start_chat import Source, Starting, require_key
 from services.gateway.http.dependencies import (
     BODY,
-    address_of,
     body_of,
     department_of,
     problems_of,
@@ -106,7 +105,7 @@ def install(
         department = department_of(departments, wanted.department)
         if department.start != "form":
             raise Problem(409, "not_a_form", "A press starts the chat of this department at once: there is no form.")
-        source = Source(address_of(request, settings), request.headers.get("origin", "").lower())
+        source = Source.of(request, settings)
         require_rate(opened, source.address, settings)
         chat_id = starting.reservation_id(idempotency_key, source)
         locale = wanted.locale if wanted.locale in LOCALES else "nl"
@@ -131,7 +130,7 @@ def install(
         wanted = await read_json(request, Renew)
         chat_id, department = known(wanted.reservation)
         require_rate(renewed, chat_id, settings)
-        source = Source(address_of(request, settings), request.headers.get("origin", "").lower())
+        source = Source.of(request, settings)
         seconds = await starting.reserve(department, chat_id, "nl", source, wanted.browser, renew=True)
         return answer(chat_id, department, seconds, 200)
 

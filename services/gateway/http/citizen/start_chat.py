@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import structlog
+from fastapi import Request
 from prometheus_client import Counter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from structlog.contextvars import bind_contextvars
@@ -34,8 +35,9 @@ from services.gateway.chats.bindings import Bindings
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
-from services.gateway.http.dependencies import department_of, number_refused
+from services.gateway.http.dependencies import address_of, department_of, number_refused
 from services.gateway.identifying_numbers import NumberRefused, NumberRules
+from services.gateway.settings import Settings
 
 log = structlog.get_logger()
 KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
@@ -151,6 +153,11 @@ class Source:
 
     address: str
     origin: str = ""
+
+    @classmethod
+    def of(cls, request: Request, settings: Settings) -> Source:
+        """Return where this request comes from."""
+        return cls(address_of(request, settings), request.headers.get("origin", "").lower())
 
 
 @dataclass(frozen=True)
