@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { identifies, entry } from "../../services/gateway/web/console/chat-state.js";
+import { identifies, identifiesNoMore, entry } from "../../services/gateway/web/console/chat-state.js";
 import { systemWords } from "../../services/gateway/web/console/system-messages.js";
 import { identity, openRequest } from "../../services/gateway/web/shared/identification.js";
 import { receive } from "../../services/gateway/web/shared/conversation.js";
@@ -57,7 +57,14 @@ test("an agent may ask again once a request is answered, over, or was lost", () 
   const asked = received(sent, step(1, "a", "asked"));
   assert.equal(identifies(asked, frames, NOW + 599_000), "asked");
   assert.equal(identifies(asked, frames, NOW + 600_000), "now");
-  assert.equal(identifies(received(asked, step(2, "a", "declined")), frames, NOW + 1), "now");
+  const declined = received(asked, step(2, "a", "declined"));
+  assert.equal(identifies(declined, frames, NOW + 1), "now");
+  const late = (chat, now) => identifiesNoMore(chat, frames, now);
+  assert.deepEqual([late(asked, NOW + 599_000), late(asked, NOW + 600_000)], [false, true]);
+  assert.equal(late(one, NOW), false, "nobody has asked");
+  assert.equal(late(declined, NOW + 600_000), false, "it has its answer");
+  assert.equal(late({ ...asked, asking: { id: "b", at: NOW + 600_000 } }, NOW + 600_001), false, "it is asked again");
+  assert.equal(late({ ...asked, ended: { kind: "closed", reason: "citizen" } }, NOW + 600_000), false);
 });
 
 test("the console says it in the agent's language, and in the words of the log where it knows none", async () => {

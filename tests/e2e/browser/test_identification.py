@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -162,7 +163,43 @@ async def test_the_link_keeps_the_focus_and_an_address_that_does_not_come_is_ask
     over = "De tijd om u te identificeren is voorbij. Het gesprek gaat gewoon verder."
     await expect(citizen.page.locator(".panel > .sr")).to_have_text(over)
     await focused(citizen, "chat-input")
+    await expect(citizen.hook("identify-over").get_by_text(over)).to_be_in_viewport(ratio=1)
+    assert not await problems(citizen.page)
+    await citizen.hook("identify-shut").press("Enter")
+    await expect(citizen.hook("identify-over")).to_be_hidden()
+    await focused(citizen, "chat-input")
     await citizen.context.clear_cookies()  # of the login that was begun
+
+
+async def test_both_see_that_the_time_is_over_until_the_citizen_answers_all_the_same(
+    scene: Scene, issuer: MockIssuer
+) -> None:
+    citizen, agent = await talking(scene)
+    await citizen.page.set_viewport_size({"width": PHONE[0], "height": 480})
+    await asked(citizen, agent)
+    citizen.expects("404")
+    await citizen.page.route(
+        f"{citizen.base}/api/chats/*/identification",
+        lambda route: route.fulfill(status=404, json={"code": "no_request"}),
+        times=1,
+    )
+    async with citizen.context.expect_page() as waiting:
+        await citizen.hook("identify-go").press("Enter")
+    await (await waiting.value).close()
+    await expect(citizen.hook("identify-over")).to_contain_text("De tijd om u te identificeren is voorbij.")
+    await expect(citizen.hook("chat-input")).to_be_in_viewport(ratio=1)
+    late = agent.hook("identify-late")
+    await expect(late).to_be_empty()
+    await agent.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=11))
+    await expect(late).to_have_text("De burger heeft zich niet op tijd geïdentificeerd. U kunt het opnieuw vragen.")
+    await expect(agent.hook("chat-identify")).to_have_text("Vraag om zich te identificeren")
+    assert not await problems(agent.page)
+    kept = await citizen.kept_chat()
+    address = f"{citizen.base}/api/chats/{kept['chat_id']}/identification"
+    answer = await citizen.page.request.delete(address, headers={"Authorization": f"Bearer {kept['token']}"})
+    assert answer.status == 204
+    await expect(citizen.hook("identify-over")).to_be_hidden()
+    await expect(late).to_be_empty()
 
 
 async def test_a_request_that_was_not_sent_is_not_said_to_be(scene: Scene, issuer: MockIssuer) -> None:

@@ -289,6 +289,16 @@ export function identifies(one, frames, now) {
 }
 
 /**
+ * Whether the citizen was asked to identify and has not begun in time; they may be asked again.
+ *
+ * @param {DeskChat} one
+ * @param {string[]} frames beyond version 1 that the server takes
+ * @param {number} now ms since 1970
+ */
+export const identifiesNoMore = (one, frames, now) =>
+  identifies(one, frames, now) === "now" && openRequest(one.talk.messages) !== undefined;
+
+/**
  * What a later page needs of this chat. What was said is not in it: the server has that.
  *
  * @param {DeskChat} one

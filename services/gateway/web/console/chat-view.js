@@ -4,7 +4,7 @@ import { composer } from "./composer.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button, icon } from "./dom.js";
 import { takeGivenFiles } from "../shared/given-files.js";
-import { endKey, handover, identifies, isNew, isOffer } from "./chat-state.js";
+import { endKey, handover, identifies, identifiesNoMore, isNew, isOffer } from "./chat-state.js";
 import { identity } from "../shared/identification.js";
 import { messageLog } from "./message-list.js";
 import { timeLeft } from "./new-chats.js";
@@ -43,6 +43,7 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
   const called = h("bdi", {}, name);
   const heading = h("h2", { id: "chat-name", tabindex: "-1" }, called);
   const verified = h("p", { class: "verified", hook: "citizen-identity", hidden: true });
+  const late = h("p", { class: "late", role: "status", hook: "identify-late" });
   const typing = h("p", { class: "typing" });
   const department = h("span");
   const silent = h("p", { class: "silent", hook: "citizen-silent" });
@@ -57,6 +58,7 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
       h("div", { class: "titles" }, heading, there),
       h("div", { class: "acts" }, identify, transfer, download, close),
       verified,
+      late,
     ),
     about(t, one, department),
     bars,
@@ -82,6 +84,7 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
     setAttribute(identify, "hidden", may === "no");
     setAttribute(identify, "aria-disabled", may === "asked" && "true");
     setText(/** @type {Element} */ (identify.querySelector(".words")), t(may === "asked" ? "identify.asked" : "identify"));
+    setText(late, identifiesNoMore(now, frames, Date.now()) ? t("identify.late") : "");
     drawIdentity(t, verified, now);
     drawThere(t, there, now);
     setText(department, departments.get(now.about.department) ?? now.about.department ?? "");

@@ -10,7 +10,7 @@ const LOOKS = `
 .identify .row { align-items: center; }
 .identify a.primary { display: inline-block; padding: .5rem .9rem; border: 1px solid transparent; border-radius: .4rem; background: var(--press); color: #fff; font-weight: 600; text-decoration: none; }
 .identify code { font-weight: 700; letter-spacing: .15em; font-size: 1.0625rem; }
-.short .identify p:not([role]) { display: none; }
+.short .identify:not(.over) p:not([role]) { display: none; }
 `;
 const ANSWER = 8_000; // ms
 
@@ -48,6 +48,11 @@ export async function identify({ base, record, element, announce, bar }) {
     problem,
     h("div", { class: "row" }, go, again, decline),
   );
+
+  const shut = h("button", { class: "tool", type: "button", hook: "identify-shut", onclick: () => takeAway(over) }, t("dismiss"));
+  const over = h("div", { class: "choice identify over", hook: "identify-over" }, h("p", {}, t("over")), h("div", { class: "row" }, shut));
+  /** @type {string | undefined} */
+  let late; // the request whose time is over, until it is answered all the same
 
   /** @param {string} method */
   const ask = (method) =>
@@ -104,11 +109,11 @@ export async function identify({ base, record, element, announce, bar }) {
     const before = request;
     request = asked?.identification?.id;
     clearTimeout(timer);
-    if (!asked || !request) return hide();
+    if (!asked || !request) return takeAway(card);
     setText(why, t("why", { name: chat?.agent?.name ?? t("agent") }));
     setText(problem, "");
     setAttribute(go, "aria-disabled", before && "true"); // its ticket is of the request before
-    if (!card.isConnected) element.querySelector(".ended")?.before(card);
+    place(card);
     if (!before) announce(t("title"));
     prepare();
     timer = setTimeout(expire, Math.max(0, (ends.get(request) ?? 0) - performance.now()));
@@ -116,14 +121,22 @@ export async function identify({ base, record, element, announce, bar }) {
 
   // The time is over, by the clock here or by the server's.
   function expire() {
-    if (request) ends.set(request, 0);
+    if (!request) return;
+    ends.set((late = request), 0);
     announce(t("over"));
+    place(over);
     draw();
   }
 
-  function hide() {
-    const held = card.contains(rootOf(card).activeElement);
-    card.remove();
+  /** @param {HTMLElement} box */
+  function place(box) {
+    if (!box.isConnected) element.querySelector(".ended")?.before(box);
+  }
+
+  /** @param {HTMLElement} box */
+  function takeAway(box) {
+    const held = box.contains(rootOf(box).activeElement);
+    box.remove();
     if (held) bar.focus();
   }
 
@@ -131,6 +144,7 @@ export async function identify({ base, record, element, announce, bar }) {
     const asked = chat && !chat.closed ? openRequest(chat.messages) : undefined;
     const { id, seconds = 0 } = asked?.identification ?? {};
     if (id && !ends.has(id)) ends.set(id, performance.now() + seconds * 1000);
+    if (id !== late) takeAway(over);
     show(id && performance.now() < (ends.get(id) ?? 0) ? asked : undefined);
   }
 
