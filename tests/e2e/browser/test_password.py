@@ -1,11 +1,12 @@
 """People change their password on the console: agents in the menu, officers in the bar."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.e2e.browser.people import PHONE, Person, Scene, focused
 from tests.e2e.browser.test_accessibility import problems
@@ -21,7 +22,7 @@ SHOTS = os.environ.get("SHOTS")  # a folder for pictures of the states
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
-    people = (Account("ada"), Account("audra", role="auditor"))
+    people = (Account("ada"), Account("audra", role="auditor"), Account("gert", role="auditor"))
     with running_browser_system(tmp_path_factory.mktemp("office"), people, broker, mongodb_url) as running:
         yield running
 
@@ -87,3 +88,31 @@ async def test_an_officer_has_the_same_dialog_on_a_small_screen(scene: Scene) ->
     await fill(audra, "demo", NEW, NEW)
     await expect(audra.hook("password-old")).to_have_count(0)
     await expect(audra.hook("access-log")).to_be_visible()
+
+
+async def test_what_is_right_is_not_marked_and_a_refusal_is_shown_after_the_dialog_was_shut(scene: Scene) -> None:
+    gert = await scene.stranger()
+    await enter(gert, "gert")
+    gert.expects("503")
+    released = asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await released.wait()
+        await route.fulfill(status=503, json={"code": "unavailable"})
+
+    await gert.page.route("**/api/agent/password", refuse)
+    await gert.hook("change-password").click()
+    released.set()
+    words = "een onderdeel van de chat is niet bereikbaar"
+    await fill(gert, "demo", "zes gele bromfietsen", "zes gele bromfietsen")
+    await expect(gert.page.locator("#password-alert")).to_contain_text(words)
+    await focused(gert, "password-submit")
+    await expect(gert.page.locator("[aria-invalid]")).to_have_count(0)
+    assert await problems(gert.page) == []
+    released.clear()
+    async with gert.page.expect_request("**/api/agent/password"):
+        await gert.hook("password-submit").click()
+    await gert.page.keyboard.press("Escape")
+    await focused(gert, "change-password")
+    released.set()
+    await expect(gert.page.locator("#alarm")).to_contain_text(words)

@@ -209,7 +209,7 @@ async function startOfficer(who) {
     onLogout: (everywhere) => onLogout(0, everywhere),
     onPassword: () => onPassword(who.name),
     onLanguage: setLanguage,
-    onEnd: () => leaving || leave("login.ended"),
+    onEnd: () => leaving || leave("login.over"), // nothing of theirs is kept
   });
   stage = officer;
   officer.focus();

@@ -85,6 +85,15 @@ export function showLogin(root, t, why, { focus, onDone }) {
     submit,
   );
 
+  let asked = ""; // the username whose code or new password is asked
+
+  // A code and a new password are asked of one person: another one begins anew.
+  username.addEventListener("input", () => {
+    if (username.value === asked) return;
+    freshFields.hidden = codeField.hidden = true;
+    for (const one of [fresh, again, code]) one.value = "";
+  });
+
   /** @param {HTMLElement} empty */
   function missing(empty) {
     if (empty === code) return "login.totp_required";
@@ -95,11 +104,12 @@ export function showLogin(root, t, why, { focus, onDone }) {
   async function send(event) {
     event.preventDefault();
     if (submit.getAttribute("aria-disabled")) return;
-    const asked = [username, password, ...(freshFields.hidden ? [] : [fresh, again]), ...(codeField.hidden ? [] : [code])];
-    const empty = asked.filter((one) => !one.value);
-    for (const one of asked) setAttribute(one, "aria-invalid", empty.includes(one) ? "true" : null);
+    const shown = [username, password, ...(freshFields.hidden ? [] : [fresh, again]), ...(codeField.hidden ? [] : [code])];
+    const empty = shown.filter((one) => !one.value);
+    for (const one of shown) setAttribute(one, "aria-invalid", empty.includes(one) ? "true" : null);
     if (empty.length) return refuse(t(missing(empty[0])), empty[0]);
     if (!freshFields.hidden && fresh.value !== again.value) return refuse(t("password.differs"), again);
+    asked = username.value;
     setAttribute(submit, "aria-disabled", "true");
     setText(/** @type {Node} */ (submit.lastChild), t("login.busy"));
     const answer = await login(username.value, password.value, codeField.hidden ? "" : code.value, freshFields.hidden ? "" : fresh.value);

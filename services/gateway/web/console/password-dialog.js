@@ -17,16 +17,16 @@ export function refusal(t, answer) {
   if (answer.code === "password_too_short") return t("password.too_short", { n: SHORTEST });
   if (answer.code === "password_easy") return t("password.easy");
   if (answer.code === "password_unchanged") return t("password.unchanged");
-  if (answer.status === 401) return t("login.ended");
+  if (answer.status === 401) return t("login.over");
   if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
   return t(answer.status === 0 ? "login.network" : "login.unavailable");
 }
 
 /**
- * `say(words)` speaks to a screen reader once it is done.
+ * `say(words, how)` speaks: once it is done, and what came of it when the dialog was shut meanwhile.
  *
  * @param {Translator} t
- * @param {{name: string, say(words: string): void}} options
+ * @param {{name: string, say(words: string, how?: "loud"): void}} options
  */
 export function askPassword(t, { name, say }) {
   const alert = h("p", { class: "alert", role: "alert", id: "password-alert" });
@@ -65,11 +65,11 @@ export function askPassword(t, { name, say }) {
   old.focus();
   let sending = false;
 
-  /** @param {HTMLInputElement} input @param {string} words */
-  function complain(input, words) {
-    for (const one of [old, fresh, again]) setAttribute(one, "aria-invalid", one === input ? "true" : null);
+  /** `wrong`: what the person filled in is wrong. @param {HTMLElement} place @param {string} words @param {boolean} [wrong] */
+  function complain(place, words, wrong = true) {
+    for (const one of [old, fresh, again]) setAttribute(one, "aria-invalid", wrong && one === place ? "true" : null);
     setText(alert, words);
-    input.focus();
+    place.focus();
   }
 
   /** @param {Event} event */
@@ -80,10 +80,22 @@ export function askPassword(t, { name, say }) {
     if ([...fresh.value].length < SHORTEST) return complain(fresh, t("password.too_short", { n: SHORTEST }));
     if (fresh.value !== again.value) return complain(again, t("password.differs"));
     sending = true;
+    setText(alert, ""); // the same words again are news again
+    setAttribute(go, "aria-disabled", "true");
     const answer = await changePassword(old.value, fresh.value);
     sending = false;
-    if (!answer.ok) return complain(answer.status === 422 ? fresh : old, refusal(t, answer));
+    setAttribute(go, "aria-disabled", null);
+    if (!answer.ok) return refuse(answer);
     dialog.close();
     say(t("password.done"));
+  }
+
+  /** @param {Answer} answer */
+  function refuse(answer) {
+    const words = refusal(t, answer);
+    if (!dialog.open) return say(words, "loud");
+    if (answer.status === 422) complain(fresh, words);
+    else if (answer.code === "bad_credentials") complain(old, words);
+    else complain(go, words, false);
   }
 }
