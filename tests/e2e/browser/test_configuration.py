@@ -1,6 +1,7 @@
 """The departments on the console: administrators change them by a form and as text, see what would be, and restore."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +47,15 @@ async def administrator(scene: Scene, username: str = "beheer", size: tuple[int,
     await person.hook("subject-config").press("Enter")
     await expect(person.hook("config-version")).to_be_visible()
     return person
+
+
+async def refused(person: Person, address: str, status: int) -> None:
+    """Answer the next request for this address with this status; 0: not at all."""
+
+    async def answer(route: Route) -> None:
+        await (route.fulfill(status=status, json={"code": "x"}) if status else route.abort())
+
+    await person.page.route(address, answer, times=1)
 
 
 async def reason(scene: Scene, wanted: str) -> None:
@@ -240,6 +250,66 @@ async def test_nothing_that_was_changed_is_lost_unasked(scene: Scene) -> None:
     assert dialog.type == "beforeunload"
     await dialog.dismiss()
     await expect(field).to_have_value("77")
+
+
+async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        reply = await route.fetch() if route.request.method == "POST" else None
+        if reply:
+            await held.wait()
+            await route.fulfill(response=reply)
+        else:
+            await route.continue_()
+
+    await beheer.page.route("**/api/configuration", hold)
+    await beheer.hook("config-edit-premies").click()
+    await beheer.hook("config-patience").fill("120")
+    await beheer.hook("config-save").click()
+    await beheer.hook("config-cancel").click()
+    await beheer.hook("confirm").click()
+    await beheer.hook("config-edit-algemeen").click()
+    await beheer.hook("config-wrap_up").fill("77")
+    async with beheer.page.expect_response(lambda one: one.request.method == "GET" and "configuration" in one.url):
+        held.set()
+    alarm = beheer.page.locator("#alarm")
+    await expect(alarm).to_contain_text("is bewaard.")
+    await expect(beheer.hook("config-wrap_up")).to_have_value("77")
+    await beheer.hook("config-cancel").click()
+    await beheer.hook("confirm").click()
+
+    held.clear()
+    beheer.expects(REFUSED)
+    await beheer.hook("config-versions").click()
+    restores = beheer.page.get_by_test_id(re.compile("^config-restore-"))
+    await restores.first.click()
+    bea = await administrator(scene, "bea")
+    await bea.hook("config-edit-premies").click()
+    await bea.hook("config-patience").fill("130")
+    await bea.hook("config-save").click()
+    await focused(bea, "config-edit-premies")
+    await beheer.hook("confirm").click()
+    await restores.first.click()  # the first is under way: nothing else begins
+    await expect(beheer.page.get_by_role("dialog")).to_have_count(0)
+    await beheer.hook("config-back").click()
+    await beheer.hook("config-edit-algemeen").focus()
+    held.set()
+    await expect(alarm).to_contain_text("Bea heeft intussen een nieuwe versie bewaard")
+    await focused(beheer, "config-edit-algemeen")
+
+
+async def test_a_session_or_a_role_that_has_ended_is_named_and_the_form_stays(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    beheer.expects("401", "403")
+    await beheer.hook("config-edit-algemeen").click()
+    await beheer.hook("config-wrap_up").fill("77")
+    for status, words in ((401, "uw sessie is beëindigd"), (403, "u bent geen beheerder meer")):
+        await refused(beheer, "**/api/configuration", status)
+        await beheer.hook("config-save").click()
+        await expect(beheer.hook("config-refusal")).to_contain_text(words)
+        await expect(beheer.hook("config-wrap_up")).to_have_value("77")
 
 
 async def test_the_first_fault_on_the_page_has_the_focus_and_says_what_is_allowed(scene: Scene) -> None:

@@ -9,7 +9,7 @@ import { latest } from "./latest.js";
 
 /**
  * `{element, show(), hide()}`: `show` asks what would be, and `tell` hears the outcome. `department`: whose year is shown; null: the one that is
- * chosen. What is asked before `hide()` is not shown after it.
+ * chosen. What is asked before `hide()` is not shown after it, nor where its form is gone.
  *
  * @param {Translator} t
  * @param {{department: string | null, check(year: number, of: string): Promise<Outcome>, tell(outcome: Outcome): void}} options
@@ -36,7 +36,7 @@ export function previewOf(t, { department, check, tell }) {
       [of] = outcome.body.departments;
       outcome = await check(year, of);
     }
-    if (!current() || before !== hidden) return;
+    if (!current() || before !== hidden || !element.isConnected) return;
     tell(outcome);
     if (!outcome.body) return takeBack();
     shown = { year, of };

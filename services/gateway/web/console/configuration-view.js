@@ -17,13 +17,13 @@ import { overview } from "./side-page.js";
 /** @typedef {{element: HTMLElement, focus(): void, changed?(): boolean}} Part */
 
 /**
- * `{element, draw(), focus(), changed(), leave(go), stop()}`; `say` speaks. What is shown stays until the administrator leaves it; `leave` asks
- * first where something was changed.
+ * `{element, draw(), focus(), changed(), leave(go), stop()}`; `say` speaks, `isOpen()` tells whether this person is still logged in here. What is
+ * shown stays until the administrator leaves it; `leave` asks first where something was changed.
  *
  * @param {Translator} t
- * @param {{say(words: string, how?: string): void}} options
+ * @param {{say(words: string, how?: string): void, isOpen(): boolean}} options
  */
-export function configurationView(t, { say }) {
+export function configurationView(t, { say, isOpen }) {
   const frame = overview(t, { title: t("config"), lead: t("config.lead"), acts: { back: null, refresh } });
   const place = h("div", { class: "config" });
   frame.body.append(place);
@@ -32,9 +32,7 @@ export function configurationView(t, { say }) {
   /** @type {Part | null} */
   let part = null;
   let stopped = false;
-  const gone = new AbortController();
   const changed = () => part?.changed?.() ?? false;
-  addEventListener("beforeunload", (event) => changed() && event.preventDefault(), { signal: gone.signal });
 
   async function load() {
     const { problem, body } = await requests.load();
@@ -46,9 +44,11 @@ export function configurationView(t, { say }) {
     return true;
   }
 
-  async function refresh() {
-    if (changed()) return leave(start);
-    await start();
+  function refresh() {
+    leave(() => {
+      list();
+      start();
+    });
   }
 
   // What was opened meanwhile stays.
@@ -70,8 +70,11 @@ export function configurationView(t, { say }) {
     confirm(t, { title: t("config.discard"), body: t("config.discard_body"), yes: t("config.discard_yes"), onYes: go });
   }
 
+  /** @param {string} [focus] the hook of what gets the focus; where that is not there, the heading */
   function list(focus = "") {
     if (!newest) return;
+    const at = /** @type {HTMLElement | null} */ (document.activeElement);
+    const wanted = focus || (!part && place.contains(at) && at?.dataset.testid);
     if (newest.source === "file") {
       part = null;
       return place.replaceChildren(h("p", { hook: "config-in-file" }, t("config.in_file")));
@@ -111,52 +114,76 @@ export function configurationView(t, { say }) {
       ),
       h("ul", { class: "questions" }, ...rows),
     );
-    /** @type {HTMLElement | null} */ (focus ? place.querySelector(`[data-testid="${focus}"]`) : null)?.focus();
+    if (wanted) /** @type {HTMLElement} */ (place.querySelector(`[data-testid="${wanted}"]`) ?? frame).focus();
   }
 
   /** @param {DepartmentForm} department */
   function edit(department) {
     const { version } = /** @type {Configuration} */ (newest);
-    show(
-      departmentForm(t, {
-        department,
-        version,
-        onCancel: () => leave(() => list(`config-edit-${department.id}`)),
-        onDone: (made) => done(made, `config-edit-${department.id}`),
-        onNewest: () => newestFor(department.id),
-      }),
-    );
+    const made = departmentForm(t, {
+      department,
+      version,
+      onCancel: () => leave(() => list(`config-edit-${department.id}`)),
+      onDone: (stored) => done(made, stored, `config-edit-${department.id}`),
+      onNewest: () => takeNewest(made, department.id),
+      onElsewhere,
+    });
+    show(made);
   }
 
-  /** @param {string} id */
-  async function newestFor(id) {
-    if (!(await load()) || !newest) return;
+  /**
+   * The newest version in the form of this department; null: as a text. What was opened meanwhile stays.
+   *
+   * @param {Part} mine
+   * @param {string | null} id
+   */
+  async function takeNewest(mine, id) {
+    if (!(await load()) || !newest || part !== mine) return;
+    if (id === null) return text(newest);
     const found = newest.departments.find((one) => one.id === id);
     if (found) edit(found);
-    else list();
+    else list("config-text");
   }
 
   /** @param {Configuration} stored */
   function text(stored) {
-    show(
-      textForm(t, {
-        stored,
-        onCancel: () => leave(() => list("config-text")),
-        onDone: (made) => done(made, "config-text"),
-        onNewest: async () => (await load()) && newest && text(newest),
-      }),
-    );
+    const made = textForm(t, {
+      stored,
+      onCancel: () => leave(() => list("config-text")),
+      onDone: (version) => done(made, version, "config-text"),
+      onNewest: () => takeNewest(made, null),
+      onElsewhere,
+    });
+    show(made);
   }
 
-  /** @param {Version} made @param {string} focus */
-  async function done(made, focus) {
-    say(t("config.said_stored", { n: made.version }));
-    if (await load()) list(focus);
+  /**
+   * Shows the departments as they are then, with the focus there. A person who has gone on meanwhile stays where they are.
+   *
+   * @param {Part} mine
+   * @param {Version} made
+   * @param {string} focus
+   */
+  async function done(mine, made, focus) {
+    const isHere = () => !stopped && part === mine;
+    if (isOpen()) say(t("config.said_stored", { n: made.version }), isHere() ? "announce" : "loud");
+    await load();
+    if (isHere()) list(focus);
+    else if (!stopped && !part) list();
   }
+
+  /** A refusal whose form is not there any more. @param {string} words */
+  const onElsewhere = (words) => isOpen() && say(words, "loud");
 
   function versions() {
     const { version } = /** @type {Configuration} */ (newest);
-    show(versionList(t, { newest: version, onBack: () => list("config-versions"), onDone: (made) => done(made, "config-versions") }));
+    const made = versionList(t, {
+      newest: version,
+      onBack: () => list("config-versions"),
+      onDone: (stored) => done(made, stored, "config-versions"),
+      onElsewhere,
+    });
+    show(made);
   }
 
   start();
@@ -166,10 +193,7 @@ export function configurationView(t, { say }) {
     draw() {},
     changed,
     leave,
-    stop() {
-      stopped = true;
-      gone.abort();
-    },
+    stop: () => void (stopped = true),
   };
 }
 
@@ -180,20 +204,23 @@ const versionWords = (t, one) => t("config.version", { n: one.version, name: aut
 const authorOf = (t, one) => (one.act === "begun" ? t("access.role.operator") : one.by.name);
 
 /**
- * What is said of a refusal: `{element, tell(outcome)}`. `onNewest()`: the administrator wants the newest version.
+ * What is said of a refusal: `{element, tell(outcome)}`. `onNewest()`: the administrator wants the newest version; `onElsewhere(words)`: they are
+ * not here any more.
  *
  * @param {Translator} t
- * @param {() => void} onNewest
+ * @param {{onNewest(): void, onElsewhere(words: string): void}} options
  */
-function refusal(t, onNewest) {
+function refusal(t, { onNewest, onElsewhere }) {
   const element = h("div", { role: "alert", class: "config-refusal", hook: "config-refusal" });
   return {
     element,
     /** @param {{problem: string | null, detail: string, name: string}} outcome */
     tell({ problem, detail, name }) {
       if (!problem) return element.replaceChildren();
+      const said = t(`config.problem.${problem}`, { name });
+      if (!element.isConnected) return onElsewhere(said);
       const more = problem === "refused" && h("span", { lang: "en", class: "detail" }, detail);
-      const words = h("p", { class: "alert" }, t(`config.problem.${problem}`, { name }), more);
+      const words = h("p", { class: "alert" }, said, more);
       if (problem !== "changed") return element.replaceChildren(words);
       element.replaceChildren(words, button(t("config.take_newest"), { hook: "config-newest", onclick: onNewest }));
     },
@@ -217,9 +244,12 @@ function formActs(t, { onCancel, onCheck }) {
       if (busy) return;
       busy = true;
       for (const one of [save, check]) setAttribute(one, "aria-disabled", "true");
-      await work();
-      busy = false;
-      for (const one of [save, check]) setAttribute(one, "aria-disabled", null);
+      try {
+        await work();
+      } finally {
+        busy = false;
+        for (const one of [save, check]) setAttribute(one, "aria-disabled", null);
+      }
     },
   };
 }
@@ -256,13 +286,13 @@ function formWith({ look, said, acts, preview, onSubmit }, ...parts) {
  * The form of one department.
  *
  * @param {Translator} t
- * @param {{department: DepartmentForm, version: number, onCancel(): void, onDone(made: Version): void, onNewest(): void}} options
+ * @param {{department: DepartmentForm, version: number, onCancel(): void, onDone(made: Version): void, onNewest(): void, onElsewhere(words: string): void}} options
  * @returns {Part}
  */
-function departmentForm(t, { department, version, onCancel, onDone, onNewest }) {
+function departmentForm(t, { department, version, onCancel, onDone, onNewest, onElsewhere }) {
   const fields = fieldsOf(department);
   const heading = h("h3", { tabindex: "-1" }, t("config.edit_of", { name: department.names[t.language] }));
-  const said = refusal(t, onNewest);
+  const said = refusal(t, { onNewest, onElsewhere });
   const preview = previewOf(t, {
     department: department.id,
     check: (year) => requests.check(wanted(), department.id, year),
@@ -426,12 +456,12 @@ function departmentForm(t, { department, version, onCancel, onDone, onNewest }) 
  * All departments as a text, which can be taken from a file.
  *
  * @param {Translator} t
- * @param {{stored: Configuration, onCancel(): void, onDone(made: Version): void, onNewest(): void}} options
+ * @param {{stored: Configuration, onCancel(): void, onDone(made: Version): void, onNewest(): void, onElsewhere(words: string): void}} options
  * @returns {Part}
  */
-function textForm(t, { stored, onCancel, onDone, onNewest }) {
+function textForm(t, { stored, onCancel, onDone, onNewest, onElsewhere }) {
   const heading = h("h3", { tabindex: "-1" }, t("config.as_text"));
-  const said = refusal(t, onNewest);
+  const said = refusal(t, { onNewest, onElsewhere });
   const area = h("textarea", {
     id: "config-area",
     rows: "24",
@@ -467,13 +497,14 @@ function textForm(t, { stored, onCancel, onDone, onNewest }) {
  * The versions, the newest first; each with what it changed, and how it comes back.
  *
  * @param {Translator} t
- * @param {{newest: number, onBack(): void, onDone(made: Version): void}} options
+ * @param {{newest: number, onBack(): void, onDone(made: Version): void, onElsewhere(words: string): void}} options
  * @returns {Part}
  */
-function versionList(t, { newest, onBack, onDone }) {
+function versionList(t, { newest, onBack, onDone, onElsewhere }) {
   const heading = h("h3", { tabindex: "-1" }, t("config.versions"));
   const rows = h("ul", { class: "questions", hook: "config-version-list" });
-  const said = refusal(t, onBack);
+  const said = refusal(t, { onNewest: onBack, onElsewhere });
+  let restoring = false;
   const older = button(t("config.older"), { hook: "config-older", hidden: true, onclick: () => asked || load() });
   /** @type {number | null} */
   let before = null;
@@ -531,6 +562,7 @@ function versionList(t, { newest, onBack, onDone }) {
             hook: `config-restore-${one.version}`,
             "aria-label": `${t("config.restore")}: ${name}`,
             onclick: () =>
+              restoring ||
               confirm(t, {
                 title: t("config.restore_title", { n: one.version }),
                 body: t("config.restore_body"),
@@ -564,7 +596,9 @@ function versionList(t, { newest, onBack, onDone }) {
 
   /** @param {number} version */
   async function restore(version) {
+    restoring = true;
     await store({ version: newest, restore: version }, { tell: said.tell, onDone });
+    restoring = false;
   }
 
   load();

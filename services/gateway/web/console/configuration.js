@@ -132,8 +132,8 @@ export function faultsOf(fields) {
 export const differs = (fields, form) => JSON.stringify(fields) !== JSON.stringify(fieldsOf(form));
 
 /**
- * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`detail`: what is wrong), "gone", "not_logged" or
- * "failed".
+ * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`detail`: what is wrong), "gone", "not_logged",
+ * "too_large", "ended" (the session), "forbidden" or "failed".
  *
  * @param {Answer} answer
  */
@@ -147,7 +147,7 @@ export function outcomeOf({ ok, code, status, body }) {
     no_such_version: "gone",
     not_logged: "not_logged",
   };
-  const problem = problems[code ?? ""] ?? (status === 413 ? "too_large" : "failed");
+  const problem = problems[code ?? ""] ?? { 401: "ended", 403: "forbidden", 413: "too_large" }[status] ?? "failed";
   return { problem, detail: body?.detail ?? "", name: body?.by ?? "", body: null };
 }
 

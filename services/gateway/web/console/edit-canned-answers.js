@@ -10,8 +10,8 @@ import { overview } from "./side-page.js";
 const FAILED = ["too_many_answers", "forbidden", "gone", "invalid"]; // what a server says, and there are words for
 
 /**
- * `{element, draw(), focus(), stop()}`; `own`: the supervisor's departments, which `names()` names by id; `say` speaks, `acts` as in `overview`.
- * What is being written is kept in `canned` while the page shows a chat.
+ * `{element, draw(), focus(), changed(), leave(go), stop()}`; `own`: the supervisor's departments, which `names()` names by id; `say` speaks, `acts` as in `overview`.
+ * What is being written is kept in `canned` while the page shows a chat. `leave` asks first where something was changed.
  *
  * @param {Translator} t
  * @param {{canned: ReturnType<typeof import("./canned-answers.js").cannedAnswers>, own: string[], names(): Map<string, string>, say(words: string, how?: string): void, acts: {back: (() => void) | null}}} options
@@ -124,15 +124,17 @@ export function answersView(t, { canned, own, names, say, acts }) {
   }
 
   /** @param {CannedAnswerDraft} draft */
-  function cancel(draft) {
-    const answer = canned.list()?.find((one) => one.id === draft.id) ?? null;
-    if (!differs(draft, answer)) return shut(draft.code);
-    confirm(t, {
-      title: t("answers.discard"),
-      body: t("answers.discard_body"),
-      yes: t("answers.discard_yes"),
-      onYes: () => shut(draft.code),
-    });
+  const cancel = (draft) => leave(() => shut(draft.code));
+
+  function changed() {
+    const draft = form && canned.draft();
+    return draft ? differs(draft, canned.list()?.find((one) => one.id === draft.id) ?? null) : false;
+  }
+
+  /** @param {() => void} go */
+  function leave(go) {
+    if (!changed()) return go();
+    confirm(t, { title: t("answers.discard"), body: t("answers.discard_body"), yes: t("answers.discard_yes"), onYes: go });
   }
 
   /** @param {string} code */
@@ -169,7 +171,8 @@ export function answersView(t, { canned, own, names, say, acts }) {
 
   const kept = canned.draft();
   if (kept) open(kept);
-  return { element: frame.element, focus: () => (form ? form.focus() : frame.focus()), draw, stop: () => (form = null) };
+  const focus = () => (form ? form.focus() : frame.focus());
+  return { element: frame.element, focus, draw, changed, leave, stop: () => (form = null) };
 }
 
 /** @param {Translator} t @param {CannedAnswer} one */

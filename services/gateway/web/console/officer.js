@@ -20,16 +20,20 @@ export async function openOfficer({ t: first, who, page, say, onLogout, onPasswo
   let turn = 0; // counts what is made
   /** @type {{element: HTMLElement, focus(): void, draw(): void, stop(): void, changed?(): boolean, leave?(go: () => void): void}} */
   let view;
+  const gone = new AbortController();
+  addEventListener("beforeunload", (event) => view?.changed?.() && event.preventDefault(), { signal: gone.signal });
   const timer = setInterval(async () => {
     if (document.visibilityState !== "visible") return;
     const answer = await me();
     if (!stopped && answer.status === 401) onEnd();
   }, EVERY);
 
+  const isOpen = () => !stopped;
+
   async function make() {
     if (who.role === "auditor") return (await import("./access-log.js")).accessLogView(t);
-    if (wished === "config") return (await import("./configuration-view.js")).configurationView(t, { say });
-    if (wished === "staff") return (await import("./staff-view.js")).staffView(t, { say });
+    if (wished === "config") return (await import("./configuration-view.js")).configurationView(t, { say, isOpen });
+    if (wished === "staff") return (await import("./staff-view.js")).staffView(t, { say, isOpen });
     const [{ cannedAnswers }, { answersView }] = await Promise.all([import("./canned-answers.js"), import("./edit-canned-answers.js")]);
     const manages = who.manages ?? [];
     const names = new Map(manages.map((one) => [one.id, one.names[t.language] ?? one.id]));
@@ -106,6 +110,7 @@ export async function openOfficer({ t: first, who, page, say, onLogout, onPasswo
     },
     stop() {
       stopped = true;
+      gone.abort();
       clearInterval(timer);
       view.stop();
       page.officer.replaceChildren();
