@@ -179,7 +179,7 @@ MADE = {
         *under("staff.column", "totp", "username"),
         *under("staff", "capacity_hint", "name_hint", "username_hint"),
         *(f"staff.{kind}.{role}" for kind in ("role", "role_hint") for role in get_args(accounts.Role)),
-        *under("staff.state", "break_glass", "disabled", "totp"),
+        *under("staff.state", "active", "break_glass", "disabled", "totp"),
         *(
             f"staff.{kind}.{act}"
             for kind in ("act", "ask")
@@ -191,6 +191,7 @@ MADE = {
         *under("staff.problem", "cannot_undo", "capacity_wrong", "changed", "department_missing", "failed", "gone"),
         *under("staff.problem", "department_unknown", "last_administrator", "locale_wrong", "name_wrong", "not_logged"),
         *under("staff.problem", "own_account", "second_factor_missing", "username_taken", "username_wrong"),
+        *under("staff.problem", "busy", "ended", "forbidden", "second_factor_needed"),
         *(f"access.act.{act}" for act in (*ACTS, "other")),
         *under("access", "chat", "from", "person", "until"),
         *under("access.column", "about", "act", "at", "reason", "source", "who"),
@@ -239,7 +240,7 @@ MADE = {
         ),
         *under("item", "block", "dismiss", "dismiss_of", "presence_unknown", "refuse", "refuse_of"),
         *under("locale", *LOCALES),
-        *under("login", "ended", "left"),
+        *under("login", "ended", "left", "over"),
         *under("questions", "claim", "claim_of", "count", "done_of", "read", "read_of", "release", "release_of"),
         *under("returned", "refused", "unanswered", "other"),
         *under("said", "opened", "closed"),

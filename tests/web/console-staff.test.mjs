@@ -1,7 +1,22 @@
 // Mirrors services/gateway/web/console/staff.js: its RULES.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { changesOf, differs, faultsOf, fieldsOf, formOf, outcomeOf, secretOf } from "../../services/gateway/web/console/staff.js";
+import {
+  before,
+  changesOf,
+  differs,
+  faultsOf,
+  fieldsOf,
+  formOf,
+  orderOf,
+  outcomeOf,
+  problemWords,
+  secretOf,
+  servedWords,
+  withAccount,
+  withMore,
+} from "../../services/gateway/web/console/staff.js";
+import { consoleTexts } from "./texts.mjs";
 
 const AN = {
   username: "an",
@@ -64,12 +79,78 @@ test("the secret of an authenticator is written in groups", () => {
   assert.equal(secretOf("otpauth://totp/e-loket%20chat:an?secret=ABCDEFGHIJ&issuer=x"), "ABCD EFGH IJ");
 });
 
+const answer = (status, code, body = {}, retryAfter = null) => ({ ok: false, status, code, body, retryAfter, tag: null });
+
 test("a refusal says who was first, which field is wrong, or nothing in particular", () => {
-  const answer = (code, body = {}) => ({ ok: false, status: 409, code, body, retryAfter: null, tag: null });
-  assert.deepEqual(outcomeOf(answer("changed", { by: "Bea" })), { problem: "changed", field: null, name: "Bea", body: null });
-  assert.equal(outcomeOf(answer("name_wrong", { field: "name" })).field, "name");
-  assert.equal(outcomeOf(answer("no_such_account")).problem, "gone");
-  assert.equal(outcomeOf(answer("toString")).problem, "failed");
-  assert.equal(outcomeOf(answer("not_logged")).problem, "not_logged");
-  assert.equal(outcomeOf({ ok: true, status: 200, code: null, body: { account: null } }).body.account, null);
+  const changed = { problem: "changed", field: null, name: "Bea", seconds: 0, body: null };
+  assert.deepEqual(outcomeOf(answer(409, "changed", { by: "Bea" })), changed);
+  assert.equal(outcomeOf(answer(422, "name_wrong", { field: "name" })).field, "name");
+  assert.equal(outcomeOf(answer(404, "no_such_account")).problem, "gone");
+  assert.equal(outcomeOf(answer(503, "not_logged")).problem, "not_logged");
+  assert.equal(outcomeOf(answer(422, "toString")).problem, "failed");
+  assert.equal(outcomeOf(answer(422, "second_factor_missing", { field: "break_glass" })).problem, "second_factor_missing");
+  assert.equal(outcomeOf(answer(422, "second_factor_missing", { field: "totp" })).problem, "second_factor_needed");
+  const good = { ok: true, status: 200, code: null, body: { account: null, field: "x", by: "x" }, retryAfter: null };
+  assert.deepEqual(outcomeOf(good), { problem: null, field: null, name: "", seconds: 0, body: good.body });
+});
+
+test("who may not any more, and who has to wait, are told so", () => {
+  const t = consoleTexts("nl");
+  const words = (...given) => problemWords(t, outcomeOf(answer(...given)));
+  assert.match(words(401, "unauthenticated"), /uw sessie is beëindigd/);
+  assert.match(words(403, "forbidden"), /geen beheerder meer/);
+  assert.match(words(503, "unavailable", {}, 5), /Wacht 5 seconden,/);
+  assert.match(words(429, "rate_limited", {}, 1), /Wacht 1 seconde,/);
+  for (const given of [
+    [503, "unavailable"],
+    [500, null],
+    [0, null, null],
+  ])
+    assert.match(words(...given), /^Dat is niet gelukt\. Kijk of .* probeer het opnieuw\.$/);
+  assert.match(words(409, "changed", { by: "Bea" }), /Bea heeft deze medewerker/);
+});
+
+test("an officer is there for all departments", () => {
+  const t = consoleTexts("nl");
+  const departments = [{ id: "algemeen", names: { nl: "Algemeen" } }];
+  assert.equal(servedWords(t, departments, []), "alle diensten");
+  assert.equal(servedWords(t, departments, ["algemeen", "weg"]), "Algemeen, weg");
+});
+
+test("what is taken away and chosen again is no change, and what is not there any more can be taken away", () => {
+  assert.deepEqual(orderOf(["premies", "weg"], ["algemeen", "premies"]), ["premies", "weg", "algemeen"]);
+  const account = { ...AN, departments: ["premies", "algemeen"] };
+  const order = orderOf(account.departments, ["algemeen", "premies"]);
+  assert.equal(differs({ ...fieldsOf(account), departments: order }, account), false);
+});
+
+test("a list grows by what was found, and has what was changed as it was made", () => {
+  const named = (...names) => names.map((username) => ({ ...AN, username }));
+  const names = (list) => list.accounts.map((one) => one.username);
+  const first = withMore({ accounts: [], last: "", more: false }, { accounts: named("an", "b.e"), more: true });
+  assert.deepEqual([names(first), first.last, first.more], [["an", "b.e"], "b.e", true]);
+  const added = withAccount(first, "zoe", { ...AN, username: "zoe" });
+  assert.deepEqual([names(added), added.last], [["an", "b.e", "zoe"], "b.e"], "others are between them");
+  const second = withMore(added, {
+    accounts: [
+      { ...AN, username: "cas" },
+      { ...AN, username: "zoe", revision: 9 },
+    ],
+    more: false,
+  });
+  assert.deepEqual([names(second), second.last, second.more], [["an", "b.e", "cas", "zoe"], "zoe", false]);
+  assert.equal(second.accounts[3].revision, 9);
+  const between = withMore(added, { accounts: named("cas"), more: true });
+  assert.deepEqual([names(between), between.last], [["an", "b.e", "cas", "zoe"], "cas"]);
+  assert.deepEqual(
+    [withMore(second, { accounts: [], more: false }).last, names(withAccount(second, "an", null))],
+    ["zoe", ["b.e", "cas", "zoe"]],
+  );
+  assert.equal(withAccount(second, "cas", { ...AN, username: "cas", revision: 4 }).accounts[2].revision, 4);
+  assert.deepEqual(names(first), ["an", "b.e"], "the list before is as it was");
+});
+
+test("a search for one username leaves out what stands before it", () => {
+  assert.equal(before("anna"), "ann");
+  assert.equal(before("a"), "");
 });

@@ -1,22 +1,30 @@
 """The staff on the console: administrators add an account, change it, undo that, and remove it, by keyboard."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, Route, expect
 
-from tests.e2e.browser.people import PHONE, Person, Scene, focused, until
+from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, focused, log_in, until
 from tests.e2e.browser.test_access_log import officer
-from tests.e2e.browser.test_configuration import REFUSED, sound
+from tests.e2e.browser.test_configuration import CUT, REFUSED, refused, sound
 from tests.support.accounts import Account
 from tests.support.browser_systems import running_browser_system
 from tests.support.servers import Broker, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-ACCOUNTS = (Account("ada"), Account("beheer", role="administrator"), Account("bea", role="administrator"))
+ACCOUNTS = (
+    *(Account(name) for name in ("ada", "els", "finn", "guus", "hugo")),
+    Account("beheer", role="administrator"),
+    Account("bea", role="administrator"),
+    Account("audra", role="auditor"),
+)
+FORM = {"role": "agent", "departments": ["algemeen"], "capacity": 1, "locales": ["nl"], "break_glass": False}
 CHOSEN = "vier groene fietsen"
 
 
@@ -48,6 +56,29 @@ async def act(person: Person, name: str) -> None:
     """Do this with the account that is open."""
     await person.hook(f"staff-act-{name}").press("Enter")
     await person.hook("confirm").press("Enter")
+
+
+def no(person: Person) -> Locator:
+    """The answer of an open question that leaves all as it is."""
+    return person.page.get_by_role("dialog").get_by_role("button", name="Annuleren")
+
+
+def alarm(person: Person) -> Locator:
+    """What is told wherever the person is."""
+    return person.page.locator("#alarm")
+
+
+async def held(person: Person, address: str) -> asyncio.Event:
+    """Keep the answers of this address back until the event is set."""
+    go = asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        reply = await route.fetch()
+        await go.wait()
+        await route.fulfill(response=reply)
+
+    await person.page.route(address, answer)
+    return go
 
 
 async def until_known(person: Person, password: str) -> None:
@@ -116,7 +147,8 @@ async def test_an_account_is_added_used_changed_undone_and_removed(scene: Scene,
     await beheer.hook("staff-back").press("Enter")
     await beheer.hook("staff-search").fill(username)
     await beheer.hook("staff-find").press("Enter")
-    await expect(beheer.hook("staff-none")).to_be_visible()
+    await expect(beheer.hook("staff-count")).to_have_text("Niemand gevonden.")
+    await expect(beheer.hook("staff-table")).to_have_count(0)
     await sound(beheer)
 
 
@@ -137,3 +169,343 @@ async def test_a_refusal_names_who_was_first_and_the_own_account_stays(scene: Sc
     await act(bea, "disable")
     await expect(bea.page.get_by_text("Dit is uw eigen account.")).to_be_visible()
     await sound(bea)
+
+
+async def test_nothing_that_was_changed_is_lost_unasked(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    go = await held(beheer, "**/api/accounts/search")
+    await beheer.hook("overview-refresh").click()
+    await beheer.hook("staff-edit-els").click()
+    field = beheer.hook("staff-name")
+    await field.fill("Els Smet")
+    async with beheer.page.expect_response("**/api/accounts/search"):
+        go.set()
+    language = beheer.page.locator("#officer-language")
+    await language.select_option("fr")
+    await no(beheer).click()
+    await expect(language).to_have_value("nl")
+    for name in (
+        "staff-cancel",
+        "staff-history",
+        "staff-act-disable",
+        "overview-refresh",
+        "subject-config",
+        "logout",
+        "logout-everywhere",
+    ):
+        await beheer.hook(name).click()
+        await expect(beheer.page.get_by_role("dialog")).to_contain_text("Stoppen zonder te bewaren?")
+        await no(beheer).click()
+        await focused(beheer, name)
+    async with beheer.page.expect_event("dialog") as asking:
+        await beheer.page.close(run_before_unload=True)
+    dialog = await asking.value
+    assert dialog.type == "beforeunload"
+    await dialog.dismiss()
+    await expect(field).to_have_value("Els Smet")
+    await beheer.hook("staff-act-disable").click()
+    await beheer.hook("confirm").click()
+    await expect(beheer.page.get_by_role("dialog")).to_contain_text("Els kan zich niet meer aanmelden.")
+    await no(beheer).click()
+    await beheer.hook("staff-cancel").click()
+    await beheer.hook("confirm").click()
+    await focused(beheer, "staff-edit-els")
+    await expect(beheer.hook("staff-row").filter(has_text="els")).to_contain_text("Els")
+    await beheer.hook("staff-edit-els").click()
+    await beheer.hook("staff-departments-algemeen").uncheck()
+    await beheer.hook("staff-departments-algemeen").check()
+    await beheer.hook("staff-cancel").click()
+    await focused(beheer, "staff-edit-els")  # nothing has changed
+
+
+async def test_a_canned_answer_that_is_being_written_is_not_lost_unasked(scene: Scene) -> None:
+    beheer = await officer(scene, "beheer", "answer-add")
+    await beheer.hook("answer-add").click()
+    title = beheer.hook("answer-title")
+    await title.fill("Openingsuren")
+    for name in ("subject-staff", "logout", "answer-cancel"):
+        await beheer.hook(name).click()
+        await expect(beheer.page.get_by_role("dialog")).to_be_visible()
+        await no(beheer).click()
+        await focused(beheer, name)
+    language = beheer.page.locator("#officer-language")
+    await language.select_option("fr")
+    await no(beheer).click()
+    await expect(language).to_have_value("nl")
+    await expect(title).to_have_value("Openingsuren")
+    async with beheer.page.expect_event("dialog") as asking:
+        await beheer.page.close(run_before_unload=True)
+    await (await asking.value).dismiss()
+    await beheer.hook("subject-staff").click()
+    await beheer.hook("confirm").click()
+    await expect(beheer.hook("staff-table")).to_be_visible()
+    async with beheer.page.expect_event("close"):  # nothing is asked any more
+        await beheer.page.close(run_before_unload=True)
+
+
+async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    go = await held(beheer, "**/api/accounts/change")
+    await beheer.hook("staff-edit-finn").click()
+    await beheer.hook("staff-name").fill("Finn Smet")
+    await beheer.hook("staff-save").click()
+    await beheer.hook("staff-act-remove").dispatch_event("click")  # waits: nothing else begins
+    await expect(beheer.page.get_by_role("dialog")).to_have_count(0)
+    await beheer.hook("staff-cancel").click()
+    await beheer.hook("confirm").click()
+    await beheer.hook("staff-edit-guus").click()
+    await beheer.hook("staff-name").fill("Guus Smet")
+    await beheer.hook("staff-act-remove").scroll_into_view_if_needed()
+    go.set()
+    await expect(alarm(beheer)).to_contain_text("finn: Bewaard.")
+    await expect(alarm(beheer)).to_be_in_viewport(ratio=1)
+    await expect(beheer.hook("staff-name")).to_have_value("Guus Smet")
+    await beheer.hook("staff-cancel").click()
+    await beheer.hook("confirm").click()
+    await expect(beheer.hook("staff-row").filter(has_text="Finn Smet")).to_have_count(1)
+
+    go = await held(beheer, "**/api/accounts/act")
+    await beheer.hook("staff-edit-guus").click()
+    await act(beheer, "make_password")
+    await beheer.hook("subject-config").click()
+    await expect(beheer.hook("config-version")).to_be_visible()
+    go.set()
+    assert len(await beheer.hook("staff-once").input_value()) >= 16
+    async with beheer.page.expect_event("dialog") as asking:
+        await beheer.page.close(run_before_unload=True)
+    await (await asking.value).dismiss()
+    await beheer.hook("staff-once-shut").click()
+    await focused(beheer, "overview-title")
+
+    await beheer.hook("subject-staff").click()
+    await beheer.page.unroute("**/api/accounts/act")
+    beheer.expects("503")
+    released = asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await released.wait()
+        await route.fulfill(status=503, json={"code": "unavailable"}, headers={"Retry-After": "5"})
+
+    await beheer.page.route("**/api/accounts/act", refuse)
+    await beheer.hook("staff-edit-guus").click()
+    await act(beheer, "disable")
+    await beheer.hook("staff-cancel").click()
+    await beheer.hook("staff-edit-hugo").focus()
+    released.set()
+    await expect(alarm(beheer)).to_contain_text("guus: Dat is niet gelukt. Wacht 5 seconden,")
+    await focused(beheer, "staff-edit-hugo")
+
+
+async def test_what_cannot_be_done_is_named_and_the_form_stays(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    beheer.expects("401", "403", "503", CUT)
+    await beheer.hook("staff-edit-hugo").click()
+    await beheer.hook("staff-name").fill("Hugo Smet")
+    said = beheer.hook("staff-refusal").first
+    for status, words in (
+        (401, "uw sessie is beëindigd"),
+        (403, "u bent geen beheerder meer"),
+        (503, "Kijk of er iets is veranderd"),
+        (0, "Kijk of er iets is veranderd"),
+    ):
+        await refused(beheer, "**/api/accounts/change", status)
+        await beheer.hook("staff-save").press("Enter")
+        await expect(said).to_contain_text(words)
+        await focused(beheer, "staff-save")
+        await expect(beheer.hook("staff-name")).to_have_value("Hugo Smet")
+    await sound(beheer)
+    await beheer.hook("staff-save").press("Enter")
+    await focused(beheer, "staff-edit-hugo")
+    await expect(beheer.hook("staff-row").filter(has_text="Hugo Smet")).to_have_count(1)
+
+
+async def test_an_account_that_is_gone_meanwhile_is_named_with_the_focus_there(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    made = await beheer.page.request.post(
+        f"{scene.base}/api/accounts", data={"username": "ine", "form": {"name": "Ine", **FORM}}, headers=own(scene)
+    )
+    assert made.status == 200
+    await beheer.hook("overview-refresh").click()
+    await beheer.hook("staff-edit-ine").click()
+    gone = await beheer.page.request.post(
+        f"{scene.base}/api/accounts/act", data={"username": "ine", "revision": 1, "act": "remove"}, headers=own(scene)
+    )
+    assert gone.status == 200
+    beheer.expects(REFUSED)
+    await beheer.hook("staff-capacity").fill("2")
+    await beheer.hook("staff-save").click()
+    await beheer.hook("staff-newest").press("Enter")
+    await expect(beheer.hook("staff-refusal").first).to_have_text("Deze medewerker of deze wijziging is er niet meer.")
+    await focused(beheer, "staff-refusal")
+    await expect(beheer.hook("staff-capacity")).to_have_value("2")
+    await beheer.hook("staff-cancel").click()
+    await beheer.hook("confirm").click()
+    await focused(beheer, "overview-title")  # their row is not there any more
+
+
+def own(scene: Scene) -> dict[str, str]:
+    """The headers of a request from the console's own pages."""
+    return {"Origin": scene.base}
+
+
+async def test_more_accounts_come_once_and_the_focus_is_on_the_first_of_them(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    answers = {"": (["aa", "ab"], True), "ab": (["ac", "ad"], False)}
+    asked: list[str] = []
+    cut = asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        after = json.loads(route.request.post_data or "")["after"]
+        asked.append(after)
+        if after and not cut.is_set():
+            cut.set()
+            await route.abort()
+            return
+        names, more = answers[after]
+        accounts = [{"username": name, "name": name.upper(), **SHOWN} for name in names]
+        body = {"source": "database", "accounts": accounts, "more": more, "departments": []}
+        await route.fulfill(json=body)
+
+    beheer.expects(CUT)
+    await beheer.page.route("**/api/accounts/search", answer)
+    await beheer.hook("staff-search").fill("a")
+    await beheer.hook("staff-find").press("Enter")
+    count = beheer.hook("staff-count")
+    await expect(count).to_have_text("De eerste 2 medewerkers.")
+    await beheer.hook("staff-more").press("Enter")
+    await expect(beheer.page.get_by_text("De lijst kon niet worden opgehaald.")).to_be_visible()
+    await focused(beheer, "staff-more")
+    await beheer.hook("staff-more").dblclick()
+    await focused(beheer, "staff-edit-ac")
+    await expect(count).to_have_text("4 medewerkers.")
+    await expect(beheer.hook("staff-row")).to_have_count(4)
+    await expect(beheer.page.get_by_text("De lijst kon niet worden opgehaald.")).to_have_count(0)
+    assert asked == ["", "ab", "ab"]
+    await sound(beheer)
+
+
+SHOWN = {**FORM, "disabled": False, "totp": False, "revision": 1, "at": "2026-11-30T08:00:00.000Z"}
+SHOWN |= {"by": {"id": "b", "name": "Beheer", "role": "administrator"}}
+
+
+async def test_an_account_that_was_added_is_shown_whatever_was_searched_for(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    row = beheer.page.get_by_role("row")
+    for name in ("Beheer", "Audra"):
+        await expect(row.filter(has=beheer.page.get_by_role("rowheader", name=name))).to_contain_text("alle diensten")
+    await beheer.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await beheer.hook("staff-search").fill("audra")
+    await beheer.hook("staff-find").press("Enter")
+    await expect(beheer.hook("staff-count")).to_have_text("1 medewerker.")
+    await beheer.hook("staff-add").click()
+    await beheer.hook("staff-username").fill("jan")
+    await beheer.hook("staff-name").fill("Jan")
+    await beheer.hook("staff-role").select_option("auditor")
+    await expect(beheer.hook("staff-departments-algemeen")).to_be_hidden()
+    words = "Leest het toegangslog. Voert geen gesprekken."
+    await expect(beheer.hook("staff-role")).to_have_accessible_description(words)
+    await expect(beheer.page.get_by_role("status").filter(has_text=words)).to_be_visible()
+    await beheer.hook("staff-save").click()
+    once = beheer.hook("staff-once")
+    await focused(beheer, "staff-once")
+    for _ in range(2):  # the same words again are news again
+        await beheer.page.evaluate(COPIES)
+        await beheer.hook("staff-copy").click()
+        await beheer.page.wait_for_function("watched.copies > 0")
+        await expect(beheer.hook("staff-copied")).to_have_text("Gekopieerd.")
+    assert await beheer.page.evaluate("navigator.clipboard.readText()") == await once.input_value()
+    await beheer.page.keyboard.press("Escape")
+    await focused(beheer, "staff-edit-jan")
+    await expect(beheer.hook("staff-row").filter(has_text="jan")).to_contain_text("alle diensten")
+
+    await beheer.hook("staff-edit-jan").click()
+    await act(beheer, "make_totp")
+    secret = beheer.hook("staff-once")
+    assert len((await secret.input_value()).replace(" ", "")) == 32
+    await beheer.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    assert await secret.evaluate("(box) => box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight")
+    await sound(beheer)
+    await beheer.hook("staff-once-shut").click()
+    await beheer.hook("staff-edit-jan").click()
+    await beheer.hook("staff-break_glass").check()
+    await beheer.hook("staff-save").click()
+    await expect(beheer.hook("staff-row").filter(has_text="jan")).to_contain_text("actief, code-app, noodtoegang")
+    await beheer.hook("staff-edit-jan").click()
+    beheer.expects(REFUSED)
+    await act(beheer, "remove_totp")
+    await expect(beheer.hook("staff-refusal").last).to_contain_text("Neem eerst de noodtoegang weg en bewaar.")
+    await beheer.hook("staff-history").click()
+    await expect(beheer.hook("staff-history-list")).to_contain_text("Diensten: alle diensten")
+
+
+COPIES = """watched.copies = 0;
+    new MutationObserver((changes) => { if (changes.some((one) => one.addedNodes.length)) watched.copies += 1; })
+    .observe(document.querySelector("[data-testid=staff-copied]"), { childList: true });"""
+"""Counts what is put into the place that tells of a copy."""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE, (640, 400)], ids=["1280", "360", "zoomed"])
+async def test_a_wheel_brings_the_end_of_the_page(scene: Scene, size: tuple[int, int]) -> None:
+    bea = await administrator(scene, "bea", size=size)
+    await bea.hook("staff-edit-els").click()
+    await expect(bea.hook("staff-act-remove")).not_to_be_in_viewport()
+    await bea.page.mouse.move(size[0] / 2, size[1] - 50)
+    await bea.page.mouse.wheel(0, 5000)
+    await expect(bea.hook("staff-act-remove")).to_be_in_viewport()
+
+
+async def test_an_agent_whose_password_was_reset_is_out_and_chooses_another_one(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    ada = await scene.agent("ada")
+    await beheer.hook("staff-edit-ada").click()
+    await act(beheer, "make_password")
+    password = await beheer.hook("staff-once").input_value()
+    await beheer.hook("staff-once-shut").click()
+    ada.expects("401", "422")
+    await expect(ada.hook("login-lead")).to_contain_text("Uw sessie is beëindigd.")
+    await ada.hook("login-username").fill("ada")
+    await ada.hook("login-password").fill("demo")
+    await ada.hook("login-submit").click()
+    alert = ada.page.locator("#login-alert")
+    await expect(alert).to_contain_text("horen niet bij elkaar")
+    await until_known(ada, password)
+    await expect(alert).to_contain_text("Dit wachtwoord geldt voor één keer.")
+    await focused(ada, "login-new")
+    await ada.hook("login-username").fill("els")
+    await expect(ada.hook("login-new")).to_be_hidden()  # it is another person now
+    await ada.hook("login-username").fill("ada")
+    await ada.hook("login-submit").click()
+    await focused(ada, "login-new")
+    for new, again, words in (
+        (CHOSEN, CHOSEN + "!", "De twee nieuwe wachtwoorden zijn niet gelijk."),
+        ("kort", "kort", "Kies een wachtwoord van minstens 12 tekens."),
+        (password, password, "Dit is het wachtwoord dat u al hebt."),
+    ):
+        await ada.hook("login-new").fill(new)
+        await ada.hook("login-again").fill(again)
+        await ada.hook("login-again").press("Enter")
+        await expect(alert).to_contain_text(words)
+    await sound(ada)
+    await ada.hook("login-new").fill(CHOSEN)
+    await ada.hook("login-again").fill(CHOSEN)
+    await ada.hook("login-again").press("Enter")
+    await expect(ada.hook("agent-state")).to_have_attribute("data-state", "available")
+    await log_in(await scene.stranger(), "ada", CHOSEN)
+
+
+async def test_an_officer_whose_session_has_ended_reads_no_promise_about_their_work(scene: Scene) -> None:
+    bea = await scene.stranger(clock=True)
+    bea.expects("401")
+    await bea.hook("login-username").fill("bea")
+    await bea.hook("login-password").fill("demo")
+    await bea.hook("login-submit").click()
+    await bea.hook("subject-staff").click()
+    await bea.hook("staff-edit-els").click()
+    await act(bea, "make_password")
+    await expect(bea.hook("staff-once")).to_be_visible()
+    await bea.context.clear_cookies()
+    await bea.passes(61, bea.hook("login-submit"))
+    await expect(bea.hook("login-lead")).to_have_text("Uw sessie is beëindigd. Meld u opnieuw aan.")
+    await expect(bea.hook("staff-once")).to_have_count(0)
+    async with bea.page.expect_event("close"):  # nothing is asked any more
+        await bea.page.close(run_before_unload=True)

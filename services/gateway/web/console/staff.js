@@ -10,7 +10,9 @@ const USERNAME = /^[a-z0-9][a-z0-9._@-]{0,99}$/;
 /** @typedef {StaffForm & {username: string, disabled: boolean, totp: boolean, revision: number, at: string, by: {name: string, role: string}}} Staff */
 /** @typedef {{username: string, name: string, role: string, departments: string[], capacity: string, locales: string[], break_glass: boolean}} StaffFields */
 /** @typedef {{revision: number, at: string, by: {name: string, role: string}, act: string, of: number | null, before: Record<string, any>, after: Record<string, any>, undoable: boolean}} StaffEntry */
-/** @typedef {{problem: string | null, field: string | null, name: string, body: any}} StaffOutcome */
+/** @typedef {{problem: string | null, field: string | null, name: string, seconds: number, body: any}} StaffOutcome */
+/** @typedef {{accounts: Staff[], last: string, more: boolean}} StaffList */
+/** @typedef {{id: string, names: Record<string, string>}} Department */
 
 /** @param {string} role */
 export const isOfficer = (role) => role === "administrator" || role === "auditor";
@@ -73,6 +75,45 @@ export function faultsOf(fields, { isNew, totp }) {
 export const differs = (fields, one) => JSON.stringify(fields) !== JSON.stringify(fieldsOf(one));
 
 /**
+ * RULES: the ids of a field in the order of the account, then what could be chosen beside them: taken away and chosen again, nothing has changed.
+ * What the account has and cannot be chosen (any more) is among them, so that it can be taken away.
+ *
+ * @param {string[]} own
+ * @param {string[]} choices
+ */
+export const orderOf = (own, choices) => [...new Set([...own, ...choices])];
+
+/**
+ * RULES: a list with what was found after it. `last`: the username after which the next ones come; what is there already is taken newly.
+ *
+ * @param {StaffList} list
+ * @param {{accounts: Staff[], more: boolean}} found
+ * @returns {StaffList}
+ */
+export function withMore(list, { accounts, more }) {
+  const fresh = new Set(accounts.map((one) => one.username));
+  const kept = list.accounts.filter((one) => !fresh.has(one.username));
+  return { accounts: sorted([...kept, ...accounts]), last: accounts.at(-1)?.username ?? list.last, more };
+}
+
+/**
+ * RULES: a list in which this account is as it was made; null: it is removed. One that was added is there, whatever was searched for.
+ *
+ * @param {StaffList} list
+ * @param {string} username
+ * @param {Staff | null} account
+ * @returns {StaffList}
+ */
+export const withAccount = (list, username, account) => ({
+  ...list,
+  accounts: sorted([...list.accounts.filter((one) => one.username !== username), ...(account ? [account] : [])]),
+});
+
+// As the server does: by code units, in no language.
+/** @param {Staff[]} accounts */
+const sorted = (accounts) => accounts.sort((one, other) => (one.username < other.username ? -1 : 1));
+
+/**
  * RULES: the fields that a change of the history has changed, each as it was and as it is; undefined: there was none.
  *
  * @param {StaffEntry} entry
@@ -105,25 +146,60 @@ const PROBLEMS = [
 ];
 
 /**
- * RULES: the outcome of a request: `problem` null, or the name of a text; `field`: the field that is wrong; `name`: who was first.
+ * RULES: the outcome of a request: `problem` null, or the name of a text; `field`: the field that is wrong; `name`: who was first; `seconds`: after
+ * which it may be tried again.
  *
  * @param {Answer} answer
  * @returns {StaffOutcome}
  */
-export function outcomeOf({ ok, code, body }) {
-  if (ok) return { problem: null, field: null, name: "", body };
-  const gone = code === "no_such_account" || code === "no_such_revision";
-  const problem = gone ? "gone" : PROBLEMS.includes(code ?? "") ? code : "failed";
-  return { problem, field: body?.field ?? null, name: body?.by ?? "", body: null };
+export function outcomeOf({ ok, status, code, body, retryAfter }) {
+  const outcome = { problem: null, field: body?.field ?? null, name: body?.by ?? "", seconds: retryAfter ?? 0, body: null };
+  if (ok) return { ...outcome, field: null, name: "", body };
+  return { ...outcome, problem: problemOf(code ?? "", status, outcome) };
 }
+
+/** @param {string} code @param {number} status @param {{field: string | null, seconds: number}} more */
+function problemOf(code, status, { field, seconds }) {
+  if (code === "no_such_account" || code === "no_such_revision") return "gone";
+  if (code === "second_factor_missing" && field === "totp") return "second_factor_needed";
+  if (PROBLEMS.includes(code)) return code;
+  if (status === 401) return "ended";
+  if (status === 403) return "forbidden";
+  return (status === 429 || status === 503) && seconds ? "busy" : "failed";
+}
+
+/** @param {Translator} t @param {StaffOutcome} outcome */
+export const problemWords = (t, { problem, name, seconds }) => t(`staff.problem.${problem}`, { name, n: seconds });
+
+/** @param {Translator} t @param {Department[]} departments @param {string} id */
+export const departmentName = (t, departments, id) => departments.find((one) => one.id === id)?.names[t.language] ?? id;
+
+/**
+ * RULES: the departments of an account. An officer has none: what they do is for all departments.
+ *
+ * @param {Translator} t
+ * @param {Department[]} departments
+ * @param {string[]} ids
+ */
+export const servedWords = (t, departments, ids) =>
+  ids.length ? ids.map((id) => departmentName(t, departments, id)).join(", ") : t("staff.all_departments");
 
 /** @param {string} path @param {object} body */
 const post = async (path, body) => outcomeOf(await ask("POST", `/api/accounts${path}`, body));
+
+/**
+ * RULES: after which username a search for this one begins: what stands before it is left out, so it is on the first page.
+ *
+ * @param {string} username
+ */
+export const before = (username) => username.slice(0, -1);
 
 /** The requests of the page. */
 export const requests = {
   /** @param {string} text @param {string} after */
   search: (text, after) => post("/search", { search: text, after }),
+  /** @param {string} username */
+  find: (username) => post("/search", { search: username, after: before(username) }),
   /** @param {string} username @param {StaffForm} form */
   add: (username, form) => post("", { username, form }),
   /** @param {Staff} one @param {StaffForm} form */
