@@ -167,11 +167,9 @@ MADE = {
         *under("config.busy", "info_sheet", "queue"),
         *under("config.colour", *ButtonColour),
         *(f"config.kind.{kind}" for kind in get_args(Contact.model_fields["kind"].annotation)),
-<<<<<<< HEAD
-        *under("config.problem", "changed", "failed", "gone", "not_logged", "refused", "too_large"),
-=======
-        *under("config.problem", "changed", "ended", "failed", "forbidden", "gone", "refused", "too_large"),
->>>>>>> 5ffba16 (Keep what an administrator edits when an answer comes late)
+        *under(
+            "config.problem", "changed", "ended", "failed", "forbidden", "gone", "not_logged", "refused", "too_large"
+        ),
         *under("config.reason", *(reason for reason in ButtonReason if reason is not ButtonReason.UNKNOWN)),
         *under("config.start", "press", "form"),
         "config",

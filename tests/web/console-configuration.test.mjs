@@ -75,12 +75,9 @@ test("an answer says whether another administrator was first, or what is wrong",
     [answer(422, "invalid_configuration", { detail: "x" }), "refused"],
     [answer(404, "no_such_version"), "gone"],
     [answer(413, "too_large"), "too_large"],
-<<<<<<< HEAD
     [answer(503, "not_logged"), "not_logged"],
-=======
     [answer(401, "unauthenticated"), "ended"],
     [answer(403, "forbidden"), "forbidden"],
->>>>>>> 5ffba16 (Keep what an administrator edits when an answer comes late)
     [answer(0, null, null), "failed"],
   ];
   for (const [given, problem] of problems) assert.equal(outcomeOf(given).problem, problem);
