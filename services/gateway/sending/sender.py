@@ -31,6 +31,7 @@ log = structlog.get_logger()
 FRAMES = Gauge("eloket_gateway_unreceipted", "Frames of browsers that are here, with neither receipt nor refusal yet")
 OLDEST = Gauge("eloket_gateway_unreceipted_oldest_seconds", "How long the oldest of them has waited")
 UNDER_WAY = 2  # unconfirmed broker messages from which on messages wait to be published together
+PACE = 0.004  # seconds between two broker messages that are not full: what comes meanwhile goes together
 Posted = tuple[MessagePosted, str, asyncio.Future[None]]
 _UNAVAILABLE = Refusal("unavailable")
 AFTER_DISCONNECT = 30.0  # seconds for which queued messages are still published after the browser has disconnected
@@ -79,14 +80,19 @@ class Pending:
 class BatchPublisher:
     """Publishes `message.posted` for all connections of this gateway, several in one broker message under load.
 
-    A message waits for others only within the event-loop iteration in which it came, while fewer than `UNDER_WAY`
-    broker messages are unconfirmed. A quorum queue then writes once for many events (docs/performance.md).
+    A broker message leaves at once, with what came in the same iteration of the event loop. When another one has left
+    in the last `PACE` seconds, it leaves when these are over or when it is full, with what came meanwhile. While
+    `UNDER_WAY` of them are unconfirmed, messages wait. So the quorum queue, the database and each process on the way
+    handle several messages for little more than the price of one (decision 61).
     """
 
-    def __init__(self, publisher: Publisher, tasks: Tasks) -> None:
-        self._publisher, self._tasks = publisher, tasks
+    def __init__(self, publisher: Publisher, tasks: Tasks, pace: float = PACE) -> None:
+        """Create a publisher; `pace` is the shortest time between two broker messages, in seconds."""
+        self._publisher, self._tasks, self._pace = publisher, tasks, pace
         self._waiting: list[Posted] = []
         self._under_way = 0
+        self._next = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def publish(self, event: MessagePosted) -> None:
         """Publish like `Publisher.publish`: return after the confirm.
@@ -94,34 +100,34 @@ class BatchPublisher:
         Raises:
             Unconfirmed: The broker did not confirm the event.
         """
-        mine = (event, traceparent(), asyncio.get_running_loop().create_future())
-        self._waiting.append(mine)
-        if self._under_way < UNDER_WAY:
-            self._under_way += 1
-            try:
-                await asyncio.sleep(0)  # lets the other messages of this iteration join
-                if self._waiting == [mine]:
-                    self._waiting.clear()
-                    await self._publisher.publish(event)
-                    return
-            finally:
-                self._hand_on()
-        await mine[2]
+        confirmed = asyncio.get_running_loop().create_future()
+        self._waiting.append((event, traceparent(), confirmed))
+        self._plan()
+        await confirmed
 
-    def _hand_on(self) -> None:
-        """Let the waiting messages use the slot of a broker message that was confirmed."""
-        if self._waiting:
-            self._tasks.start(self._send_waiting())
-        else:
-            self._under_way -= 1
+    def _plan(self) -> None:
+        """Set when the next broker message leaves, if there is something for it and one more may be unconfirmed."""
+        full = len(self._waiting) >= topology.MOST_TOGETHER
+        if not self._waiting or self._under_way >= UNDER_WAY or (self._timer and not full):
+            return
+        if self._timer:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(loop.time() if full else self._next, self._leave)
 
-    async def _send_waiting(self) -> None:
+    def _leave(self) -> None:
+        several, self._waiting = self._waiting[: topology.MOST_TOGETHER], self._waiting[topology.MOST_TOGETHER :]
+        self._timer, self._next = None, asyncio.get_running_loop().time() + self._pace
+        self._under_way += 1
+        self._tasks.start(self._send(several))
+        self._plan()
+
+    async def _send(self, several: list[Posted]) -> None:
         try:
-            while several := self._waiting[: topology.MOST_TOGETHER]:
-                del self._waiting[: topology.MOST_TOGETHER]
-                await self._send_some(several)
+            await self._send_some(several)
         finally:
             self._under_way -= 1
+            self._plan()
 
     async def _send_some(self, several: list[Posted]) -> None:
         event, trace, _ = several[0]

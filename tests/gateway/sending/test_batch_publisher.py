@@ -46,7 +46,7 @@ def link() -> StoppedPublisher:
 
 @pytest.fixture
 def together(link: StoppedPublisher) -> BatchPublisher:
-    return BatchPublisher(cast(Publisher, link), Tasks())
+    return BatchPublisher(cast(Publisher, link), Tasks(), pace=0)
 
 
 async def turns() -> None:
@@ -107,6 +107,40 @@ async def test_a_message_holds_a_bounded_number(together: BatchPublisher, link: 
     sizes = [len(f.posted) if isinstance(f, MessagesPosted) else 1 for f, _ in link.published]
     assert sum(sizes) == 59
     assert max(sizes) == topology.MOST_TOGETHER
+
+
+async def test_one_that_follows_closely_waits_for_company(
+    link: StoppedPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, pace = asyncio.get_running_loop(), 3600.0
+    paced = BatchPublisher(cast(Publisher, link), Tasks(), pace)
+    waiting = []
+    for number in range(1, 4):
+        waiting.append(asyncio.create_task(paced.publish(event(number))))
+        await turns()
+    assert [f.type for f, _ in link.published] == ["message.posted"], "the first one leaves at once"
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + pace)
+    await turns()
+    several, _ = link.published[1]
+    assert isinstance(several, MessagesPosted)
+    assert [p.id for p in several.posted] == [id_of(2), id_of(3)]
+    for answer in link.answers:
+        answer.set_result(None)
+    await asyncio.gather(*waiting)
+
+
+async def test_a_full_one_waits_for_nothing(link: StoppedPublisher) -> None:
+    paced = BatchPublisher(cast(Publisher, link), Tasks(), pace=3600)
+    waiting = []
+    for number in range(1, topology.MOST_TOGETHER + 2):
+        waiting.append(asyncio.create_task(paced.publish(event(number))))
+        await turns()
+    sizes = [len(f.posted) if isinstance(f, MessagesPosted) else 1 for f, _ in link.published]
+    assert sizes == [1, topology.MOST_TOGETHER]
+    for answer in link.answers:
+        answer.set_result(None)
+    await asyncio.gather(*waiting)
 
 
 async def test_without_a_confirm_each_of_them_fails_and_the_next_goes_on(
