@@ -200,6 +200,7 @@ async def test_both_see_that_the_time_is_over_until_the_citizen_answers_all_the_
     assert answer.status == 204
     await expect(citizen.hook("identify-over")).to_be_hidden()
     await expect(late).to_be_empty()
+    await citizen.context.clear_cookies()  # of the login that was begun
 
 
 async def test_a_request_that_was_not_sent_is_not_said_to_be(scene: Scene, issuer: MockIssuer) -> None:
