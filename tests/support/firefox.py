@@ -29,6 +29,7 @@ PREFERENCES: dict[str, bool | int | str] = {
     "browser.safebrowsing.downloads.enabled": False,
     "browser.safebrowsing.malware.enabled": False,
     "browser.safebrowsing.phishing.enabled": False,
+    "browser.download.alwaysOpenPanel": False,  # it takes the focus from the page
     "datareporting.policy.dataSubmissionEnabled": False,
     "extensions.systemAddon.update.enabled": False,
     "extensions.update.enabled": False,
@@ -101,6 +102,7 @@ class Firefox:
             self._send("browser.removeUserContext", userContext=self._container)
         self._container = self._send("browser.createUserContext")["userContext"]
         self._page = self._send("browsingContext.create", type="tab", userContext=self._container)["context"]
+        self._send("browsingContext.activate", context=self._page)
 
     def close(self) -> None:
         """Close the connection to the browser."""
