@@ -195,7 +195,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     )
     service.app.include_router(create_routes(context, logins, allocator, schedules, idle))
     service.app.include_router(create_supervision_routes(context, schedules))
-    service.app.include_router(create_departments_routes(versions))
+    service.app.include_router(create_departments_routes(versions, changes))
     service.app.include_router(create_accounts_routes(changes))
     service.app.include_router(create_oidc_routes(oidc, only_break_glass=settings.oidc_local == "off"))
     service.app.include_router(

@@ -175,7 +175,7 @@ class AccountChanges:
         Raises:
             Problem: As `change`.
         """
-        await self._require_administering(wish.by)
+        await self.require_administering(wish.by)
         found = await self.store.get(wish.username)
         if found is not None and await self._has_arrived(found, wish):
             return AccountChecked(fields=[])
@@ -189,12 +189,29 @@ class AccountChanges:
                 with a code and the `field`; 503 `unavailable`.
         """
         async with self._alone():
-            await self._require_administering(wish.by)
+            await self.require_administering(wish.by)
             found = await self.store.get(wish.username)
             if found is not None and await self._has_arrived(found, wish):
                 return AccountChanged(account=_shown(found), fields=[])
             before = self._required(found, wish)
             return await self._change(wish, found, before)
+
+    async def require_administering(self, by: Author) -> None:
+        """Check that the author of a change is an administrator still.
+
+        Their session ends some seconds after their account was blocked or lost its role. Until then they could undo it.
+
+        Raises:
+            Problem: 403 `forbidden`.
+        """
+        if by.role == "operator":
+            return
+        only = self._settings.oidc_local == "off"
+        known = await self.store.administrators()
+        if any(one.id == by.id and rules.may_administer(one, only) for one in known):
+            return
+        if not await self._stores.officers.is_of_issuer(by.id):
+            raise Problem(403, "forbidden", "Only an administrator may do this. You are none any more.")
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -459,23 +476,6 @@ class AccountChanges:
                 detail = f"'{one.username}' serves '{department}', which is no department (any more)."
                 raise _wrong("department_unknown", "departments", detail)
         return account
-
-    async def _require_administering(self, by: Author) -> None:
-        """Check that the author of a change is an administrator still.
-
-        Their session ends some seconds after their account was blocked or lost its role. Until then they could undo it.
-
-        Raises:
-            Problem: 403 `forbidden`.
-        """
-        if by.role == "operator":
-            return
-        only = self._settings.oidc_local == "off"
-        known = await self.store.administrators()
-        if any(one.id == by.id and rules.may_administer(one, only) for one in known):
-            return
-        if not await self._stores.officers.is_of_issuer(by.id):
-            raise Problem(403, "forbidden", "Only an administrator may do this. You are none any more.")
 
     async def _require_administrator(self, changes: Mapping[str, Account | None]) -> None:
         """Check that an administrator can log in after these changes, or at the issuer.

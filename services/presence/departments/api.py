@@ -9,17 +9,19 @@ from fastapi import APIRouter, Request
 from services.common.http.problems import Problem
 from services.common.internal_api import configuration as api
 from services.common.runtime.service import caller
+from services.presence.accounts.changes import AccountChanges
 from services.presence.authors import require_author
 from services.presence.departments.forms import forms
 from services.presence.departments.text_diff import changed_lines
 from services.presence.departments.versions import DepartmentVersions
 
 
-def create_departments_routes(versions: DepartmentVersions | None) -> APIRouter:
+def create_departments_routes(versions: DepartmentVersions | None, accounts: AccountChanges | None) -> APIRouter:
     """Return these routes. They require a service token, and what presence says of the administrator.
 
     Args:
         versions: The versions; None: the departments are in a file.
+        accounts: The accounts, which know who is an administrator still; None: they are in a file.
     """
     routes = APIRouter()
 
@@ -49,6 +51,8 @@ def create_departments_routes(versions: DepartmentVersions | None) -> APIRouter:
     async def store(request: Request, change: api.Change) -> api.Version:
         known = stored(request)
         require_author(caller(request), change.by)
+        if accounts is not None:
+            await accounts.require_administering(change.by)
         return api.Version(**(await known.change(change)).model_dump(exclude={"text"}))
 
     @routes.post(api.CONFIGURATION_VERSIONS)
