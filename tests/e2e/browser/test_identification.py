@@ -126,6 +126,7 @@ async def test_a_citizen_who_declines_goes_on_by_keyboard(scene: Scene, issuer: 
     await agent.hook("chat-input").focus()
     await agent.page.keyboard.press("Alt+Shift+D")
     await expect(citizen.hook("identify-card")).to_be_visible()
+    await expect(citizen.hook("identify-go")).to_be_visible()  # as long as it is hidden, it takes no focus
     await citizen.hook("identify-go").focus()
     await citizen.page.keyboard.press("Tab")
     await focused(citizen, "identify-decline")
