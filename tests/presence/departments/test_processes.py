@@ -7,13 +7,13 @@ from services.common.events.agents import ButtonChanged
 from services.common.internal_api import configuration as api
 from services.common.internal_api import presence as presence_api
 from tests.common.config.test_departments import GOOD, NAMES
+from tests.presence.accounts.test_changes import BEA, BEHEER, FILE
 from tests.presence.conftest import eventually, listening
 from tests.presence.test_service import START_PATIENCE, presence
 from tests.routing.test_service import Process
 from tests.support.servers import PATIENCE
 
 SECOND = f'[[departments]]\nid = "premies"\n{NAMES}\nhours = "always"\n'
-ADMINISTRATOR = {"id": "officer-an", "name": "An", "role": "administrator"}
 
 
 def answer_day(department: str) -> tuple[str, dict[str, object]]:
@@ -23,9 +23,11 @@ def answer_day(department: str) -> tuple[str, dict[str, object]]:
 async def test_a_change_reaches_every_replica_and_service_without_a_restart(
     vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "departments.toml"
+    file, people = tmp_path / "departments.toml", tmp_path / "accounts.toml"
     file.write_text(GOOD)
-    both = {"MONGODB_PREFIX": mongodb_prefix, "CONFIG_SOURCE": "database", "DEPARTMENTS_FILE": str(file)}
+    people.write_text(FILE)
+    both = {"MONGODB_PREFIX": mongodb_prefix, "CONFIG_SOURCE": "database"}
+    both |= {"DEPARTMENTS_FILE": str(file), "ACCOUNTS_FILE": str(people)}
     routing = Process(tmp_path / "routing.log", RABBITMQ_URL=vhost_url, MONGODB_URL=mongodb_url, **both)
 
     async def routing_is_ready() -> bool:
@@ -47,13 +49,13 @@ async def test_a_change_reaches_every_replica_and_service_without_a_restart(
         ):
             await eventually(routing_is_ready, "a ready routing", PATIENCE)
             assert not await routing_knows()
-            wrong = {"wanted": {"base": 1, "text": GOOD + "colour = 1\n"}, "by": ADMINISTRATOR}
+            wrong = {"wanted": {"base": 1, "text": GOOD + "colour = 1\n"}, "by": BEA.model_dump()}
             status, problem = await one.ask(api.CONFIGURATION_STORE, wrong)
             assert (status, problem["code"]) == (422, "invalid_configuration")
-            right = {"wanted": {"base": 1, "text": GOOD + SECOND}, "by": ADMINISTRATOR}
+            right = {"wanted": {"base": 1, "text": GOOD + SECOND}, "by": BEA.model_dump()}
             status, made = await one.ask(api.CONFIGURATION_STORE, right)
             assert (status, made["version"]) == (200, 2)
-            assert (await other.ask(api.CONFIGURATION_STORE, right | {"by": {**ADMINISTRATOR, "id": "x"}}))[0] == 409
+            assert (await other.ask(api.CONFIGURATION_STORE, right | {"by": BEHEER.model_dump()}))[0] == 409
 
             async def has_a_button() -> bool:
                 return any(event.department == "premies" for event in observer.seen(ButtonChanged))
