@@ -38,7 +38,8 @@ async def test_time_zone_file_sizes_and_access(tmp_path_factory: pytest.TempPath
             await until_green(base)
             theirs, _ = await pair(visitor, an)
             for size, status in ((201 * KIB, 413), (200 * KIB, 201), (101 * KIB, 413), (100 * KIB, 201), (1, 413)):
-                answer_ = await visitor.upload("a.txt", b"x" * size)
+                while (answer_ := await visitor.upload("a.txt", b"x" * size)).status == 429:  # a full machine
+                    await asyncio.sleep(0.5)
                 assert answer_.status == status, size
                 if status == 413:
                     body = await answer_.json()
