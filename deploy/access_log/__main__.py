@@ -19,6 +19,7 @@ from typing import Any
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
+from deploy.refusals import refuse
 from services.common.access_chain import Head, Verifier
 from services.common.internal_api.transcripts import ACCESS_LOG, AccessQuery
 
@@ -41,11 +42,11 @@ def main() -> int:
             for page in pages:
                 verifier.take(page)
     except Refused as refused:
-        return _refuse(str(refused))
+        return refuse(str(refused))
     except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}")
+        return refuse(f"{error.filename}: {error.strerror}")
     except ValueError:
-        return _refuse(f"{options.file} is not an export of the access log")
+        return refuse(f"{options.file} is not an export of the access log")
     problems = verifier.end(options.head, part=options.part)
     for problem in problems:
         print(f"ALTERED: {problem}")
@@ -53,11 +54,6 @@ def main() -> int:
         return 1
     print(f"intact: entries {verifier.first} to {verifier.head.seq}; head {verifier.head}")
     return 0
-
-
-def _refuse(text: str) -> int:
-    print(f"refused: {text}", file=sys.stderr)
-    return 1
 
 
 def _of_service(by: str) -> Iterator[list[dict[str, Any]]]:

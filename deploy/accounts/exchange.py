@@ -23,6 +23,7 @@ from typing import IO, Literal
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
+from deploy.refusals import refuse
 from services.common.batches import batched
 from services.common.clock import utcnow
 from services.common.config import toml_text
@@ -54,16 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     found = services.find(os.environ, ROOT)
     if isinstance(found, Refusal):
-        return _refuse(found.text)
+        return refuse(found.text)
     try:
         if options.command == "import":
             import_file(found, options)
         else:
             export_file(found, options.file, options.by)
     except (Refused, CannotImport, ConfigurationError, toml_text.CannotEdit) as refused:
-        return _refuse(str(refused))
+        return refuse(str(refused))
     except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}")
+        return refuse(f"{error.filename}: {error.strerror}")
     return 0
 
 
@@ -222,11 +223,6 @@ def _words(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "+".join(value) or "none" if isinstance(value, list) else str(value)
-
-
-def _refuse(text: str) -> int:
-    print(f"refused: {text}", file=sys.stderr)
-    return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
+from deploy.refusals import refuse
 from services.common.config.toml_file import MOST_STORED
 from services.common.events.types import Record
 from services.common.internal_api.configuration import (
@@ -43,18 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     found = services.find(os.environ, ROOT)
     if isinstance(found, Refusal):
-        return _refuse(found.text)
+        return refuse(found.text)
     try:
         if options.command == "import":
             import_file(found, options.file, options.by)
         else:
             export_file(found, options.file)
     except Refused as refused:
-        return _refuse(str(refused))
+        return refuse(str(refused))
     except UnicodeDecodeError:
-        return _refuse(f"{options.file}: is not UTF-8")
+        return refuse(f"{options.file}: is not UTF-8")
     except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}")
+        return refuse(f"{error.filename}: {error.strerror}")
     return 0
 
 
@@ -98,11 +99,6 @@ def export_file(found: Services, file: Path | None) -> None:
     with file.open("x", encoding="utf-8") as out:
         out.write(newest.text)
     print(f"version {newest.version}, of {newest.at:%Y-%m-%d %H:%M} UTC by {newest.by.name}, is in {file}")
-
-
-def _refuse(text: str) -> int:
-    print(f"refused: {text}", file=sys.stderr)
-    return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from pathlib import Path
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
+from deploy.refusals import refuse
 from services.common.internal_api.outbox import (
     DEAD,
     DISCARD,
@@ -40,7 +41,7 @@ def main() -> int:
         parser.error("name one delivery by its id, or give --all")
     found = services.find(os.environ, ROOT)
     if isinstance(found, Refusal):
-        return _refuse(found.text)
+        return refuse(found.text)
     commands: Mapping[str, Callable[[Services, argparse.Namespace], int]] = {
         "list": _list,
         "show": _show,
@@ -50,12 +51,7 @@ def main() -> int:
     try:
         return commands[options.command](found, options)
     except Refused as refused:
-        return _refuse(str(refused))
-
-
-def _refuse(text: str) -> int:
-    print(f"refused: {text}", file=sys.stderr)
-    return 1
+        return refuse(str(refused))
 
 
 def _list(found: Services, options: argparse.Namespace) -> int:

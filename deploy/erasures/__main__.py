@@ -23,6 +23,7 @@ from deploy.erasures import dead_letters, receipts, services
 from deploy.erasures.receipts import NotAList
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
+from deploy.refusals import refuse
 from services.common.events.types import is_id
 from services.common.internal_api.erasures import (
     ERASE,
@@ -62,7 +63,7 @@ def main() -> int:
     logging.disable()  # messages of the broker's client; this program prints its own below
     found = services.find(os.environ, ROOT)
     if isinstance(found, Refusal):
-        return _refuse(found.text)
+        return refuse(found.text)
     commands: Mapping[str, Callable[[Services, argparse.Namespace], None]] = {
         "chat": _erase,
         "message": _erase_message,
@@ -74,19 +75,14 @@ def main() -> int:
     try:
         commands[options.command](found, options)
     except (Refused, Stop, NotAList) as refused:
-        return _refuse(str(refused))
+        return refuse(str(refused))
     except Busy:
-        return _refuse("somebody else is looking at the dead letters: try again in a minute")
+        return refuse("somebody else is looking at the dead letters: try again in a minute")
     except BROKER_ERRORS as error:
-        return _refuse(f"the broker does not answer, or does not allow it ({type(error).__name__})")
+        return refuse(f"the broker does not answer, or does not allow it ({type(error).__name__})")
     except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}")
+        return refuse(f"{error.filename}: {error.strerror}")
     return 0
-
-
-def _refuse(text: str) -> int:
-    print(f"refused: {text}", file=sys.stderr)
-    return 1
 
 
 def _erase(found: Services, options: argparse.Namespace) -> None:
