@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -381,8 +383,12 @@ def require_rate(buckets: Buckets, key: str, settings: Settings) -> None:
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """Return the documentation of a route's body that `read_json` reads."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"content": {"application/json": {"schema": deepcopy(_schema_of(model))}}}}
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(ref_template="#/components/schemas/{model}")
 
 
 def problems_of(**codes: str) -> dict[int | str, dict[str, Any]]:

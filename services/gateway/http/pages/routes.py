@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -277,8 +279,9 @@ def served() -> dict[str, tuple[Path, ...]]:
     return files
 
 
-def static_files() -> dict[str, File]:
-    """Read what is served below `/static/`, by its present and former names in the URL."""
+@cache
+def static_files() -> Mapping[str, File]:
+    """Read what is served below `/static/`, by its present and former names in the URL. A process reads it once."""
     files = {name: File.read(*paths) for name, paths in served().items()}
     return files | {name: files[present] for name, present in FORMER.items()}
 
