@@ -10,24 +10,17 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.support.clients import Agent, Citizen, agent, citizen, http_client, new_id, pair, say, until_green
-from tests.support.servers import PATIENCE, Broker, System, patient, running_system, unique
+from tests.support.servers import PATIENCE, System, running_system
 
 TURNS = 20
 
 
 @pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def limited(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str]) -> Iterator[System]:
     """A system with its limits on, where one address may have as many connections as this test needs."""
-    name = unique("flooded-")
-    servers = {
-        "RABBITMQ_URL": patient(broker.make_vhost(name)),
-        "MONGODB_URL": mongodb_url,
-        "MONGODB_PREFIX": f"{name}-",
-    }
     home = tmp_path_factory.mktemp("flooded")
-    with running_system(home, DEMO_AGENTS="6", CONNECTIONS_PER_ADDRESS="4000", **servers) as running:
+    with running_system(home, DEMO_AGENTS="6", CONNECTIONS_PER_ADDRESS="4000", **shared_servers) as running:
         yield running
-    broker.remove_vhost(name)
 
 
 class Neighbour:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.support.clients import Agent, Citizen, Closed, Socket, agent, citizen, new_id, pair, say
-from tests.support.servers import PATIENCE, Broker, System, patient, running_system, unique
+from tests.support.servers import PATIENCE, System, running_system
 
 BURST, RATE = 100, 10  # messages, as docs/limits.md has them
 HELLOS, HELLO_RATE = 20, 1  # hellos of one participant, likewise
@@ -19,17 +19,11 @@ LOOPS, RECEIPTS = 30, 30
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def guarded(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str]) -> Iterator[System]:
     """A system with its abuse limits on."""
-    name = unique("guarded-")
-    servers = {
-        "RABBITMQ_URL": patient(broker.make_vhost(name)),
-        "MONGODB_URL": mongodb_url,
-        "MONGODB_PREFIX": f"{name}-",
-    }
-    with running_system(tmp_path_factory.mktemp("guarded"), RATE_LIMITS="on", DEMO_AGENTS="2", **servers) as running:
+    home = tmp_path_factory.mktemp("guarded")
+    with running_system(home, RATE_LIMITS="on", DEMO_AGENTS="2", **shared_servers) as running:
         yield running
-    broker.remove_vhost(name)
 
 
 async def _flood(visitor: Citizen, count: int) -> None:

@@ -13,25 +13,21 @@ from pymongo import MongoClient
 
 from tests.support.accounts import Account, write_accounts
 from tests.support.clients import Agent, http_client
-from tests.support.servers import Broker, System, running_system, unique
+from tests.support.servers import System, running_system
 
 ACCOUNTS = (Account("an"), Account("beheer", role="administrator"))
 FORM = {"name": "Anna", "role": "agent", "departments": ["algemeen"], "capacity": 3, "locales": ["nl"]}
-PREFIX = unique("noted-")
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def office(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str]) -> Iterator[System]:
     """A system whose departments and accounts are in the database."""
     home: Path = tmp_path_factory.mktemp("noted")
-    servers = {
-        "RABBITMQ_URL": broker.make_vhost(PREFIX.strip("-")),
-        "MONGODB_URL": mongodb_url,
-        "MONGODB_PREFIX": PREFIX,
+    variables = {
         "ACCOUNTS_FILE": str(write_accounts(home / "accounts.toml", ACCOUNTS)),
         "CONFIG_SOURCE": "database",
     }
-    with running_system(home, RATE_LIMITS="off", **servers) as running:
+    with running_system(home, RATE_LIMITS="off", **variables, **shared_servers) as running:
         yield running
 
 
@@ -40,13 +36,16 @@ async def ask(person: Agent, path: str, body: dict[str, Any]) -> tuple[int, dict
         return answer.status, await answer.json()
 
 
-def stored(client: MongoClient[dict[str, Any]]) -> list[dict[str, Any]]:
+def stored(client: MongoClient[dict[str, Any]], prefix: str) -> list[dict[str, Any]]:
     """All that presence stores of accounts and departments."""
-    presence = client[f"{PREFIX}presence"]
+    presence = client[f"{prefix}presence"]
     return [*presence["accounts"].find().sort("_id"), *presence["departments"].find().sort("_id")]
 
 
-async def test_a_change_that_the_access_log_cannot_note_is_not_made(office: System, mongodb_url: str) -> None:
+async def test_a_change_that_the_access_log_cannot_note_is_not_made(
+    office: System, shared_servers: dict[str, str]
+) -> None:
+    prefix = shared_servers["MONGODB_PREFIX"]
     async with http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         beheer = Agent(office.base_url, http, "beheer")
         assert (await beheer.log_in()).status == 204
@@ -61,16 +60,16 @@ async def test_a_change_that_the_access_log_cannot_note_is_not_made(office: Syst
             ("accounts/act", {**an, "act": "make_password"}),
             ("configuration", {"version": 1, "text": departments["text"] + "# more\n"}),
         )
-        with MongoClient[dict[str, Any]](mongodb_url) as client:
-            log = client[f"{PREFIX}transcripts"]["access_log"]
+        with MongoClient[dict[str, Any]](shared_servers["MONGODB_URL"]) as client:
+            log = client[f"{prefix}transcripts"]["access_log"]
             assert log.count_documents({}) == 0, "nothing was noted, so each note reads the end of the log"
             log.insert_one({"_id": 1, "act": "damaged"})
-            before = stored(client)
+            before = stored(client, prefix)
             for path, body in requests:
                 status, problem = await ask(beheer, path, body)
                 assert (status, problem["code"]) == (503, "not_logged"), path
                 assert "password" not in problem
-            assert stored(client) == before
+            assert stored(client, prefix) == before
             assert log.count_documents({}) == 1
 
             log.delete_one({"_id": 1})

@@ -28,11 +28,11 @@ GIVEN = {"contact": "0470 12 34 56", "text": "Wanneer krijg ik mijn premie?", "l
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str]) -> Iterator[System]:
     home = tmp_path_factory.mktemp("questions")
     departments = home / "departments.toml"
     departments.write_text(DEPARTMENTS, encoding="utf-8")
-    with running_system(home, DEPARTMENTS_FILE=str(departments)) as running:
+    with running_system(home, DEPARTMENTS_FILE=str(departments), **shared_servers) as running:
         yield running
 
 

@@ -24,10 +24,9 @@ NOTHING_DEAD = {f"{service}.dead-letters": 0 for service in SERVICES[1:]}
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory, module_vhost_url: str, mongodb_url: str) -> Iterator[System]:
+def pairs(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str]) -> Iterator[System]:
     """A system with two replicas of each service, whose processes these tests may kill."""
-    prefix = f"{vhost(module_vhost_url)}-"
-    servers = {"RABBITMQ_URL": brisk(module_vhost_url), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": prefix}
+    servers = shared_servers | {"RABBITMQ_URL": brisk(shared_servers["RABBITMQ_URL"])}
     with running_system(tmp_path_factory.mktemp("pairs"), REPLICAS="2", RATE_LIMITS="off", **servers) as running:
         yield running
 

@@ -71,7 +71,7 @@ sofie and petra are supervisors of `algemeen` and of `premies`; bert and lotte t
 
 
 @pytest.fixture(scope="module")
-def offices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def offices(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str]) -> Iterator[System]:
     """A system with agents of two departments."""
     home: Path = tmp_path_factory.mktemp("offices")
     (home / "accounts.toml").write_text(ACCOUNTS)
@@ -84,7 +84,8 @@ def offices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     )
     (home / "departments.toml").write_text(offered, encoding="utf-8")
     files = {f"{name.upper()}_FILE": str(home / f"{name}.toml") for name in ("accounts", "departments", "integrations")}
-    with running_system(home, RATE_LIMITS="off", TOKEN_SECRET=SECRET, TOKEN_KEYS="only", **ISSUER, **files) as running:
+    variables = {"RATE_LIMITS": "off", "TOKEN_SECRET": SECRET, "TOKEN_KEYS": "only", **ISSUER, **files}
+    with running_system(home, **variables, **shared_servers) as running:
         yield running
 
 

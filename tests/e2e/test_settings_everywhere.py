@@ -1,9 +1,9 @@
 """A system with other values than the defaults obeys and shows them everywhere."""
 
 import asyncio
+from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.support.clients import agent, citizen, pair, until_green
 from tests.support.servers import running_system
@@ -11,7 +11,7 @@ from tests.support.servers import running_system
 KIB = 1024
 
 
-async def test_time_zone_file_sizes_and_access(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_time_zone_file_sizes_and_access(tmp_path: Path, shared_servers: dict[str, str]) -> None:
     published = {
         "TIMEZONE": "America/New_York",
         "ATTACHMENT_BYTES": str(200 * KIB),
@@ -20,7 +20,7 @@ async def test_time_zone_file_sizes_and_access(tmp_path_factory: pytest.TempPath
         "CITIZEN_ACCESS": "1",
         "RATE_LIMITS": "off",
     }
-    with running_system(tmp_path_factory.mktemp("elsewhere"), **published) as system:
+    with running_system(tmp_path, **published, **shared_servers) as system:
         base = system.base_url
         async with aiohttp.ClientSession() as http:
             async with http.get(f"{base}/api/settings") as answer:

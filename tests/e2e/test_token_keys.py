@@ -22,9 +22,9 @@ SECRET = "a secret of the tests alone, long enough"
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def strict(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str]) -> Iterator[System]:
     home = tmp_path_factory.mktemp("strict")
-    with running_system(home, RATE_LIMITS="off", TOKEN_SECRET=SECRET, TOKEN_KEYS="only") as running:
+    with running_system(home, RATE_LIMITS="off", TOKEN_SECRET=SECRET, TOKEN_KEYS="only", **shared_servers) as running:
         yield running
 
 

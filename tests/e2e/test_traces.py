@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.clients import agent, citizen, pair, say
-from tests.support.servers import Broker, System, patient, running_system, unique, wait_for
+from tests.support.servers import System, running_system, wait_for
 from tests.support.span_collector import Collected, Collector, collector
 
 pytestmark = pytest.mark.e2e
@@ -23,19 +23,12 @@ def kept() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def traced(
-    tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str, kept: Collector
+    tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str], kept: Collector
 ) -> Iterator[System]:
     """A system whose every trace is kept, each message in a broker message of its own."""
-    name = unique("traced-")
-    servers = {
-        "RABBITMQ_URL": patient(broker.make_vhost(name)),
-        "MONGODB_URL": mongodb_url,
-        "MONGODB_PREFIX": f"{name}-",
-    }
     spans = {"TRACE_SAMPLE": "1", "OTLP_ENDPOINT": kept.url}
-    with running_system(tmp_path_factory.mktemp("traced"), RATE_LIMITS="off", **servers, **spans) as running:
+    with running_system(tmp_path_factory.mktemp("traced"), RATE_LIMITS="off", **shared_servers, **spans) as running:
         yield running
-    broker.remove_vhost(name)
 
 
 def the(spans: list[Collected], service: str, name: str, **attributes: object) -> Collected:

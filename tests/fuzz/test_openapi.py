@@ -40,10 +40,10 @@ class Sent:
 
 
 @pytest.fixture(scope="module")
-def strange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def strange(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, str]) -> Iterator[System]:
     """A system of its own, with its departments in the database: what is sent changes it."""
     variables = {"RATE_LIMITS": "off", "TOKEN_SECRET": SECRET, "CONFIG_SOURCE": "database"}
-    with running_system(tmp_path_factory.mktemp("strange"), **variables) as running:
+    with running_system(tmp_path_factory.mktemp("strange"), **variables, **shared_servers) as running:
         yield running
 
 
