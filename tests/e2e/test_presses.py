@@ -62,8 +62,8 @@ async def test_a_press_on_green_is_served_whatever_agents_do(several: System, vh
 
 async def test_no_press_that_a_gateway_accepted_as_green_is_refused(several: System, vhost: str) -> None:
     plan = random_load.Plan(
-        90.0,
-        presses=300,
+        60.0,
+        presses=120,
         citizens=20,
         pause=(0.0, 0.5),
         talk=(0.1, 0.4),

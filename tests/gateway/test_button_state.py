@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 
 from services.common.config.departments import Departments, Notice, load_departments
 from services.common.events.agents import ButtonChanged, DepartmentButton
@@ -17,6 +16,7 @@ from services.common.events.types import ButtonColour, ButtonReason
 from services.gateway import button_state
 from services.gateway.button_state import LATE_PRESS, QUEUE_EVERY, SILENCE, Blue, Button, Buttons
 from tests.gateway.making import NOW
+from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 
 DEPARTMENTS = load_departments(Path(__file__).parents[2] / "deploy/departments.toml")
@@ -315,11 +315,11 @@ async def test_the_button_of_a_department_that_is_gone_ends_its_streams_and_metr
     departments = more_departments()
     buttons = Buttons(departments, lambda: True)
     labels = {"department": LAST, "reason": "unknown"}
-    assert REGISTRY.get_sample_value("eloket_gateway_button", labels) == 1
+    assert sample("eloket_gateway_button", labels) == 1
     departments.take_over(DEPARTMENTS)
     gone = buttons.follow_departments()
     await buttons.forget(gone)
-    assert REGISTRY.get_sample_value("eloket_gateway_button", labels) is None
+    assert sample("eloket_gateway_button", labels) is None
     assert gone[0].listeners._ended
     departments.take_over(more_departments())
     assert buttons.follow_departments() == []

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import aio_pika
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
-from prometheus_client import REGISTRY
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from services.common.clock import utcnow
@@ -28,6 +27,7 @@ from services.presence.migrations import STEPS
 from services.presence.settings import PresenceSettings
 from services.presence.stores import Stores
 from tests.support.long_limits import lengthen_limits
+from tests.support.metrics import sample
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 
@@ -69,7 +69,7 @@ def standing(at: datetime) -> Callable[[], datetime]:
 
 def repairs(reason: str) -> float:
     """How many repairs for this reason were counted in this process."""
-    return REGISTRY.get_sample_value("eloket_presence_repairs_total", {"reason": reason}) or 0.0
+    return sample("eloket_presence_repairs_total", {"reason": reason}) or 0.0
 
 
 def waiting_chats(number: int) -> list[str]:

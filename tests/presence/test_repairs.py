@@ -10,6 +10,7 @@ import pytest
 from services.common.events.agents import AgentChanged, SessionEnded
 from services.common.events.places import PlaceClaimed, PlaceReleased
 from services.common.events.types import Choice, ChoiceRule, ReleaseReason
+from services.common.messaging import publisher as publisher_module
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import Database
 from services.presence import repairs as repair_jobs
@@ -36,8 +37,9 @@ async def context(context: Context, clock: Clock) -> Context:
     return replace(context, clock=clock)
 
 
-def mute(context: Context) -> Context:
-    """The same context without a broker."""
+def mute(context: Context, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """The same context without a broker, which it does not wait for."""
+    monkeypatch.setattr(publisher_module, "PREPARE_TIMEOUT", 0.2)
     return replace(context, publisher=Publisher("amqp://127.0.0.1:1/", "presence"), undecided={})
 
 
@@ -68,11 +70,11 @@ async def test_one_replica_publishes_the_release_of_every_slot_of_an_offline_age
 
 
 async def test_a_repair_job_publishes_what_a_replica_could_not(
-    context: Context, clock: Clock, observer: EventObserver
+    context: Context, clock: Clock, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = await seated(context, "a")
     with pytest.raises(Unconfirmed):
-        await go_offline(mute(context), read, ReleaseReason.AGENT_GONE)
+        await go_offline(mute(context, monkeypatch), read, ReleaseReason.AGENT_GONE)
     clock.later(repair_jobs.MARKS - 0.1)
     await repair_jobs.publish_leaving(context)
     await repair_jobs.publish_changes(context)
@@ -253,14 +255,14 @@ async def test_a_press_whose_agent_is_offline_is_published_too(context: Context,
     assert [c.chat_id for c in observer.seen(PlaceClaimed)] == ["c"]
 
 
-async def test_every_repair_is_counted(context: Context, clock: Clock) -> None:
+async def test_every_repair_is_counted(context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     await seated(context, "a")
     _, token = await context.stores.sessions.begin(WIDE.id, clock(), 12)
     before = {r: repairs(r) for r in ("unconfirmed", "leaving", "untold", "session_over")}
     await repair_jobs.publish_unconfirmed(context, age=0)
     await context.stores.sessions.end(token, clock())
     with pytest.raises(Unconfirmed):
-        await go_offline(mute(context), await agent(context), ReleaseReason.LOGGED_OUT)
+        await go_offline(mute(context, monkeypatch), await agent(context), ReleaseReason.LOGGED_OUT)
     clock.later(1)
     await repair_jobs.publish_leaving(context, age=0)
     await repair_jobs.publish_changes(context, age=0)
@@ -312,12 +314,12 @@ async def test_another_session_counts_by_its_websocket_alone(
 
 
 async def test_a_logout_without_a_broker_is_finished_by_a_repair_job(
-    context: Context, clock: Clock, observer: EventObserver
+    context: Context, clock: Clock, observer: EventObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await seated(context, "a")
     session, token = await context.stores.sessions.begin(WIDE.id, clock(), 12)
     await context.stores.sessions.end(token, clock())
-    await close_session_soon(mute(context), session)
+    await close_session_soon(mute(context, monkeypatch), session)
     assert not (await agent(context)).online
     clock.later(1)
     await repair_jobs.close_sessions(context, age=0)

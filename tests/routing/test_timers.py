@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.config.departments import QueueRules
 from services.common.events.chats import AcceptOverdue, ChatAccepted, ChatState, CloseRequested, QueueChanged
@@ -17,6 +16,7 @@ from services.routing.chats import deadlines, rules, transfer_rules
 from services.routing.queues.slot_requests import FIRST_AGAIN
 from services.routing.timers import BACKLOG, STOOD_STILL, Calm
 from tests.routing.scene import DEPARTMENTS, Scene, free, listed
+from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 
 
@@ -214,12 +214,12 @@ async def test_the_chat_of_a_citizen_who_is_away_for_long_ends(scene: Scene) -> 
 
 
 def mended(reason: str) -> float:
-    return REGISTRY.get_sample_value("eloket_routing_repairs_total", {"reason": reason}) or 0.0
+    return sample("eloket_routing_repairs_total", {"reason": reason}) or 0.0
 
 
 def abandoned(department: str, reason: str) -> float:
     labels = {"department": department, "reason": reason}
-    return REGISTRY.get_sample_value("eloket_routing_abandoned_total", labels) or 0.0
+    return sample("eloket_routing_abandoned_total", labels) or 0.0
 
 
 async def test_a_transfer_that_is_not_accepted_comes_back_to_the_agent_and_then_to_their_queue(scene: Scene) -> None:
@@ -316,9 +316,9 @@ async def test_open_chats_are_counted_for_the_metrics(scene: Scene) -> None:
     await scene.routing_timers.count()
     for department in ("algemeen", "other"):
         labels = {"department": department, "state": "waiting"}
-        assert REGISTRY.get_sample_value("eloket_routing_chats", labels) == 1
+        assert sample("eloket_routing_chats", labels) == 1
     nobody = {"department": "premies", "state": "assigned"}
-    assert REGISTRY.get_sample_value("eloket_routing_chats", nobody) == 0, "there from the start"
+    assert sample("eloket_routing_chats", nobody) == 0, "there from the start"
 
 
 async def test_how_long_the_first_of_them_has_waited_is_measured(scene: Scene) -> None:
@@ -327,9 +327,7 @@ async def test_how_long_the_first_of_them_has_waited_is_measured(scene: Scene) -
     scene.later(seconds=90)
     await scene.press()
     await scene.routing_timers.count()
-    longest = {
-        d: REGISTRY.get_sample_value("eloket_routing_longest_wait_seconds", {"department": d}) for d in DEPARTMENTS
-    }
+    longest = {d: sample("eloket_routing_longest_wait_seconds", {"department": d}) for d in DEPARTMENTS}
     assert longest["premies"] == 0, "its only chat has its agent"
     assert 90 <= (longest["algemeen"] or 0) < 100
 

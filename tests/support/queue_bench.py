@@ -10,7 +10,6 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from faststream.rabbit import RabbitRouter
-from prometheus_client import REGISTRY
 
 from services.common.events.codec import encode
 from services.common.events.event import Event
@@ -21,6 +20,7 @@ from services.common.messaging.consumer import Consumers
 from services.common.messaging.declarations import declare_topology
 from services.common.messaging.subscribers import PREFETCH, subscribe
 from tests.support.event_samples import CHAT
+from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 
 QUEUE = topology.Queue("test.events", ("read.shown",))
@@ -159,7 +159,7 @@ def seq(event: Event) -> int:
 def counted(outcome: str) -> float:
     """How many messages of the queue were finished so in this process."""
     labels = {"queue": QUEUE.name, "outcome": outcome}
-    return REGISTRY.get_sample_value("eloket_messages_handled_total", labels) or 0.0
+    return sample("eloket_messages_handled_total", labels) or 0.0
 
 
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:

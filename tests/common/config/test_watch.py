@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.config import watch
 from services.common.config.toml_file import ConfigurationError
 from services.common.config.watch import Apply, ConfigurationWatch
+from tests.support.metrics import sample
 
 
 class Reader:
@@ -45,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def refused() -> float | None:
-    return REGISTRY.get_sample_value("eloket_configuration_refused")
+    return sample("eloket_configuration_refused")
 
 
 async def test_a_change_is_applied_once_when_two_looks_have_found_the_same(file: Path) -> None:

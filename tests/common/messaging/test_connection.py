@@ -16,7 +16,6 @@ import aio_pika
 import aiormq
 import pytest
 from aio_pika.abc import AbstractChannel
-from prometheus_client import REGISTRY
 from yarl import URL
 
 from deploy.local import ports, processes
@@ -34,6 +33,7 @@ from services.common.messaging.declarations import declare_topology
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from tests.support.event_samples import CHAT, golden
 from tests.support.faults import freeze
+from tests.support.metrics import sample
 from tests.support.queue_bench import until
 from tests.support.servers import PATIENCE, START_SECONDS, Account, Broker, in_thread, patient, wait_for
 
@@ -342,7 +342,7 @@ async def test_a_confirmed_event_survives_and_a_transient_one_need_not_be_consum
 
 def published(type_: str) -> float:
     """How many events of this type were confirmed to this process."""
-    return REGISTRY.get_sample_value("eloket_facts_published_total", {"type": type_}) or 0.0
+    return sample("eloket_facts_published_total", {"type": type_}) or 0.0
 
 
 async def test_the_topology_can_be_declared_again(vhost_url: str) -> None:

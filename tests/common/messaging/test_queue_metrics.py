@@ -10,12 +10,12 @@ import aio_pika
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 
 from services.common.events.event import Event
 from services.common.messaging import queue_metrics
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.queue_metrics import Backlog, Waiting
+from tests.support.metrics import sample
 from tests.support.queue_bench import QUEUE, bench, consumed, events, until
 from tests.support.servers import PATIENCE
 
@@ -98,7 +98,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shown(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(name, labels) or 0.0
+    return sample(name, labels) or 0.0
 
 
 def oldest() -> float:

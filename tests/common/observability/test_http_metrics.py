@@ -16,6 +16,7 @@ from services.common.http.problems import Problem
 from services.common.observability.http_metrics import RequestMetrics
 from services.common.runtime.service import MOST_BODY, Service
 from tests.support.http_server import served
+from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 from tests.support.service_process import SECRET
 
@@ -25,13 +26,13 @@ PRIVATE = "an-peeters"
 def counted(route: str, method: str, status: int) -> float:
     """How many requests were counted in this process so far."""
     labels = {"route": route, "method": method, "status": str(status)}
-    return REGISTRY.get_sample_value("eloket_http_request_seconds_count", labels) or 0.0
+    return sample("eloket_http_request_seconds_count", labels) or 0.0
 
 
 def seconds(route: str) -> float:
     """The seconds of all requests to this route that were answered with 200."""
     labels = {"route": route, "method": "GET", "status": "200"}
-    return REGISTRY.get_sample_value("eloket_http_request_seconds_sum", labels) or 0.0
+    return sample("eloket_http_request_seconds_sum", labels) or 0.0
 
 
 def all_counted() -> float:

@@ -11,7 +11,6 @@ import pytest
 import uvloop
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import Response
-from prometheus_client import REGISTRY
 
 from services.common.http import problems
 from services.common.runtime import http_limits
@@ -20,6 +19,7 @@ from services.common.runtime.http_limits import Bounds
 from services.common.runtime.server import server
 from services.gateway.websocket.transport import ReceivingProtocol
 from tests.support.http_server import listener
+from tests.support.metrics import sample
 from tests.support.queue_bench import until
 from tests.support.servers import PATIENCE
 
@@ -146,7 +146,7 @@ async def at() -> AsyncIterator[Served]:
 
 
 def refused(why: str) -> float:
-    return REGISTRY.get_sample_value("eloket_http_refused_total", {"why": why}) or 0
+    return sample("eloket_http_refused_total", {"why": why}) or 0
 
 
 def code_of(answer: tuple[int, dict[str, str], bytes]) -> tuple[int, str]:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from services.common.clock import utcnow
@@ -24,6 +23,7 @@ from services.presence.context import Context
 from services.presence.stores import Stores
 from tests.presence.conftest import HASH, SECRET, Clock, EventObserver, account, eventually, listening
 from tests.presence.test_service import presence
+from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 
 AN = account("an")
@@ -335,7 +335,7 @@ async def test_a_flood_from_one_address_does_not_shut_out_an_agent_of_another(
 
 
 def refused_by_address() -> float:
-    return REGISTRY.get_sample_value("eloket_logins_limited_total", {"by": "address"}) or 0.0
+    return sample("eloket_logins_limited_total", {"by": "address"}) or 0.0
 
 
 # ── the service ──────────────────────────────────────────────────────────────────────────────────────────────────────

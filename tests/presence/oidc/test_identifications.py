@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.config.departments import IdentificationRules, Text
 from services.common.events.identification import IdentificationEnded
@@ -22,6 +21,7 @@ from services.presence.oidc import issuer as issuer_module
 from services.presence.oidc.identifications import CODE_ALPHABET, Identifications, code_of, name_of
 from services.presence.oidc.issuer import Client, Issuer, Refused
 from tests.presence.conftest import SECRET, Clock, EventObserver
+from tests.support.metrics import sample
 from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
 
 BACK = "http://127.0.0.1:8000/identify/callback"
@@ -292,9 +292,9 @@ async def test_a_broker_that_is_away_is_said_to_the_citizen(
         raise Unconfirmed("away")
 
     monkeypatch.setattr(Publisher, "publish", lost)
-    before = REGISTRY.get_sample_value("eloket_presence_identifications_total", {"outcome": "identified"})
+    before = sample("eloket_presence_identifications_total", {"outcome": "identified"})
     assert await door.refusal(answer) == (503, "unavailable")
-    assert REGISTRY.get_sample_value("eloket_presence_identifications_total", {"outcome": "identified"}) == before
+    assert sample("eloket_presence_identifications_total", {"outcome": "identified"}) == before
 
 
 async def test_without_rules_there_is_no_identification(door: Door) -> None:

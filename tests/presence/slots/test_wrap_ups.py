@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.events.agents import AgentChanged, WrapUpDone, WrapUpEnded
 from services.common.events.chats import ChatState
@@ -25,6 +24,7 @@ from services.presence.slots.allocator import Allocator
 from services.presence.slots.rules import Agent, Slot, wrap_up_until
 from services.presence.stores import Stores
 from tests.presence.conftest import Clock, EventObserver, account, there
+from tests.support.metrics import sample
 
 AN = account("an", capacity=2)
 SECONDS = 120.0
@@ -268,7 +268,7 @@ async def test_a_replica_that_does_not_know_it_frees_the_slot_at_the_latest_when
 
 async def test_how_many_go_on_is_measured_by_department(context: Context, clock: Clock) -> None:
     def measured() -> float | None:
-        return REGISTRY.get_sample_value("eloket_wrap_ups", {"department": "algemeen"})
+        return sample("eloket_wrap_ups", {"department": "algemeen"})
 
     await wrapping(context, clock, CHAT, OTHER)
     await repair_jobs.end_wrap_ups(context)

@@ -27,7 +27,6 @@ from typing import Any
 from unittest import mock
 
 import structlog
-from prometheus_client import REGISTRY
 
 from deploy.local import embedded_mongodb as embedded
 from deploy.local import ports, processes
@@ -49,6 +48,7 @@ from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.migrations import STEPS
 from services.transcripts.publisher import stored_event
+from tests.support.metrics import sample
 from tests.system.chaos.faulty_store import Crash, FaultInjector, FaultyStore
 from tests.system.checker.messages import LOG_RULES, all_answered, check
 from tests.system.checker.violations import Violation
@@ -233,7 +233,7 @@ class Outcome:
 
 def collisions() -> float:
     """Of all writers of this process so far."""
-    return REGISTRY.get_sample_value("eloket_collisions_total") or 0.0
+    return sample("eloket_collisions_total") or 0.0
 
 
 async def run(home: Path, rng: random.Random, seconds: float, kill_every: float, least: int = 0) -> Outcome:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.clock import utcnow
 from services.common.events.chats import CloseRequested
@@ -22,6 +21,7 @@ from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
+from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import opened
 from tests.transcripts.conftest import (
@@ -44,7 +44,7 @@ assert LIMITS is not None
 def counted() -> dict[str, float]:
     name = "eloket_transcripts_silences_total"
     steps = ("warned_1", "warned_2", "closed", "stayed")
-    return {s: n for s in steps if (n := REGISTRY.get_sample_value(name, {"step": s}) or 0.0)}
+    return {s: n for s in steps if (n := sample(name, {"step": s}) or 0.0)}
 
 
 def since_then(before: dict[str, float]) -> dict[str, float]:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.config.integrations import Webhook
 from services.common.mongo.client import Database
@@ -17,6 +16,7 @@ from services.transcripts.outbox import rules
 from services.transcripts.outbox.courier import Courier, Turn
 from services.transcripts.outbox.rules import OPENS_AFTER, Notice, Outcome, Verdict
 from services.transcripts.outbox.store import Delivery, Outbox
+from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import OPENED_AT, new_id, until
 from tests.transcripts.outbox.conftest import MakeSender, Sending, webhook
@@ -66,7 +66,7 @@ async def delivering(
 
 def value(gauge: str) -> float | None:
     """What a gauge of the target says."""
-    return REGISTRY.get_sample_value(f"eloket_transcripts_outbox_{gauge}", {"target": "zaken"})
+    return sample(f"eloket_transcripts_outbox_{gauge}", {"target": "zaken"})
 
 
 async def when(condition: Callable[[], Awaitable[bool]]) -> None:

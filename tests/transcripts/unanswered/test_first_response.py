@@ -3,12 +3,11 @@
 import asyncio
 from datetime import timedelta
 
-from prometheus_client import REGISTRY
-
 from services.common.events.types import Entry, Party
 from services.common.mongo.client import Database
 from services.transcripts.log.store import Store
 from services.transcripts.unanswered.first_response import FirstResponses
+from tests.support.metrics import sample
 from tests.transcripts.conftest import OPENED_AT, new_id, opened_event, until
 
 
@@ -16,7 +15,7 @@ def counted(department: str = "algemeen") -> tuple[float, float]:
     """How many chats were answered, and the seconds that it took together."""
     labels = {"department": department}
     name = "eloket_transcripts_first_answer_seconds"
-    count, total = (REGISTRY.get_sample_value(f"{name}_{what}", labels) for what in ("count", "sum"))
+    count, total = (sample(f"{name}_{what}", labels) for what in ("count", "sum"))
     return count or 0.0, total or 0.0
 
 

@@ -29,6 +29,7 @@ from services.common.events.types import ChatStatus, CloseReason, Party, Refusal
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway import rate_limits
+from services.gateway.chats import subscriptions
 from services.gateway.http.citizen import frame_stream, frames
 from services.gateway.participants import posted_frames
 from services.gateway.participants.citizen import EXTEND_EACH
@@ -248,8 +249,9 @@ async def test_an_unavailable_service_is_1012(world: World, visitor: Visitor) ->
 
 
 async def test_an_unknown_chat_is_4404_and_an_expired_one_4401(
-    world: World, gateway: Gateway, visitor: Visitor
+    world: World, gateway: Gateway, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(subscriptions, "KNOWN_WAIT", (0.1,))
     ended = utcnow() - timedelta(hours=49)
     world.others.chats[CHAT] = view(3, ChatStatus.CLOSED, chat_id=CHAT).model_copy(update={"closed_at": ended})
     async with visitor.stream() as stream:

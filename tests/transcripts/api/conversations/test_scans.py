@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.mongo.client import Database
 from services.transcripts.app import create_app
@@ -18,6 +17,7 @@ from services.transcripts.attachments import rescans
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
 from tests.support.clamd import EICAR, LATER, MARK, SIGNATURES, Clamd, running_clamd
+from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import CHAT, ApiClient, fill, opened
 from tests.transcripts.attachments.test_judging import PNG_BYTES
@@ -49,7 +49,7 @@ async def nothing_stored(database: Database) -> bool:
 
 
 def scans(outcome: str) -> float:
-    return REGISTRY.get_sample_value("eloket_transcripts_rescans_total", {"outcome": outcome}) or 0.0
+    return sample("eloket_transcripts_rescans_total", {"outcome": outcome}) or 0.0
 
 
 async def code_of(api: ApiClient, id_: str) -> tuple[int, str]:
