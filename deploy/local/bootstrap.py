@@ -31,14 +31,15 @@ CHECKOV = VENV / "checkov"
 WEB = ROOT / "services" / "gateway" / "web"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 # The stages run one after the other. The suites of a stage run in parallel: (files at a time, arguments of pytest).
-# Tests that kill or measure whole systems run one file at a time, beside those that need a single service or a browser.
+# Tests that kill whole systems run beside those that need a single service or a browser. Most of them wait for limits
+# and for processes that start again, so that two files at a time leave no core idle.
 # Files run in the order in which they are collected, so that those that share a system follow each other.
 BROWSER = "tests/e2e/browser"
 WHOLE_SYSTEMS = ("tests/e2e", "tests/system/chaos", "tests/system/rollout", "tests/system/bench", "tests/system/scale")
 UNIT = ("3", ("-m", "not integration", *("--ignore=" + folder for folder in (*WHOLE_SYSTEMS, "tests/deploy"))))
-HEAVY = ("1", (*WHOLE_SYSTEMS, "--ignore=" + BROWSER))
+HEAVY = ("2", (*WHOLE_SYSTEMS, "--ignore=" + BROWSER))
 LIGHT = (
-    "2",
+    "3",
     ("-m", "integration", "--ignore-glob=tests/e2e/test_*.py", *("--ignore=" + name for name in WHOLE_SYSTEMS[1:])),
 )
 STAGES = ((UNIT,), (LIGHT, HEAVY))
