@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -17,6 +18,10 @@ from services.common.http.key_ring import KeyRing
 from services.common.http.tokens import OPERATOR, Keys
 
 LIMIT = 60.0  # seconds for an answer: a long conversation is deleted meanwhile
+WRONG_KEY = (
+    "{service} does not accept the key of this command: set OPERATOR_KEY, whose public key is in VERIFICATION_KEYS of "
+    "the services, or TOKEN_SECRET, which they accept until TOKEN_KEYS is `only` (docs/rotation.md)"
+)
 
 
 class Refused(Exception):
@@ -49,17 +54,23 @@ class Services:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise _refused(service, error) from None
-        except OSError as error:
-            raise Refused(f"{service} does not answer at {self.urls[service]} ({type(error).__name__})") from None
-        return json.loads(text) if text else None
+        except (OSError, http.client.HTTPException) as error:
+            cause = error.reason if isinstance(error, urllib.error.URLError) else error
+            why = type(cause).__name__ if isinstance(cause, Exception) else cause
+            raise Refused(f"{service} does not answer at {self.urls[service]} ({why})") from None
+        try:
+            return json.loads(text) if text else None
+        except ValueError:
+            raise Refused(f"what answers at {self.urls[service]} is not {service}: its answer is not JSON") from None
 
 
 def _refused(service: str, error: urllib.error.HTTPError) -> Refused:
     try:
         problem = json.loads(error.read())
-        return Refused(str(problem["detail"]), str(problem["code"]))
-    except (ValueError, KeyError, TypeError):
+        detail, code = str(problem["detail"]), str(problem["code"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return Refused(f"{service} answers with status {error.code}")
+    return Refused(WRONG_KEY.format(service=service) if error.code == 401 else detail, code)
 
 
 def find(environ: Mapping[str, str], root: Path) -> Services | Refusal:

@@ -1,0 +1,94 @@
+"""Requests of the operator's commands: what they say when a service does not answer as it should."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Scope
+
+from deploy.erasures.services import Refused, Services, find
+from deploy.local.settings import Refusal
+from services.common.events.types import Record
+from services.common.http.key_ring import KeyRing
+from services.common.http.service_tokens import ServiceTokenRequired
+from services.common.http.tokens import Keys
+from tests.presence.conftest import SECRET
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """The address of a server that answers one request with these bytes, then closes the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                asked = b""
+                while not asked.endswith(b"\r\n\r\n{}"):
+                    asked += connection.recv(65_536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join(10)
+
+
+async def asked(service: ASGIApp, token: str) -> list[Message]:
+    """What a service answers to a request with this token."""
+    sent = list[Message]()
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    scope: Scope = {"type": "http", "method": "POST", "path": "/internal/x", "headers": headers}
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await service(scope, receive, send)
+    return sent
+
+
+def refusal_of(url: str) -> str:
+    with pytest.raises(Refused) as caught:
+        Services({"presence": url}, Keys(SECRET)).ask("presence", "/internal/x", Record())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{", "presence does not answer at {url} (IncompleteRead)"),
+        (b"hello\r\n", "presence does not answer at {url} (BadStatusLine)"),
+        (b"", "presence does not answer at {url} (RemoteDisconnected)"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "what answers at {url} is not presence"),
+        (b"HTTP/1.1 502 Bad\r\nContent-Length: 90\r\n\r\n<", "presence answers with status 502"),
+    ],
+)
+def test_an_answer_that_is_no_answer_of_the_service_is_one_clear_line(answer: bytes, said: str) -> None:
+    with answering(answer) as url:
+        assert refusal_of(url).startswith(said.format(url=url))
+
+
+def test_the_reason_why_nothing_answers_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    assert refusal_of(url) == f"presence does not answer at {url} (ConnectionRefusedError)"
+
+
+async def test_a_key_that_a_service_does_not_accept_is_said_with_what_to_do(tmp_path: Path) -> None:
+    """The problem document is that of the service itself, which knows other keys."""
+    found = find({"OPERATOR_KEY": "11" * 32}, tmp_path)
+    assert not isinstance(found, Refusal)
+    service = ServiceTokenRequired(Starlette(), Keys(SECRET, ring=KeyRing("presence", b"2" * 32, [])), "presence")
+    begun, body = await asked(service, found.keys.service_token("operator", audience="presence"))
+    head = f"HTTP/1.1 {begun['status']} Unauthorized\r\nContent-Length: {len(body['body'])}\r\n\r\n"
+    with answering(head.encode() + body["body"]) as url:
+        said = await asyncio.to_thread(refusal_of, url)
+    assert said.startswith("presence does not accept the key of this command: set OPERATOR_KEY")
