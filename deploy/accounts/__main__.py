@@ -10,15 +10,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import os
 import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO, Literal
 
 from deploy.accounts import toml_text
 from deploy.accounts.toml_text import CannotEdit, Value
+from deploy.refusals import refuse
 from services.common.config.departments import LOCALES, Departments, load_departments
 from services.common.config.toml_file import ConfigurationError
 from services.common.config.watch import MOST_BYTES
@@ -49,8 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         commands[options.command](AccountsText.find(options), options)
     except (Refused, CannotEdit, ConfigurationError) as refused:
-        print(f"refused: {refused}", file=sys.stderr)
-        return 1
+        return refuse(str(refused))
     return 0
 
 
@@ -102,6 +104,7 @@ class AccountsText:
             Refused: It cannot be written, or the file was changed meanwhile.
             ConfigurationError: It is invalid.
         """
+        load_accounts_file(_NewText(self._path, text), self._departments)
         try:
             self._write(text)
         except OSError as error:
@@ -116,10 +119,9 @@ class AccountsText:
                 os.fsync(file.fileno())
                 if self._there:
                     old = self._path.stat()
-                    os.fchmod(file.fileno(), old.st_mode & 0o777)
                     if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
                         os.fchown(file.fileno(), old.st_uid, old.st_gid)
-            load_accounts_file(Path(name), self._departments)
+                    os.fchmod(file.fileno(), old.st_mode & 0o777)
             if self._path.exists() != self._there or (self._there and self._read() != self.text):
                 raise Refused(f"{self._path} was changed meanwhile; repeat the command.")
             os.replace(name, self._path)
@@ -128,6 +130,8 @@ class AccountsText:
                 os.unlink(name)
             raise
         print(f"{self._path} is written; presence reads it within some seconds.")
+        if not self._there:
+            print("only its owner can read it: give the user of presence the right to, where that is another one.")
 
     def _read(self) -> str:
         try:
@@ -140,6 +144,21 @@ class AccountsText:
             raise Refused(f"{self._path} cannot be read ({error.strerror}).") from None
         except UnicodeDecodeError:
             raise Refused(f"{self._path} is not UTF-8.") from None
+
+
+class _NewText:
+    """A text that is to become the file, as messages of its validation name it."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path, self._text = path, text
+
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        return str(self._path)
+
+    def open(self, mode: Literal["rb"], /) -> IO[bytes]:
+        """Return the content."""
+        return io.BytesIO(self._text.encode())
 
 
 def _list(file: AccountsText, options: argparse.Namespace) -> None:
@@ -160,11 +179,12 @@ def _add(file: AccountsText, options: argparse.Namespace) -> None:
     secret = totp.new_secret() if options.totp else None
     account: dict[str, Value] = {"username": options.username, "name": options.name or options.username}
     account |= _members(options)
-    account["password_hash"] = _password_hash(options)
+    password = _password(options)
+    account["password_hash"] = _hash(password)
     if secret:
         account["totp_secret"] = secret
     file.write(toml_text.added(file.text, account))
-    _show_secret(options.username, secret)
+    _show(options, password, secret)
 
 
 def _change(file: AccountsText, options: argparse.Namespace) -> None:
@@ -175,14 +195,15 @@ def _change(file: AccountsText, options: argparse.Namespace) -> None:
         changes["name"] = options.name
     if options.no_supervisor:
         changes["supervisor"] = None
-    if options.password or options.generate_password:
-        changes["password_hash"] = _password_hash(options)
+    password = _password(options) if options.password or options.generate_password else ""
+    if password:
+        changes["password_hash"] = _hash(password)
     if secret or options.no_totp:
         changes["totp_secret"] = secret
     if not changes:
         raise Refused("say what to change: `make agent ARGS='change --help'` lists it.")
     file.write(toml_text.changed(file.text, options.username, changes))
-    _show_secret(options.username, secret)
+    _show(options, password, secret)
 
 
 def _disable(file: AccountsText, options: argparse.Namespace) -> None:
@@ -216,23 +237,28 @@ def _members(options: argparse.Namespace) -> dict[str, Value]:
     return members
 
 
-def _password_hash(options: argparse.Namespace) -> str:
-    """Return the hash of a password that is typed twice, read from standard input, or generated and printed."""
+def _password(options: argparse.Namespace) -> str:
+    """Return a password that is typed twice, read from standard input, or generated."""
     if options.generate_password:
-        password = secrets.token_urlsafe(GENERATED)
-        print(f"password: {password}")
-    else:
-        password = read_password()
-        if sys.stdin.isatty() and read_password("Again: ") != password:
-            raise Refused("the two passwords differ.")
+        return secrets.token_urlsafe(GENERATED)
+    password = read_password()
+    if sys.stdin.isatty() and read_password("Again: ") != password:
+        raise Refused("the two passwords differ.")
     if len(password) < SHORTEST:
         raise Refused(f"the password is too short: give one of at least {SHORTEST} characters.")
+    return password
+
+
+def _hash(password: str) -> str:
     return asyncio.run(Passwords().hash(password))
 
 
-def _show_secret(username: str, secret: str | None) -> None:
+def _show(options: argparse.Namespace, password: str, secret: str | None) -> None:
+    """Print what was generated and is written now; it cannot be shown again."""
+    if options.generate_password:
+        print(f"password: {password}")
     if secret:
-        print(f"one-time passwords, for the person's authenticator: {totp.uri(secret, username)}")
+        print(f"one-time passwords, for the person's authenticator: {totp.uri(secret, options.username)}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -140,10 +140,11 @@ def test_an_account_is_added_changed_disabled_and_enabled(
 
 
 def test_the_first_account_makes_the_file_which_only_its_owner_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "new.toml"
     assert run(file, "add", "audra", "--role=auditor", typed="a long enough password", monkeypatch=monkeypatch) == 0
+    assert "give the user of presence the right to" in capsys.readouterr().out
     assert [a.role for a in load_accounts(file, DEPARTMENTS)] == ["auditor"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -171,9 +172,17 @@ def test_what_presence_would_not_take_is_not_written(
     why: str,
 ) -> None:
     assert run(file, *arguments, typed=typed, monkeypatch=monkeypatch) == 1
-    assert why in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert why in said
     assert file.read_text() == FILE
     assert [one.name for one in file.parent.iterdir()] == ["accounts.toml"]
+    if "ACCOUNTS_FILE" in said:
+        assert said.startswith(f"refused: ACCOUNTS_FILE {file}: "), "the message names no file that is gone"
+
+
+def test_a_password_that_was_not_written_is_not_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(file, "add", "cas", "--department=nowhere", "--generate-password", "--totp") == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_a_file_that_was_changed_meanwhile_is_left_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

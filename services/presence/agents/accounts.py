@@ -9,7 +9,7 @@ import argon2
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from services.common.config.departments import LOCALES, Departments
-from services.common.config.toml_file import ConfigurationError, load_toml
+from services.common.config.toml_file import ConfigurationError, Source, load_toml
 from services.common.events.types import derived_id
 from services.common.internal_api.presence import OfficerRole
 from services.presence.agents import totp
@@ -94,14 +94,14 @@ class AccountsFile(BaseModel):
         return self
 
 
-def load_accounts_file(path: Path, departments: Departments) -> AccountsFile:
-    """Return the content of this TOML file.
+def load_accounts_file(source: Source, departments: Departments) -> AccountsFile:
+    """Return the content of this TOML file, or of a text that is to become one.
 
     Raises:
         ConfigurationError: The file is invalid; the message names the place and the problem.
     """
-    file = load_toml("ACCOUNTS_FILE", path, AccountsFile)
-    require_fit(file, departments, f"ACCOUNTS_FILE {path}")
+    file = load_toml("ACCOUNTS_FILE", source, AccountsFile)
+    require_fit(file, departments, f"ACCOUNTS_FILE {source}")
     return file
 
 
