@@ -27,6 +27,7 @@ from deploy.backup.source import Refused, address
 from deploy.erasures import receipts, restored
 from deploy.erasures.receipts import NotAList
 from deploy.local.settings import Refusal
+from deploy.refusals import refuse
 from services.common.internal_api.erasures import Receipt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,10 +57,7 @@ def main() -> int:
         refusal = Refusal(str(refused))
     except (PyMongoError, ValueError, OSError) as error:
         refusal = explain(error, folder)
-    if refusal is None:
-        return 0
-    print(f"refused: {refusal.text}", file=sys.stderr)
-    return 1
+    return 0 if refusal is None else refuse(refusal.text)
 
 
 def _backup(client: Client, prefix: str, folder: Path) -> Refusal | None:

@@ -20,6 +20,7 @@ from deploy.dead_letters.address import broker_url
 from deploy.dead_letters.inspector import Busy, Found, Pile, connected, opened
 from deploy.dead_letters.message import REASONS, UNKNOWN, Letter, tally, when, with_content, without_content
 from deploy.local.settings import Refusal
+from deploy.refusals import refuse
 from services.common.messaging import topology
 from services.common.messaging.errors import BROKER_ERRORS
 
@@ -42,14 +43,13 @@ def main() -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     url = broker_url(os.environ, ROOT)
     if isinstance(url, Refusal):
-        print(f"refused: {url.text}", file=sys.stderr)
-        return 1
+        return refuse(url.text)
     try:
         return asyncio.run(_do(url, options))
     except Busy:
-        print("refused: somebody else is looking at these letters: try again in a minute", file=sys.stderr)
+        return refuse("somebody else is looking at these letters: try again in a minute")
     except BROKER_ERRORS as error:
-        print(f"refused: the broker does not answer, or does not allow it ({type(error).__name__})", file=sys.stderr)
+        return refuse(f"the broker does not answer, or does not allow it ({type(error).__name__})")
     except KeyboardInterrupt:
         print("stopped: what was only looked at is back where it was", file=sys.stderr)
     except BrokenPipeError:

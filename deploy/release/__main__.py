@@ -17,6 +17,7 @@ from pathlib import Path
 
 from deploy.local.settings import SERVICES, Refusal
 from deploy.manifests.kustomize import ROOT, BuildFailed
+from deploy.refusals import refuse
 from deploy.release import bundles, images, sbom
 
 SUMS = "SHA256SUMS"
@@ -29,16 +30,14 @@ def main() -> int:
     entry = changelog_entry((ROOT / "CHANGELOG.md").read_text(), options.version, options.draft)
     refusal = entry if isinstance(entry, Refusal) else version_refusal(options.version)
     if isinstance(entry, Refusal) or refusal:
-        print(f"refused: {refusal.text if refusal else ''}", file=sys.stderr)
-        return 1
+        return refuse(refusal.text if refusal else "")
     folder = Path(options.to).absolute() / options.version
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         without = make(folder, options.version, entry, options.registry, commit_time(os.environ))
     except (BuildFailed, images.NotBuilt, LookupError, OSError) as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return 1
+        return refuse(str(error))
     print(*sorted(path.name for path in folder.iterdir()), sep="\n")
     print(f"release {options.version} is in {folder}")
     if without:
