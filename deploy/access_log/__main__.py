@@ -19,7 +19,7 @@ from typing import Any
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
-from deploy.refusals import refuse
+from deploy.refusals import of_file, refuse
 from services.common.access_chain import Head, Verifier
 from services.common.internal_api.transcripts import ACCESS_LOG, AccessQuery
 
@@ -44,7 +44,7 @@ def main() -> int:
     except Refused as refused:
         return refuse(str(refused))
     except OSError as error:
-        return refuse(f"{error.filename}: {error.strerror}")
+        return refuse(of_file(error))
     except ValueError:
         return refuse(f"{options.file} is not an export of the access log")
     problems = verifier.end(options.head, part=options.part)

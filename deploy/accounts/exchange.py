@@ -23,7 +23,7 @@ from typing import IO, Literal
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
-from deploy.refusals import refuse
+from deploy.refusals import of_file, refuse
 from services.common.batches import batched
 from services.common.clock import utcnow
 from services.common.config import toml_text
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (Refused, CannotImport, ConfigurationError, toml_text.CannotEdit) as refused:
         return refuse(str(refused))
     except OSError as error:
-        return refuse(f"{error.filename}: {error.strerror}")
+        return refuse(of_file(error))
     return 0
 
 

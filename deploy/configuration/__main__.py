@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
-from deploy.refusals import refuse
+from deploy.refusals import of_file, refuse
 from services.common.config.toml_file import MOST_STORED
 from services.common.events.types import Record
 from services.common.internal_api.configuration import (
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UnicodeDecodeError:
         return refuse(f"{options.file}: is not UTF-8")
     except OSError as error:
-        return refuse(f"{error.filename}: {error.strerror}")
+        return refuse(of_file(error))
     return 0
 
 

@@ -23,7 +23,7 @@ from deploy.erasures import dead_letters, receipts, services
 from deploy.erasures.receipts import NotAList
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
-from deploy.refusals import refuse
+from deploy.refusals import of_file, refuse
 from services.common.events.types import is_id
 from services.common.internal_api.erasures import (
     ERASE,
@@ -81,7 +81,7 @@ def main() -> int:
     except BROKER_ERRORS as error:
         return refuse(f"the broker does not answer, or does not allow it ({type(error).__name__})")
     except OSError as error:
-        return refuse(f"{error.filename}: {error.strerror}")
+        return refuse(of_file(error))
     return 0
 
 

@@ -48,8 +48,8 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "accounts-import": ("deploy.accounts.exchange", "FILE ARGS", "import"),
     "agent": ("deploy.accounts", "ARGS"),
     "calendar": ("services.presence.calendar_table", "YEAR"),
-    "configuration-export": ("deploy.configuration", "FILE", "export"),
-    "configuration-import": ("deploy.configuration", "FILE", "import"),
+    "configuration-export": ("deploy.configuration", "FILE ARGS", "export"),
+    "configuration-import": ("deploy.configuration", "FILE ARGS", "import"),
     "dead-letters": ("deploy.dead_letters", "ARGS"),
     "deliveries": ("deploy.deliveries", "ARGS"),
     "departments-check": ("services.presence.configuration_check", "FILE"),
@@ -288,8 +288,12 @@ def web_linters() -> str:
 
 
 def become(module: str, arguments: str = "", *first: str) -> None:
-    """Replace this process by a module, with the arguments `first` and those in these environment variables."""
-    given = [part for name in arguments.split() for part in shlex.split(os.environ.get(name, ""))]
+    """Replace this process by a module, with the arguments `first` and those in these environment variables.
+
+    FILE is one argument, whatever is in it; the others are split as a shell does it.
+    """
+    values = [(name, os.environ.get(name, "")) for name in arguments.split()]
+    given = [part for name, value in values if value for part in ([value] if name == "FILE" else shlex.split(value))]
     sys.stdout.flush()
     os.execv(python(), [python(), "-m", module, *first, *given])  # noqa: S606 - it is meant to be replaced
 

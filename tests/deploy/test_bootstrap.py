@@ -251,6 +251,14 @@ def test_dead_letters_need_only_what_services_need(tree: Path, monkeypatch: pyte
     ]
 
 
+@pytest.mark.parametrize("target", ["configuration-import", "accounts-export"])
+def test_a_file_is_one_argument_and_others_follow(tree: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    monkeypatch.setenv("FILE", "the town's accounts.toml")
+    module, _, word = bootstrap.PROGRAMS[target]
+    command = [str(tree / ".venv" / "bin" / "python"), "-m", module, word, "the town's accounts.toml"]
+    assert becomes(tree, monkeypatch, target, "ARGS") == [("run",), [*command, "--minutes", "5", "--home", "a b"]]
+
+
 @pytest.mark.parametrize("target", ["backup", "restore"])
 def test_a_backup_needs_the_embedded_server_where_no_other_is_given(
     tree: Path, monkeypatch: pytest.MonkeyPatch, target: str

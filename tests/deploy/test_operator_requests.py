@@ -1,6 +1,7 @@
-"""Requests of the operator's commands: what they say when a service does not answer as it should."""
+"""What the operator's commands say when a service does not answer as it should, or a file cannot be used."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from deploy.erasures.services import Refused, Services, find
 from deploy.local.settings import Refusal
+from deploy.refusals import of_file
 from services.common.events.types import Record
 from services.common.http.key_ring import KeyRing
 from services.common.http.service_tokens import ServiceTokenRequired
@@ -92,3 +94,14 @@ async def test_a_key_that_a_service_does_not_accept_is_said_with_what_to_do(tmp_
     with answering(head.encode() + body["body"]) as url:
         said = await asyncio.to_thread(refusal_of, url)
     assert said.startswith("presence does not accept the key of this command: set OPERATOR_KEY")
+
+
+def test_a_file_that_cannot_be_used_is_named_where_it_is_known(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file") as missing:
+        (tmp_path / "none").read_text()
+    assert of_file(missing.value) == f"{tmp_path}/none: No such file or directory"
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(OSError, match="No space") as written:
+        os.write(full, b"x")
+    os.close(full)
+    assert of_file(written.value) == "No space left on device"
