@@ -86,6 +86,11 @@ class Keys:
     """Signs and verifies tokens.
 
     Of `TOKEN_SECRET` the present one signs, and the present and the previous one verify.
+
+    Attributes:
+        access: For how many seconds a chat's token opens the chat after its end (`CITIZEN_ACCESS`).
+        knows_keys: Whether there are keys of services.
+        requires_keys: Whether tokens that the secret signs are refused.
     """
 
     def __init__(
@@ -106,7 +111,7 @@ class Keys:
             access: `CITIZEN_ACCESS`, in seconds.
         """
         self._secrets = [s.encode() for s in (secret, previous) if s]
-        self._ring, self._access = ring, access
+        self._ring, self.access = ring, access
         self._signs = ring is not None and ring.signs and stage != "verify"
         self.knows_keys = ring is not None
         self.requires_keys = ring is not None and stage == "only"
@@ -119,7 +124,7 @@ class Keys:
         clocks differ make the same one. The services that store the chat end it earlier: `CITIZEN_ACCESS` after the
         end of the chat, and when it is revoked (decision 57).
         """
-        return self._citizens("chat", chat_id, _hour_after(opened_at, CHAT_LIFE + self._access))
+        return self._citizens("chat", chat_id, _hour_after(opened_at, CHAT_LIFE + self.access))
 
     def chat_of(self, token: str) -> str | None:
         """Return the chat of this token, or None when it is not one of ours."""

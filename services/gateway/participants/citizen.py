@@ -31,7 +31,6 @@ from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
 
 log = structlog.get_logger()
-TOKEN_AFTER_END = timedelta(hours=48)
 TURNS = 64  # hellos that are answered at a time, when many citizens reconnect at once
 TURN_LIMIT = 6.0  # seconds after which a waiting hello is refused: sooner than the page assumes a dead connection
 EXTEND_EACH = 2.0  # seconds between two that are published for a session
@@ -60,6 +59,17 @@ class CitizenHandler:
         """Bind the session to the chat of its token. Return False when the token is invalid or of another chat."""
         chat_id = self._keys.chat_of(hello.token)
         return chat_id is not None and session.identify(chat_id)
+
+    def check_token_life(self, view: ChatView) -> None:
+        """Check that the token of this chat is still valid.
+
+        Raises:
+            Expired: The chat ended longer than `CITIZEN_ACCESS` ago, or the token was revoked.
+        """
+        if view.revoked_by:
+            raise Expired
+        if view.closed_at and utcnow() - view.closed_at > timedelta(seconds=self._keys.access):
+            raise Expired
 
     async def greet(self, session: CitizenSession, hello: Hello) -> None:
         """Send `welcome`, `status`, the entries after `after`, then what is new; or close with the reason."""
@@ -140,7 +150,7 @@ class CitizenHandler:
                     raise missing
             assert isinstance(view, ChatView)
             assert isinstance(page, ChatHistory)
-            check_token_life(view)
+            self.check_token_life(view)
         except BaseException:
             if first:
                 self._chats.release(session, chat)
@@ -246,15 +256,3 @@ class CitizenHandler:
 
 class Expired(Exception):
     """The token of the chat is valid no more: the chat ended too long ago, or the token was revoked."""
-
-
-def check_token_life(view: ChatView) -> None:
-    """Check that the token of this chat is still valid.
-
-    Raises:
-        Expired: The chat ended more than `TOKEN_AFTER_END` ago, or the token was revoked.
-    """
-    if view.revoked_by:
-        raise Expired
-    if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
-        raise Expired

@@ -27,7 +27,7 @@ from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import Subscriptions
-from services.gateway.participants.citizen import EXTEND_EACH, CitizenHandler, Expired, check_token_life
+from services.gateway.participants.citizen import EXTEND_EACH, CitizenHandler, Expired
 from services.gateway.participants.sessions import LONG_AGO, CitizenSession, citizen_of
 from services.gateway.sending.send_queue import Outcome, Receipt
 from services.gateway.websocket.connection import Connection
@@ -231,7 +231,7 @@ class PostedFrames:
                 raise missing
         assert isinstance(view, ChatView)
         assert isinstance(page, ChatHistory)
-        check_token_life(view)
+        self._citizens.check_token_life(view)
         self._following.note_view(chat, view)
         for passed in chat.cursor.begin(page.last_seq):
             self._chats.pass_on(chat, passed)

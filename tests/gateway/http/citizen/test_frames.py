@@ -263,6 +263,18 @@ async def test_an_unknown_chat_is_4404_and_an_expired_one_4401(
     assert [(await nobody.post(message(2)))[1]["code"]] == ["no_such_chat"]
 
 
+async def test_a_token_ends_citizen_access_after_its_chat(world: World) -> None:
+    world.others.open(CHAT)
+    ended = utcnow() - timedelta(hours=2)
+    world.others.chats[CHAT] = view(3, ChatStatus.CLOSED, chat_id=CHAT).model_copy(update={"closed_at": ended})
+    settings = world.settings.model_copy(update={"citizen_access": 3600.0})
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession() as session:
+        visitor = Visitor(gateway, session)
+        async with visitor.stream() as stream:
+            assert (await stream.frame("close"))["code"] == Close.UNAUTHENTICATED
+        assert (await visitor.post(message(2)))[0] == 401
+
+
 async def test_too_many_hellos_are_4429(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async with limited(world, monkeypatch, HELLOS_PER_PARTICIPANT=2) as visitor:
         codes = []
