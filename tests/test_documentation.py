@@ -100,6 +100,18 @@ def test_a_flow_has_at_most_15_steps() -> None:
     assert all(5 < n <= MOST_STEPS for n in steps), steps
 
 
+def test_no_text_of_a_sequence_diagram_has_a_character_that_ends_it() -> None:
+    """Mermaid reads `;` as the end of a line and `#` as the beginning of a code: the diagram is not drawn."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    diagrams = [
+        part.split("```")[0]
+        for page in pages
+        for part in page.read_text("utf-8").split("```mermaid\nsequenceDiagram\n")[1:]
+    ]
+    assert len(diagrams) >= 4
+    assert [line for diagram in diagrams for line in diagram.splitlines() if set(line) & set(";#")] == []
+
+
 def test_every_place_names_the_same_version() -> None:
     def text(path: str) -> str:
         return (ROOT / path).read_text("utf-8")
