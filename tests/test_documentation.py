@@ -100,6 +100,14 @@ def test_a_flow_has_at_most_15_steps() -> None:
     assert all(5 < n <= MOST_STEPS for n in steps), steps
 
 
+def test_the_modules_that_use_amqp_without_faststream_have_a_reason() -> None:
+    """`errors.py` names the exceptions, and the text above the table has `consumer.py`."""
+    uses = re.compile(r"^(?:from|import) (?:aio_pika|aiormq)", re.MULTILINE)
+    found = {p for p in (ROOT / "services").rglob("*.py") if uses.search(p.read_text("utf-8"))}
+    named = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("| module | reason |")[1]
+    assert {p.name for p in found if f"{p.name}`" not in named} == {"errors.py", "consumer.py"}
+
+
 def test_no_text_of_a_sequence_diagram_has_a_character_that_ends_it() -> None:
     """Mermaid reads `;` as the end of a line and `#` as the beginning of a code: the diagram is not drawn."""
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
