@@ -1,4 +1,4 @@
-# One word for each thing to do; `make help` lists them. The work is done by deploy/local/bootstrap.py,
+# One word for each thing to do; `make help` lists them. The work is done by deploy/setup/bootstrap.py,
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
@@ -7,7 +7,7 @@ PYTHON ?= python3
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
 	echo "refused: there is no $(PYTHON); install Python 3.11 or later (Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; exit 1; }; \
-exec $(PYTHON) deploy/local/bootstrap.py
+exec $(PYTHON) deploy/setup/bootstrap.py
 endef
 
 help:  ## this list

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.check.result import Result
-from deploy.local import kubectl
+from deploy.setup import kubectl
 from services.common.config.departments import load_departments
 from services.common.config.toml_file import ConfigurationError
 

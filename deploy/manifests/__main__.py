@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploy.manifests import checkov, codegen, shared_servers, sizes
-from deploy.manifests.checks import problems
+from deploy.manifests import checkov, codegen
+from deploy.manifests.checks import shared_servers, sizes
+from deploy.manifests.checks.build import problems
 from deploy.manifests.kustomize import BuildFailed, components, overlays, parse, shared, text_of
 
 CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"

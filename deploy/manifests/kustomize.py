@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from deploy.local import kubectl
 from deploy.manifests.objects import Object
+from deploy.setup import kubectl
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

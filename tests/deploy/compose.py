@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from deploy.local.settings import SERVICES
-from deploy.manifests.environment import CLASSES, LEFT, LEFT_OF, READ_BY_OTHERS
+from deploy.manifests.checks.environment import CLASSES, LEFT, LEFT_OF, READ_BY_OTHERS
 from services.common.config.settings import explain
 from services.common.runtime.service import DRAIN_LIMIT
 

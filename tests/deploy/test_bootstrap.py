@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import apt, bootstrap
 from deploy.local.settings import Refusal
+from deploy.setup import apt, bootstrap
 from tests.support.servers import ROOT
 
 
@@ -34,9 +34,10 @@ def require(tree: Path, text: str) -> None:
 
 
 def test_it_needs_the_standard_library_alone() -> None:
-    for module in (bootstrap, apt):
-        source = Path(str(module.__file__)).read_text()
-        compiled = ast.parse(source, feature_version=(3, 8))
+    modules = list((ROOT / "deploy" / "setup").glob("*.py"))
+    assert len(modules) == 5
+    for module in modules:
+        compiled = ast.parse(module.read_text(), feature_version=(3, 8))
         imported = {
             name.split(".")[0]
             for node in ast.walk(compiled)
@@ -213,7 +214,7 @@ def test_the_tests_get_every_browser_or_a_refusal_with_the_reason(
 
 
 def test_an_unknown_target_is_refused() -> None:
-    script = [sys.executable, str(ROOT / "deploy" / "local" / "bootstrap.py"), "dance"]
+    script = [sys.executable, str(ROOT / "deploy" / "setup" / "bootstrap.py"), "dance"]
     done = subprocess.run(script, capture_output=True, text=True, cwd="/", env={"PATH": os.defpath})
     assert done.returncode == 1
     assert done.stderr.startswith("refused: there is no target 'dance'")

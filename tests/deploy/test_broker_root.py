@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import bootstrap, broker_root
 from deploy.local.rabbitmq import find_sbin
+from deploy.setup import bootstrap, broker_root
 
 
 def test_checkouts_of_a_user_share_one() -> None:

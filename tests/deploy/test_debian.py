@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import apt as debian
+from deploy.setup import apt as debian
 
 APT = """#!/bin/sh
 echo "$*" >> "$APT_LOG"

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from deploy.manifests import schemas
+from deploy.manifests.checks import schemas
 from deploy.manifests.kustomize import DEPLOY
 from tests.deploy.test_kubernetes_page import PAGE, SECRETS
 

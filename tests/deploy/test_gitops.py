@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.manifests.checks import problems
+from deploy.manifests.checks.build import problems
 from deploy.manifests.kustomize import DEPLOY, parse, text_of
 from deploy.manifests.objects import Object, container, of_kind
 from tests.support.servers import ROOT

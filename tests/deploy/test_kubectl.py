@@ -1,4 +1,4 @@
-"""`deploy/local/kubectl.py`: the kubectl that is found has a kustomize that will do."""
+"""`deploy/setup/kubectl.py`: the kubectl that is found has a kustomize that will do."""
 
 import io
 import tarfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import kubectl
+from deploy.setup import kubectl
 
 
 def program(folder: Path, version: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.manifests import sizes
+from deploy.manifests.checks import sizes
 from deploy.manifests.kustomize import overlays, parse, text_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.manifests import checkov, codegen, schemas, sizes
-from deploy.manifests.checks import problems
-from deploy.manifests.installation import collisions
+from deploy.manifests import checkov, codegen
+from deploy.manifests.checks import schemas, sizes
+from deploy.manifests.checks.build import problems
+from deploy.manifests.checks.installation import collisions
 from deploy.manifests.kustomize import DEPLOY, REPLACEMENTS, assembled, city, components, overlays, parse, text_of
 from deploy.manifests.objects import Object, container, of_kind, pod_spec, selects
 from tests.deploy.monitoring import alert_names

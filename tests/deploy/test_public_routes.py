@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.manifests.front_door import OPERATORS
+from deploy.manifests.checks.front_door import OPERATORS
 from services.docgen.applications import application
 from tests.support.routes import routes_of
 from tests.support.servers import ROOT

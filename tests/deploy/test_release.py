@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from deploy.local.settings import SERVICES, Refusal
-from deploy.manifests.checks import problems
+from deploy.manifests.checks.build import problems
 from deploy.manifests.kustomize import overlays, parse
 from deploy.release import __main__ as release
 from deploy.release import bundles, images, sbom

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import bootstrap
+from deploy.setup import bootstrap
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("run", "embedded", "dev", "manifests")
@@ -37,7 +37,7 @@ def test_each_line_is_one_pin_and_a_name_has_one_version_everywhere() -> None:
 
 def test_no_registry_address_anywhere() -> None:
     files = [*(ROOT / "requirements").iterdir(), ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / ".ci" / "run"]
-    files += (ROOT / "deploy" / "local").glob("*.py")
+    files += (path for folder in ("local", "setup") for path in (ROOT / "deploy" / folder).glob("*.py"))
     for file in files:
         text = file.read_text()
         assert not re.search(r"--(extra-)?index-url|--find-links|https?://(?!127\.0\.0\.1|localhost|\{)", text), file

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deploy.manifests import schemas, shared_servers, sizes
-from deploy.manifests.checks import problems
+from deploy.manifests.checks import schemas, shared_servers, sizes
+from deploy.manifests.checks.build import problems
 from deploy.manifests.kustomize import DEPLOY, parse, shared, text_of
 from deploy.manifests.objects import Object, container, of_kind
 

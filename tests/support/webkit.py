@@ -15,7 +15,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.webkitgtk.options import Options
 
 from deploy.local import ports
-from deploy.local.apt import minibrowser
+from deploy.setup.apt import minibrowser
 from tests.support.engines import WAIT, running_program
 from tests.support.servers import START_SECONDS, wait_for
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploy.manifests import consistency, encryption, environment, front_door, installation, network_policies, schemas
+from deploy.manifests.checks import (
+    consistency,
+    encryption,
+    environment,
+    front_door,
+    installation,
+    network_policies,
+    schemas,
+)
 from deploy.manifests.objects import Object, for_cities
 
 

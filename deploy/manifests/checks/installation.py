@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from deploy.manifests import front_door, promql
+from deploy.manifests import promql
+from deploy.manifests.checks import front_door
 from deploy.manifests.objects import SERVERS, WITHOUT_NAMESPACE, Object, called, of_kind, texts
 
 FOUND_BY_LABEL = ("ServiceMonitor", "PodMonitor", "PrometheusRule")

@@ -21,7 +21,7 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from deploy.local import apt, broker_root, kubectl  # noqa: E402  (the script's own folder is no package path)
+from deploy.setup import apt, broker_root, kubectl  # noqa: E402  (the script's own folder is no package path)
 
 OLDEST = (3, 11)
 DEBIANS_OWN = "/usr/bin/python3"

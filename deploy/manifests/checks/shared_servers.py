@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from deploy.manifests import installation
-from deploy.manifests.environment import environment
+from deploy.manifests.checks import installation
+from deploy.manifests.checks.environment import environment
 from deploy.manifests.objects import ALLOWED, SERVERS, Object, called, of_kind, services
 
 TOPOLOGY = ("Vhost", "Exchange", "Queue", "Binding", "Policy", "User", "Permission", "TopicPermission")

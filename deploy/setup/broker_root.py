@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local import apt
+from deploy.setup import apt
 
 SUITE = "sid"
 PROGRAMS = ("rabbitmq-server", "rabbitmqctl", "rabbitmq-queues")

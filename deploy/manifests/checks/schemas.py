@@ -15,7 +15,7 @@ import kubernetes_validate
 
 from deploy.manifests.objects import Object, called
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "tests" / "deploy" / "schemas"
+SCHEMAS = Path(__file__).resolve().parents[3] / "tests" / "deploy" / "schemas"
 INSTALLED = ("gateway.networking.k8s.io",)  # a group of Kubernetes whose definitions are installed by themselves
 KUBERNETES = ("1.31", "1.37")  # the oldest with `preStop.sleep` and `matchLabelKeys` enabled, and the newest
 

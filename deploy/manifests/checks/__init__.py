@@ -1,0 +1,1 @@
+"""Checks of a build of the manifests, one module for each subject."""
