@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for owner in owners:
         private = secrets.token_bytes(32)
         public.append(public_entry(owner, private))
-        print(f"{owner}: private key, its alone ({'OPERATOR_KEY' if owner == 'operator' else 'SIGNING_KEY'}):")
+        print(f"{owner}: private key, for this one alone ({'OPERATOR_KEY' if owner == 'operator' else 'SIGNING_KEY'}):")
         print(f"  {private.hex()}")
-    print("public keys, of all services (VERIFICATION_KEYS):")
+    print("public keys, for all services (VERIFICATION_KEYS):")
     print(f"  {','.join(public)}")
     return 0
 

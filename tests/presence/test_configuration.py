@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.common.config.toml_file import ConfigurationError
-from services.presence import configuration_check
+from services.presence.commands import configuration_check
 from services.presence.configuration import Configuration
 from services.presence.settings import PresenceSettings
 from tests.common.config.test_departments import GOOD, NAMES

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from services.common.config.departments import Calendar, Departments, easter, load_departments
 from services.common.config.settings import explain
 from services.common.config.toml_file import ConfigurationError
-from services.presence.calendar_table import main
+from services.presence.commands.calendar_table import main
 from services.presence.opening_hours import Schedule, is_open, load_schedules, next_change, next_opening
 from services.presence.settings import PresenceSettings
 from tests.support.servers import ROOT
