@@ -104,3 +104,16 @@ def test_every_javascript_test_is_run() -> None:
     for file in (ROOT / "tests" / "web").rglob("*.*js"):
         if "node:test" in file.read_text():
             assert re.fullmatch(r".*\.test\.m?js", file.name), f"`make test` runs only *.test.js and *.test.mjs: {file}"
+
+
+def test_the_package_has_every_file_that_is_no_module() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    data = project["tool"]["setuptools"]["package-data"]
+    packed = {path for name, patterns in data.items() for one in patterns for path in _folder(name).glob(one)}
+    kept = {path for path in (ROOT / "services").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert {str(path.relative_to(ROOT)) for path in kept - packed if "node_modules" not in path.parts} == set()
+    assert [name for name, patterns in data.items() if not all(any(_folder(name).glob(one)) for one in patterns)] == []
+
+
+def _folder(package: str) -> Path:
+    return ROOT.joinpath(*package.split("."))
