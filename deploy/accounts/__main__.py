@@ -129,7 +129,7 @@ class AccountsText:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
-        print(f"{self._path} is written; presence reads it within some seconds.")
+        print(f"{self._path} is written; presence reads it within some seconds, unless its CONFIG_SOURCE is database.")
         if not self._there:
             print("only its owner can read it: give the user of presence the right to, where that is another one.")
 
