@@ -1,7 +1,8 @@
 """`make departments-check FILE=departments.toml`: say whether the services would take this departments file.
 
 It is validated as at the start of every service: with the calendars of public holidays, and with the accounts and the
-integrations that name departments (`ACCOUNTS_FILE`, `INTEGRATIONS_FILE`), where these are given.
+integrations that name departments (`ACCOUNTS_FILE`, `INTEGRATIONS_FILE`), where these are given. The other settings of
+presence are read from the environment too.
 """
 
 from __future__ import annotations
