@@ -62,6 +62,15 @@ class Caller:
         if role is None and (not set(departments) <= set(known.departments) or supervisor > known.supervisor):
             raise _not_theirs()
 
+    def require_operator(self) -> None:
+        """Check that a command of the operator sends the request: no other service may, for whomever it acts.
+
+        Raises:
+            Problem: 403 `forbidden`.
+        """
+        if self.service != OPERATOR:
+            raise Problem(403, "forbidden", "Only the operator's commands may do this.")
+
     def acting(self) -> Actor | None:
         """Return the participant, an agent with the rights that presence says.
 

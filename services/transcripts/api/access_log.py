@@ -38,7 +38,7 @@ def create_routes(context: Context) -> APIRouter:
     @routes.post(transcripts_api.ACCESS_LOG, response_model=transcripts_api.AccessEntries)
     async def entries(request: Request, query: transcripts_api.AccessQuery) -> Response:
         """Return a page. That an export began is an entry of the log too."""
-        caller(request)
+        caller(request).require_operator()
         if not query.after:
             await context.access_log.record(Access("access_log_read", query.by, "operator"))
         return json_response(transcripts_api.AccessEntries(entries=await context.access_log.entries(query.after)))

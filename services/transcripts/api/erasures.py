@@ -34,7 +34,7 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(erasures_api.ERASE, response_model=erasures_api.Receipt)
     async def erase(request: Request, wanted: EraseWanted) -> Response:
-        caller(request)
+        caller(request).require_operator()
         now = context.clock()
         if wanted.only_check:
             why_not = await context.erasures.check(wanted.chat_id, now)
@@ -54,7 +54,7 @@ def create_routes(context: Context) -> APIRouter:
     @routes.post(erasures_api.ERASE_MESSAGE, response_model=erasures_api.Receipt)
     async def erase_message(request: Request, wanted: MessageErase) -> Response:
         """Erase what one message says, and its file. Its place in the log stays, so that the rest can be verified."""
-        caller(request)
+        caller(request).require_operator()
         now = context.clock()
         why_not = await context.erasures.check(wanted.chat_id, now)
         chat = await context.store.chat(wanted.chat_id)
@@ -74,7 +74,7 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(erasures_api.HOLD, response_model=erasures_api.Receipt)
     async def hold(request: Request, wanted: HoldWanted) -> Response:
-        caller(request)
+        caller(request).require_operator()
         now = context.clock()
         if wanted.until <= now:
             raise Problem(422, "invalid", "The end of a hold must be in the future.")
@@ -87,7 +87,7 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(erasures_api.LIFT, response_model=erasures_api.Receipt)
     async def lift(request: Request, wanted: LiftWanted) -> Response:
-        caller(request)
+        caller(request).require_operator()
         receipt = await context.erasures.lift(wanted, context.clock())
         if receipt is None:
             raise Problem(404, "no_such_hold", "This conversation is not under a legal hold.")
@@ -97,13 +97,13 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(erasures_api.RECEIPTS, response_model=erasures_api.Receipts)
     async def receipts(request: Request, query: erasures_api.ReceiptsQuery) -> Response:
-        caller(request)
+        caller(request).require_operator()
         await context.access_log.record(Access("receipts_read", None, "operator", item=query.after))
         return json_response(erasures_api.Receipts(receipts=await context.erasures.receipts(query.after)))
 
     @routes.post(erasures_api.REPORT, response_model=erasures_api.Report)
     async def report(request: Request, query: erasures_api.ReportQuery) -> Response:
-        caller(request)
+        caller(request).require_operator()
         await context.access_log.record(Access("report_read", None, "operator"))
         departments = context.departments
         return json_response(

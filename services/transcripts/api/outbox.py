@@ -21,7 +21,7 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(outbox_api.TARGETS, response_model=outbox_api.Targets)
     async def targets(request: Request, query: outbox_api.TargetsQuery) -> Response:
-        caller(request)
+        caller(request).require_operator()
         found = []
         for target in context.announcer.targets:
             backlog = await context.outbox.backlog(target)
@@ -30,14 +30,14 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(outbox_api.DEAD, response_model=outbox_api.DeadLetters)
     async def dead(request: Request, query: outbox_api.DeadQuery) -> Response:
-        caller(request)
+        caller(request).require_operator()
         found = await context.outbox.dead(query.target, query.after, outbox_api.PAGE)
         letters = [outbox_api.DeadLetter.model_validate({**d, "key": d["_id"], "id": d["notice"]}) for d in found]
         return json_response(outbox_api.DeadLetters(letters=letters))
 
     @routes.post(outbox_api.REPLAY, response_model=outbox_api.LettersDone)
     async def replay(request: Request, wanted: outbox_api.LettersWanted) -> Response:
-        caller(request)
+        caller(request).require_operator()
         if wanted.target not in context.announcer.targets:
             raise Problem(404, "no_such_target", "The integrations file has no such target. Nothing would be sent.")
         number = await context.outbox.replay(wanted.target, wanted.id, context.clock())
@@ -47,7 +47,7 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(outbox_api.DISCARD, response_model=outbox_api.LettersDone)
     async def discard(request: Request, wanted: outbox_api.LettersWanted) -> Response:
-        caller(request)
+        caller(request).require_operator()
         number = await context.outbox.discard(wanted.target, wanted.id)
         log.info("outbox_discarded", target=wanted.target, deliveries=number)
         return json_response(outbox_api.LettersDone(number=number))

@@ -40,12 +40,12 @@ Answer = tuple[int, dict[str, Any]]
 
 @dataclass
 class ApiClient:
-    """The service, asked as a gateway asks it."""
+    """The service, asked as a gateway asks it, or as the operator's commands do."""
 
     client: aiohttp.ClientSession
 
-    def headers(self, actor: Actor | None, **more: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {KEYS.service_token('gateway', actor)}", **more}
+    def headers(self, actor: Actor | None, service: str = "gateway", **more: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {KEYS.service_token(service, actor)}", **more}
 
     async def upload(self, content: Any, name: str = "foto.png", actor: Actor = CITIZEN, chat: str = CHAT) -> Answer:
         headers = self.headers(actor, **{"X-File-Name": quote(name)})
@@ -56,9 +56,12 @@ class ApiClient:
         async with self.client.get(path, headers=self.headers(actor)) as answer:
             return answer.status, answer.headers, await answer.read()
 
-    async def ask(self, path: str, body: dict[str, Any]) -> Answer:
-        async with self.client.post(path, json=body, headers=self.headers(None)) as answer:
+    async def ask(self, path: str, body: dict[str, Any], service: str = "gateway") -> Answer:
+        async with self.client.post(path, json=body, headers=self.headers(None, service)) as answer:
             return answer.status, await answer.json(content_type=None)
+
+    async def command(self, path: str, body: dict[str, Any]) -> Answer:
+        return await self.ask(path, body, "operator")
 
 
 @contextlib.asynccontextmanager

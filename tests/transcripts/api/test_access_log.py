@@ -17,7 +17,7 @@ FROM = {"source": "192.0.2.7"}
 
 
 async def entries(api: ApiClient) -> list[dict[str, Any]]:
-    status, answer = await api.ask("/internal/access-log", {"by": "auditor"})
+    status, answer = await api.command("/internal/access-log", {"by": "auditor"})
     assert status == 200
     found: list[dict[str, Any]] = answer["entries"]
     verifier = Verifier()
@@ -63,8 +63,8 @@ async def test_questions_assignments_and_acts_of_operators_are_logged(api: ApiCl
     assert (await api.ask("/internal/access-log/note", noted))[0] == 204
     assert (await api.ask("/internal/access-log/note", {**noted, "act": "something"}))[0] == 422
     hold = {"chat_id": CHAT, "by": "griffie", "reason": "zaak", "until": datetime(2999, 1, 1, tzinfo=UTC).isoformat()}
-    assert (await api.ask("/internal/holds", hold))[0] == 200
-    assert (await api.ask("/internal/receipts", {}))[0] == 200
+    assert (await api.command("/internal/holds", hold))[0] == 200
+    assert (await api.command("/internal/receipts", {}))[0] == 200
     assert [answered(entry)[:4] for entry in await entries(api)] == [
         ("questions_read", "sofie", "supervisor", None),
         ("question_claimed", "an", "agent", CHAT),

@@ -97,22 +97,22 @@ async def test_dead_letters_are_listed_replayed_and_discarded(api: ApiClient, re
     assert letter["target"] == "zaken"
     assert letter["id"] in receiver.ids
     assert (letter["chat_id"], letter["cause"], letter["attempts"]) == (CHAT, "status_410", 1)
-    status, told = await api.ask(outbox_api.TARGETS, {})
+    status, told = await api.command(outbox_api.TARGETS, {})
     assert (status, told) == (200, {"targets": [{"id": "zaken", "due": 0, "oldest": None, "dead": 1}]})
-    unknown = await api.ask(outbox_api.REPLAY, {"target": "zaak"})
+    unknown = await api.command(outbox_api.REPLAY, {"target": "zaak"})
     assert (unknown[0], unknown[1]["code"]) == (404, "no_such_target")
-    assert await api.ask(outbox_api.REPLAY, {"target": "zaken", "id": new_id()}) == (200, {"number": 0})
-    assert await api.ask(outbox_api.REPLAY, {"target": "zaken"}) == (200, {"number": 1})
+    assert await api.command(outbox_api.REPLAY, {"target": "zaken", "id": new_id()}) == (200, {"number": 0})
+    assert await api.command(outbox_api.REPLAY, {"target": "zaken"}) == (200, {"number": 1})
     async with asyncio.timeout(PATIENCE):
         while receiver.ids[str(letter["id"])] < 2:
             await asyncio.sleep(0.02)
-    assert (await api.ask(outbox_api.DEAD, {}))[1] == {"letters": []}
-    assert await api.ask(outbox_api.DISCARD, {"target": "zaken"}) == (200, {"number": 0})
+    assert (await api.command(outbox_api.DEAD, {}))[1] == {"letters": []}
+    assert await api.command(outbox_api.DISCARD, {"target": "zaken"}) == (200, {"number": 0})
 
 
 async def dead(api: ApiClient) -> list[dict[str, object]]:
     async with asyncio.timeout(PATIENCE):
-        while not (found := (await api.ask(outbox_api.DEAD, {"target": "zaken"}))[1]["letters"]):
+        while not (found := (await api.command(outbox_api.DEAD, {"target": "zaken"}))[1]["letters"]):
             await asyncio.sleep(0.02)
     letters: list[dict[str, object]] = found
     return letters

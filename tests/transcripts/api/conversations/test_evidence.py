@@ -206,7 +206,7 @@ ASKED = {"by": "griffie", "reason": "verzoek 2026/14"}
 
 
 async def erase_message(api: ApiClient, seq: int) -> tuple[int, dict[str, Any]]:
-    return await api.ask(erasures_api.ERASE_MESSAGE, {"chat_id": CHAT, "seq": seq, **ASKED})
+    return await api.command(erasures_api.ERASE_MESSAGE, {"chat_id": CHAT, "seq": seq, **ASKED})
 
 
 async def begun_yesterday(database: Database) -> datetime:
@@ -269,9 +269,9 @@ async def test_a_message_is_erased_of_an_ended_chat_without_a_hold_alone(
     assert (await erase_message(api, 2))[1]["code"] == "too_recent"
     await database["chats"].update_one({"_id": CHAT}, {"$set": {"closed_at": now() - timedelta(hours=1)}})
     hold = {"chat_id": CHAT, "until": (now() + timedelta(days=9)).isoformat(), **ASKED}
-    assert (await api.ask(erasures_api.HOLD, hold))[0] == 200
+    assert (await api.command(erasures_api.HOLD, hold))[0] == 200
     assert (await erase_message(api, 2))[1]["code"] == "on_hold"
-    status, found = await api.ask(erasures_api.ERASE_MESSAGE, {"chat_id": new_id(), "seq": 1, **ASKED})
+    status, found = await api.command(erasures_api.ERASE_MESSAGE, {"chat_id": new_id(), "seq": 1, **ASKED})
     assert (status, found["code"]) == (404, "no_such_chat")
 
 
@@ -353,5 +353,5 @@ async def test_erasing_a_chat_erases_its_chain(database: Database, store: Store,
     chat, chains = await store.chat(CHAT), Chains(database, store, SIGNER, now_ms)
     assert chat is not None
     assert await chains.proof(chat, 4, ended)
-    assert (await api.ask(erasures_api.ERASE, {"chat_id": CHAT, **ASKED}))[0] == 200
+    assert (await api.command(erasures_api.ERASE, {"chat_id": CHAT, **ASKED}))[0] == 200
     assert await database["chains"].find({}).to_list(None) == []

@@ -58,6 +58,6 @@ async def test_of_the_systems_entries_only_the_identity_can_be_erased(
     await store.insert([end])
     await store.close_chats([end])
     wanted = {"chat_id": CHAT, "seq": seq, **ASKED}
-    assert (await ask(api, ERASE_MESSAGE, wanted, None))[0] == status
+    assert (await api.command(ERASE_MESSAGE, wanted))[0] == status
     kept = "".join(one.model_dump_json() for one in await store.entries(CHAT))
     assert ("Lien De Smet" in kept.split('"seq":5')[-1]) is (status != 200)
