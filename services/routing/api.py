@@ -95,7 +95,7 @@ def create_routes(context: Context, departments: Departments) -> APIRouter:
 
     @routes.post(ERASE_CHAT)
     async def erase(wanted: ChatErase, request: Request) -> ChatErased:
-        caller(request)
+        caller(request).require_operator()
         bind_contextvars(chat_id=wanted.chat_id)
         chat = await context.store.load(wanted.chat_id)
         if chat.rev and not chat.closed:
@@ -118,15 +118,18 @@ def create_routes(context: Context, departments: Departments) -> APIRouter:
 
     @routes.post(ASSIGNMENTS)
     async def assignments(query: AssignmentsQuery, request: Request) -> Assignments:
-        caller(request).require_agent(None, query.departments or (), supervisor=True)
+        who, departments = caller(request), query.departments
+        who.require_agent(None, departments or (), supervisor=True)
+        if departments is None and who.agent:
+            departments = who.agent.departments
         if query.chat_id is not None:
             found = (await context.store.load(query.chat_id)).assignments[::-1]
-            own = tuple(a for a in found if query.departments is None or a.department in query.departments)
+            own = tuple(a for a in found if departments is None or a.department in departments)
             if found and not own:
                 raise Problem(403, "forbidden", "This conversation was in none of your departments.")
             found = own
         else:
-            found = tuple(await context.store.latest_assignments(query.departments or [], query.limit, context.clock()))
+            found = tuple(await context.store.latest_assignments(departments or [], query.limit, context.clock()))
         return Assignments(assignments=list(found[: query.limit]))
 
     return routes

@@ -67,6 +67,8 @@ async def test_a_gateway_that_was_taken_over_is_no_agent(strict: System) -> None
     reader = Reader(agent_id="sofie", supervisor=True)
     wanted = QuestionsQuery(departments=["algemeen"], reader=reader).model_dump_json()
     assert await ask(strict, transcripts_api.QUESTIONS, wanted, token) == (403, "forbidden")
+    unsaid = QuestionsQuery(departments=["algemeen"]).model_dump_json()
+    assert await ask(strict, transcripts_api.QUESTIONS, unsaid, token) == (403, "forbidden")
     pretended = gateway.agent_token(Agent(id="sofie", supervisor=True, departments=["algemeen"]))
     assert await ask(strict, transcripts_api.QUESTIONS, wanted, token, pretended) == (401, "unauthenticated")
     other = presence.agent_token(Agent(id="an", departments=["algemeen"]))

@@ -237,6 +237,9 @@ async def test_a_chat_is_erased_only_when_it_is_over_and_cannot_be_opened_again(
 ) -> None:
     chat_id = await scene.press()
     async with client.post(ERASE_CHAT, json={"chat_id": chat_id}) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (403, "forbidden"), "asked by a gateway"
+    client.headers["Authorization"] = f"Bearer {Keys(SECRET).service_token('operator')}"
+    async with client.post(ERASE_CHAT, json={"chat_id": chat_id}) as answer:
         assert (answer.status, (await answer.json())["code"]) == (409, "chat_open")
     await scene.store.change(chat_id, lambda c: rules.assigned(c, 1, "an", "An", scene.now()))
     await scene.store.change(chat_id, lambda c: rules.closed(c, CloseReason.CITIZEN, scene.now()))
@@ -246,6 +249,22 @@ async def test_a_chat_is_erased_only_when_it_is_over_and_cannot_be_opened_again(
     assert (await scene.store.load(chat_id)).closed
     async with client.post(ERASE_CHAT, json={"chat_id": str(uuid4())}) as answer:
         assert (answer.status, await answer.json()) == (200, {"erased": {}})
+
+
+async def test_a_gateway_reads_the_assignments_of_the_supervisors_departments_alone(
+    scene: Scene, keyed: aiohttp.ClientSession
+) -> None:
+    own, other = await scene.press(), await scene.press("premies")
+    await scene.assign(own, "an")
+    await scene.assign(other, "bert")
+    said = token_keys.keys_of("presence").agent_token(Agent(id="sofie", supervisor=True, departments=["algemeen"]))
+    for body, status in (
+        ({"chat_id": own}, 200),
+        ({"chat_id": other}, 403),
+        ({"chat_id": other, "departments": ["premies"]}, 403),
+    ):
+        async with keyed.post(ASSIGNMENTS, json=body, headers={AGENT_HEADER: said or ""}) as answer:
+            assert answer.status == status, body
 
 
 # ── revocation of a citizen's token ──────────────────────────────────────────────────────────────────────────────────

@@ -46,11 +46,13 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.post(transcripts_api.QUESTIONS, response_model=transcripts_api.Questions)
     async def questions(request: Request, query: transcripts_api.QuestionsQuery) -> Response:
-        who = caller(request)
-        if query.reader:
-            who.require_agent(query.reader.agent_id, query.departments, query.reader.supervisor)
+        reader = query.reader
+        caller(request).require_agent(
+            reader.agent_id if reader else None, query.departments, reader is not None and reader.supervisor
+        )
+        if reader:
             departments = ",".join(query.departments)
-            await context.access_log.record(access_of("questions_read", query.reader, department=departments))
+            await context.access_log.record(access_of("questions_read", reader, department=departments))
         return json_response(
             transcripts_api.Questions(questions=await context.questions.to_do(query.departments, context.clock()))
         )
