@@ -248,6 +248,7 @@ def closed(chat: Chat, reason: CloseReason, now: datetime) -> Chat:
         form=None,
         wanted_agent=None,
         wanted_until=None,
+        unwanted_agent=None,
     )
 
 
@@ -292,6 +293,7 @@ def erased(chat: Chat) -> Chat:
         question=None,
         form=None,
         wanted_agent=None,
+        unwanted_agent=None,
         agent_id=None,
         agent_name=None,
         former_agent_id=None,

@@ -407,6 +407,13 @@ def test_of_an_erased_chat_only_times_and_the_department_stay() -> None:
     assert rules.erased(left) == left
 
 
+def test_who_left_the_citizen_without_an_answer_is_forgotten_with_the_chat() -> None:
+    taken = replace(waiting(), unwanted_agent="an")
+    over = rules.closed(taken, CloseReason.INACTIVE, LATER)
+    assert over.unwanted_agent is None
+    assert rules.erased(replace(over, unwanted_agent="an")).unwanted_agent is None, "of an earlier release"
+
+
 # ── revocation of the citizen's token ────────────────────────────────────────────────────────────────────────────────
 
 
