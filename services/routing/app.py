@@ -75,6 +75,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
         departments=queues,
     )
 
+    prepared = asyncio.Event()
     judged_before: set[str] = set()  # departments whose waiting chats are due by former rules
 
     def load() -> Apply:
@@ -92,17 +93,21 @@ def create_app(settings: RoutingSettings) -> FastAPI:
             begin_at_nothing(queues)
             forget(before.keys() - queues.keys())
             judged_before.update(d for d, rules in before.items() if queues.get(d) != rules)
-            await timers.judge_waits_again(judged_before)
-            judged_before.clear()
+            if prepared.is_set():  # before, the database may be away
+                await judge_again()
 
         return apply
 
-    prepared = asyncio.Event()
+    async def judge_again() -> None:
+        judged = set(judged_before)
+        await timers.judge_waits_again(judged)
+        judged_before.difference_update(judged)
 
     async def consume() -> None:
         await retry_with_backoff(lambda: read_time(database), patience=float("inf"))
         await retry_with_backoff(lambda: upgrade(database, STEPS), patience=float("inf"))
         prepared.set()
+        await retry_with_backoff(judge_again, patience=float("inf"))
         await publisher.link.up.wait()
         await consumers.run()
 
