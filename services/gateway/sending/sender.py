@@ -93,6 +93,7 @@ class BatchPublisher:
         self._under_way = 0
         self._next = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._leaves_at = 0.0  # while there is a timer
 
     async def publish(self, event: MessagePosted) -> None:
         """Publish like `Publisher.publish`: return after the confirm.
@@ -107,13 +108,17 @@ class BatchPublisher:
 
     def _plan(self) -> None:
         """Set when the next broker message leaves, if there is something for it and one more may be unconfirmed."""
-        full = len(self._waiting) >= topology.MOST_TOGETHER
-        if not self._waiting or self._under_way >= UNDER_WAY or (self._timer and not full):
+        if not self._waiting or self._under_way >= UNDER_WAY:
             return
-        if self._timer:
-            self._timer.cancel()
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(loop.time() if full else self._next, self._leave)
+        full = len(self._waiting) >= topology.MOST_TOGETHER
+        leaves_at = min(self._next, loop.time()) if full else self._next
+        if self._timer:
+            if self._leaves_at <= leaves_at:  # a full one is not put off by what still comes
+                return
+            self._timer.cancel()
+        self._leaves_at = leaves_at
+        self._timer = loop.call_at(leaves_at, self._leave)
 
     def _leave(self) -> None:
         several, self._waiting = self._waiting[: topology.MOST_TOGETHER], self._waiting[topology.MOST_TOGETHER :]

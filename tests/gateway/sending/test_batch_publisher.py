@@ -143,6 +143,19 @@ async def test_a_full_one_waits_for_nothing(link: StoppedPublisher) -> None:
     await asyncio.gather(*waiting)
 
 
+async def test_a_full_one_is_not_put_off_by_those_that_still_come(link: StoppedPublisher) -> None:
+    paced = BatchPublisher(cast(Publisher, link), Tasks(), pace=3600)
+    waiting = []
+    for number in range(1, 60):
+        waiting.append(asyncio.create_task(paced.publish(event(number))))
+        await asyncio.sleep(0)
+    sizes = [len(f.posted) if isinstance(f, MessagesPosted) else 1 for f, _ in link.published]
+    assert (len(sizes), sizes[-1]) == (UNDER_WAY, topology.MOST_TOGETHER)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_without_a_confirm_each_of_them_fails_and_the_next_goes_on(
     together: BatchPublisher, link: StoppedPublisher
 ) -> None:
