@@ -4,8 +4,8 @@ Questions that come within some minutes are collected into one mail. By default 
 departments and a link to the console; by choice also what was asked, by whom, and how to reach them. That is read at
 the attempt, not kept in the outbox: a question that was erased meanwhile is not in the mail.
 
-A mail says that it was sent automatically (RFC 3834), so that no automatic answer follows. The connection's address is
-checked, and its certificate verified, before anything is sent over it.
+A mail says that it was sent automatically (RFC 3834), so that no automatic answer follows. The server's addresses are
+checked, and its certificate verified, before anything is sent.
 """
 
 from __future__ import annotations
@@ -200,11 +200,12 @@ class _Connection:
             OSError: It does not answer.
         """
         server = self._server
+        self._check_all()
         with self._opened() as opened:
             self._smtp = opened
             if self._ended:
                 raise OSError("it took too long")
-            self._check(opened)
+            self._check_peer(opened)
             if server.security == "starttls":
                 opened.starttls(context=self._tls)
             if server.username is not None and self._password is not None:
@@ -217,14 +218,30 @@ class _Connection:
             return smtplib.SMTP_SSL(server.host, server.port, timeout=self._limit, context=self._tls)
         return smtplib.SMTP(server.host, server.port, timeout=self._limit)
 
-    def _check(self, opened: smtplib.SMTP) -> None:
-        """Check the address to which the connection goes. Nothing but a greeting has passed over it.
+    def _check_all(self) -> None:
+        """Check all addresses of the server, before a connection goes to one of them.
+
+        Raises:
+            RefusedAddress: One of them is not allowed. None is used then: an attempt would decide by chance.
+            OSError: The name is not known.
+        """
+        found = socket.getaddrinfo(self._server.host, self._server.port, type=socket.SOCK_STREAM)
+        for *_, address in found:
+            self._require_allowed(str(address[0]))
+
+    def _check_peer(self, opened: smtplib.SMTP) -> None:
+        """Check the address to which the connection goes, because the name may have got another one meanwhile.
+
+        Nothing but a greeting has passed over the connection.
 
         Raises:
             RefusedAddress: It is not allowed.
         """
         assert opened.sock is not None
-        if not is_allowed(opened.sock.getpeername()[0], self._networks):
+        self._require_allowed(opened.sock.getpeername()[0])
+
+    def _require_allowed(self, address: str) -> None:
+        if not is_allowed(address, self._networks):
             raise RefusedAddress("not an allowed address")
 
     def end(self) -> None:

@@ -1,6 +1,8 @@
 """Mirrors services/transcripts/outbox/mail.py, on the real database and a mail server over real SMTP and TLS."""
 
 import asyncio
+import smtplib
+import socket
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
@@ -258,6 +260,24 @@ async def test_a_server_at_an_address_that_is_not_allowed_gets_nothing(questions
     async with taking_mail() as server:
         assert await make(server, networks="").send(await left(questions, asked())) == failed("refused_address")
     assert server.got == []
+
+
+@pytest.mark.parametrize("other", ["10.0.0.1", "169.254.169.254", "::ffff:10.0.0.1"])
+async def test_a_server_of_which_one_address_is_not_allowed_is_not_connected_to(
+    questions: Questions, make: Make, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first address is allowed, and it answers."""
+    real, connected = socket.getaddrinfo, []
+
+    def both(host: str, port: int, *args: Any, **more: Any) -> list[Any]:
+        known = real("127.0.0.1", port, *args, **more)
+        return [*known, (socket.AF_INET, socket.SOCK_STREAM, 6, "", (other, port))] if host == "localhost" else known
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    async with taking_mail() as server:
+        monkeypatch.setattr(smtplib.SMTP, "connect", lambda *_: connected.append(1))
+        outcome = await make(server, host="localhost").send(await left(questions, asked()))
+    assert (outcome, connected, server.got) == (failed("refused_address"), [], [])
 
 
 @pytest.mark.parametrize(("answer", "cause"), [("451 later", "smtp_451"), ("554 spam", "smtp_554")])
