@@ -61,6 +61,13 @@ def _target_url(value: str) -> str:
     return value
 
 
+def _mail_address(value: str) -> str:
+    local, _, domain = value.rpartition("@")
+    if not all((*local.split("."), *domain.split("."))):
+        raise ValueError("is not an address such as premies@example.be")
+    return value
+
+
 def _reference(value: str) -> str:
     kind, _, place = value.partition(":")
     if kind not in ("env", "file") or not place:
@@ -71,7 +78,7 @@ def _reference(value: str) -> str:
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Url = Annotated[str, Field(max_length=2_000), AfterValidator(_target_url)]
 Reference = Annotated[str, AfterValidator(_reference)]
-MailAddress = Annotated[str, Field(max_length=254, pattern=_ADDRESS)]
+MailAddress = Annotated[str, Field(max_length=254, pattern=_ADDRESS), AfterValidator(_mail_address)]
 
 
 class Target(BaseModel):
@@ -167,7 +174,7 @@ class MailServer(BaseModel):
     host: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
     port: int = Field(587, ge=1, le=65_535)
     security: Literal["starttls", "tls", "none"] = "starttls"
-    username: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    username: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]+$")] | None = None
     password: Reference | None = None
     sender: MailAddress
 
