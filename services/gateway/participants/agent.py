@@ -345,15 +345,18 @@ class AgentHandler:
         )
 
         async def publish() -> None:
-            if first:
-                await self._publish(session, first)
-            await self._publish(session, asked)
+            for event in (first, asked):
+                if event and not await self._confirmed(session, event):
+                    refuse(session, "unavailable", frame.id, chat_id)
+                    return
 
-        self._begin(session, chat_id, publish())
+        self._begin(session, chat_id, publish(), frame.id)
 
-    def _begin(self, session: AgentSession, chat_id: str | None, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(
+        self, session: AgentSession, chat_id: str | None, work: Coroutine[Any, Any, None], id_: str | None = None
+    ) -> None:
         if not self._tasks.start_for(session.connection, work):
-            refuse(session, "unavailable", None, chat_id)
+            refuse(session, "unavailable", id_, chat_id)
 
     def _acceptance(self, session: AgentSession, chat_id: str) -> ChatAccepted | None:
         """Return the event that an agent has seen the chat; None when it was published and confirmed already."""
@@ -384,15 +387,20 @@ class AgentHandler:
             self._tasks.start_for(session.connection, self._publisher.publish_best_effort(shown))
 
     async def _publish(self, session: AgentSession, event: Event) -> None:
+        if not await self._confirmed(session, event):
+            session.connection.send(server.error("unavailable"))
+
+    async def _confirmed(self, session: AgentSession, event: Event) -> bool:
+        """Publish an event of this agent. Return whether the broker has confirmed it."""
         try:
             await self._publisher.publish(event)
         except Unconfirmed:
             if isinstance(event, ChatAccepted):
                 session.forget_acceptance(event.chat_id)
-            session.connection.send(server.error("unavailable"))
-        else:
-            if isinstance(event, ChatAccepted):
-                session.note_acceptance(event.chat_id, event.turn)
+            return False
+        if isinstance(event, ChatAccepted):
+            session.note_acceptance(event.chat_id, event.turn)
+        return True
 
     def leave(self, session: AgentSession) -> None:
         """Handle the end of the websocket."""

@@ -552,6 +552,26 @@ async def test_an_agent_asks_the_citizen_to_identify_and_has_accepted_the_chat(
     assert [f for f in sent(session) if f["type"] == "error"] == []
 
 
+async def test_an_agent_reads_which_request_to_identify_was_not_published(world: World, identifying: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    session = await greeted(world, identifying)
+    sent(session)
+    identifying.publisher.broken = True
+    identifying.agents.take(session, Identify(id_of(7), CHAT))
+    errors: list[dict[str, Any]] = []
+
+    def came() -> bool:
+        errors.extend(frame for frame in sent(session) if frame["type"] == "error")
+        return bool(errors)
+
+    await until(came, "the error")
+    assert [(f["code"], f["id"], f["chat_id"]) for f in errors] == [("unavailable", id_of(7), CHAT)]
+    identifying.publisher.broken = False
+    identifying.agents.take(session, Identify(id_of(7), CHAT))
+    await world.receive(IdentificationAsked)
+    assert [event.type for event in world.events if event.type == "chat.accepted"] == ["chat.accepted"]
+
+
 async def test_nobody_asks_where_the_department_does_not_want_it(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     session = await greeted(world, parts)
