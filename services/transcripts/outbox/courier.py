@@ -33,7 +33,6 @@ CHECK_EVERY = 3.0  # seconds, spread at random: another replica may have added s
 MEASURE_EVERY = 30.0  # seconds
 DRAIN_LIMIT = 3.0  # seconds
 LEASES = 3  # attempts' time for which a delivery is claimed
-
 TURN = 5.0  # seconds for which one replica alone claims what goes together
 Turn = Callable[[float], Awaitable[bool]]
 
@@ -42,7 +41,11 @@ class Sender(Protocol):
     """Attempts deliveries to one target."""
 
     async def send(self, deliveries: Sequence[Delivery]) -> Outcome:
-        """Send these deliveries. Return what came of all of them; nothing is raised but a cancellation."""
+        """Send these deliveries. Return what came of all of them.
+
+        Raises:
+            PyMongoError: The database, from which a sender may read, does not answer.
+        """
         ...
 
 

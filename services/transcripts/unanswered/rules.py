@@ -44,9 +44,10 @@ def _with_agent(since: datetime | None, assigned: datetime, before: Iterable[Ent
 
 
 def look(latest: Sequence[Entry], after: timedelta, now: datetime) -> tuple[datetime | None, datetime | None]:
-    """Return since when the citizen has waited too long, and when to look again; None: not, never.
+    """Return since when the citizen has waited too long, and when to look again.
 
-    A wait that begins after this look lasts too long at the earliest after `after`, so nothing is missed until then.
+    The first is None when they have not, the second when the chat is not looked at any more. A wait that begins after
+    this look lasts too long at the earliest after `after`, so nothing is missed until then.
 
     Args:
         latest: The last entries of the log, the last one first.
