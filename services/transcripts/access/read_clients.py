@@ -32,9 +32,15 @@ class ReadAccess:
     """The clients, and what they read. Methods that read raise `PyMongoError` when the database does not answer."""
 
     def __init__(self, database: Database, integrations: Integrations, departments: Departments) -> None:
-        """Use the rows of this database, for the clients of the integrations file."""
+        """Use the rows of this database, for the clients of the integrations file.
+
+        Args:
+            database: The database.
+            integrations: The integrations file, which has the clients.
+            departments: The departments as they are now: a client reads nothing of one that is gone.
+        """
         self._clients: dict[str, Client] = {client.id: client for client in integrations.clients}
-        self._departments = [department.id for department in departments.departments]
+        self._departments = departments
         self._chats, self._asked = database["chat_statistics"], database["question_statistics"]
         self._questions = database["questions"]
 
@@ -54,21 +60,21 @@ class ReadAccess:
 
     def _is_granted(self, client: Client, scope: str) -> bool:
         kind, _, department = scope.partition(":")
-        if department == EVERY or department not in self._departments:
+        if department == EVERY or department not in self._departments.ids:
             return scope in client.scopes
         return client.may(kind, department)
 
     def may(self, client_id: str, kind: Kind, department: str) -> bool:
         """Return whether the integrations file lets this client read this of the department now."""
         client = self._clients.get(client_id)
-        return client is not None and department in self._departments and client.may(kind, department)
+        return client is not None and department in self._departments.ids and client.may(kind, department)
 
     def granted(self, actor: Actor | None) -> Actor | None:
         """Return the actor; of a client with the departments whose transcripts it may read now, by its token too."""
         if actor is None or actor.party != "client":
             return actor
         token = set(actor.departments or ())
-        named = [d for d in self._departments if EVERY in token or d in token]
+        named = [d for d in self._departments.ids if EVERY in token or d in token]
         return actor.model_copy(update={"departments": [d for d in named if self.may(actor.id, "transcripts", d)]})
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.common.config.departments import load_departments
+from services.common.config.integrations import load_integrations
 from services.common.http.tokens import Actor
 from services.common.internal_api.integration import (
     CLIENT_AUTHENTICATE,
@@ -18,6 +19,7 @@ from services.common.internal_api.integration import (
 )
 from services.common.internal_api.transcripts import AskedQuestion, Rating
 from services.common.mongo.client import Database
+from services.transcripts.access.read_clients import ReadAccess
 from services.transcripts.after_chat.ratings import Ratings
 from services.transcripts.app import create_app
 from services.transcripts.log.store import Store
@@ -98,6 +100,27 @@ async def test_others_are_refused_without_a_word_of_the_secret(
     said = "".join(capfd.readouterr()) + str(told)
     assert GIVEN not in said
     assert not changed.get("secret") or changed["secret"] not in said
+
+
+async def test_departments_count_as_they_are_now(
+    database: Database, make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    """They change while the service runs; where presence stores them, none is known at the start."""
+    file = tmp_path / "integrations.toml"
+    file.write_text(FILE.replace("chats:algemeen", "chats:nieuw"))
+    departments = load_departments(make_settings().departments_file)
+    access = ReadAccess(database, load_integrations(file, None), departments)
+    client = access.client("cijfers", GIVEN)
+    assert client is not None
+    actor = Actor(party="client", id="cijfers", departments=["*"])
+    assert access.granted(actor) == actor.model_copy(update={"departments": ["algemeen"]})
+    assert (access.may("cijfers", "chats", "nieuw"), access.may("cijfers", "questions", "premies")) == (False, True)
+    assert access.scopes(client, "statistics:nieuw") is None
+    new = departments.departments[0].model_copy(update={"id": "nieuw"})
+    departments.take_over(departments.model_copy(update={"departments": (new,)}))
+    assert (access.may("cijfers", "chats", "nieuw"), access.may("cijfers", "questions", "premies")) == (True, False)
+    assert access.scopes(client, "statistics:nieuw") == ["statistics:nieuw"]
+    assert access.granted(actor) == actor.model_copy(update={"departments": []})
 
 
 # ── statistics ───────────────────────────────────────────────────────────────────────────────────────────────────────
