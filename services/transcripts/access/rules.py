@@ -28,6 +28,7 @@ class Chat:
         asked: Whether it was opened with a question.
         watched: Whether it is checked for the citizen's inactivity.
         departments: All departments that it is or was in.
+        in_department: The department in which it is, or was at its end.
         participation: Who has and had it; None when no state was received since version 2.0.
         revoked_by: Who has revoked the citizen's token: `citizen`, `agent` or `officer`.
     """
@@ -44,6 +45,7 @@ class Chat:
     asked: bool = False
     watched: bool = False
     departments: frozenset[str] = frozenset()
+    in_department: str = ""
     participation: Participation | None = None
     revoked_by: str | None = None
 

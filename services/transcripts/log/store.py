@@ -4,9 +4,9 @@ Writes use majority and journal, reads use the primary with majority (`services/
 
 - chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
   silence_at, silence, stayed_at, unanswered, departments, holder, left, counted, signed, listed, form, answer_at,
-  label, label_announced, revoked_by};
-  `participation.py` explains `holder`, `left` and `revoked_by`, `statistics/store.py` explains `counted`,
-  `evidence/store.py` explains `signed`, `past_chats/store.py` explains `listed`.
+  label, label_announced, revoked_by, in_department};
+  `access/participation.py` explains `holder`, `left`, `in_department` and `revoked_by`, `statistics/store.py` explains
+  `counted`, `evidence/store.py` explains `signed`, `past_chats/store.py` explains `listed`.
 - entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and the optional members of an entry, with
   (chat_id, seq) unique.
 - notes
@@ -31,7 +31,7 @@ from services.common.events.messages import NotePosted
 from services.common.events.types import About, Attachment, Cause, CloseReason, Entry, Note, Party
 from services.common.lru import LruCache
 from services.common.mongo.client import DUPLICATE_KEY, Database
-from services.transcripts.access.participation import participation_of, participation_update
+from services.transcripts.access.participation import department_of, participation_of, participation_update
 from services.transcripts.access.rules import Chat
 from services.transcripts.inactivity.rules import Inactivity, Last, Watched
 from services.transcripts.log.sequencing import Tail, text_bytes
@@ -169,6 +169,7 @@ def chat_of(found: dict[str, Any]) -> Chat:
         asked=found.get("asked", False),
         watched="silence_at" in found,
         departments=frozenset((found["department"], *found.get("departments", ()))),
+        in_department=department_of(found),
         participation=participation_of(found),
         revoked_by=found.get("revoked_by"),
     )

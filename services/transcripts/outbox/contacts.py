@@ -72,7 +72,7 @@ def contact_of(register: ContactRegister, chat: Chat, department: str, conversat
     Args:
         register: The register.
         chat: The chat.
-        department: The name of its department.
+        department: The name of the department in which it was at its end.
         conversation: The conversation.
     """
     contact: dict[str, Any] = {
@@ -154,7 +154,8 @@ class ContactSender:
                 log.info("contact_not_registered", target=self._register.id, chat_id=chat_id)
                 return Outcome(Verdict.DELIVERED)
             return Outcome(Verdict.FAILED, "log_not_sealed")
-        return await self._client.attempt(self._register_chat(chat, await self._read(chat_id)))
+        conversation = await self._read(chat_id)
+        return await self._client.attempt(self._register_chat(chat, delivery.department, conversation))
 
     async def _read(self, chat_id: str) -> Conversation:
         """Return the conversation; when the register gets nothing of it, only up to its acceptance."""
@@ -167,12 +168,12 @@ class ContactSender:
                 return conversation
             after = page[-1].seq
 
-    async def _register_chat(self, chat: Chat, conversation: Conversation) -> Outcome:
+    async def _register_chat(self, chat: Chat, department: str, conversation: Conversation) -> Outcome:
         found = await self._find(chat.chat_id)
         if found is not None:
             return found
-        department = self._departments.get(chat.department)
-        name = department.names.in_("nl") if department else chat.department
+        known = self._departments.get(department)
+        name = known.names.in_("nl") if known else department
         body = orjson.dumps(contact_of(self._register, chat, name, conversation))
         async with self._client.request("POST", f"{self._root}/maak-klantcontact", self._headers, body) as answer:
             await read(answer, MOST_ANSWER)

@@ -24,6 +24,7 @@ from typing import Any
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 
 from services.common.mongo.client import Database
+from services.transcripts.access.participation import department_of
 from services.transcripts.outbox.rules import Notice
 
 DONE_KEPT = timedelta(days=7)
@@ -109,10 +110,13 @@ class Outbox:
         return questions, await self._ratings.find(_UNANNOUNCED).limit(limit).to_list(None)
 
     async def unannounced_labels(self, limit: int) -> list[dict[str, Any]]:
-        """Return chats whose labels have no notice in the outbox yet, at most so many."""
-        found = self._chats.find({"label_announced": False}, {"department": True, "label": True}).limit(limit)
-        chats: list[dict[str, Any]] = await found.to_list(None)
-        return chats
+        """Return {_id, department, label} of chats whose labels have no notice in the outbox yet, at most so many.
+
+        `department` is the one in which the chat is.
+        """
+        wanted = {"department": True, "in_department": True, "label": True}
+        found = self._chats.find({"label_announced": False}, wanted).limit(limit)
+        return [{"_id": d["_id"], "department": department_of(d), "label": d["label"]} async for d in found]
 
     async def label_announced(self, chat_id: str, at: datetime) -> None:
         """Note that the notice of this label is in the outbox; not that of one that has replaced it."""

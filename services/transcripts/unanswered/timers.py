@@ -47,9 +47,9 @@ class AnswerTimers:
             await self._check(chat, due_at)
 
     async def _check(self, chat: Chat, due_at: datetime) -> None:
-        limits = [self.after[one] for one in chat.departments if one in self.after]
+        limit = self.after.get(chat.in_department)
         latest = (await self.store.latest([chat.chat_id], LOOKED_BACK)).get(chat.chat_id, [])
-        since, next_at = look(latest, min(limits), self.clock()) if limits else (None, None)
+        since, next_at = look(latest, limit, self.clock()) if limit else (None, None)
         if since:
             answered = await self.store.last_answer(chat.chat_id)
             overdue = AnswerOverdue(chat_id=chat.chat_id, turn=chat.turn, since=since, answered=answered)

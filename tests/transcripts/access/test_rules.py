@@ -10,7 +10,12 @@ import pytest
 from services.common.events.chats import ChatState
 from services.common.events.types import Cause, ChatStatus
 from services.common.http.tokens import Actor
-from services.transcripts.access.participation import Participation, participation_of, participation_update
+from services.transcripts.access.participation import (
+    Participation,
+    department_of,
+    participation_of,
+    participation_update,
+)
 from services.transcripts.access.rules import Chat, Reach, Refusal, needs_reason, reach, uploader_of
 from services.transcripts.log.sequencing import event_id
 from tests.transcripts.conftest import OPENED_AT
@@ -155,6 +160,7 @@ def test_order_and_repetition_of_states_do_not_matter() -> None:
         document = applied(seen)
         assert participation_of(document) == Participation("an", left)
         assert document["departments"] == {"algemeen", "premies"}
+        assert department_of({**document, "department": "algemeen"}) == DAY[-1].department
 
 
 @pytest.mark.parametrize(("until", "holder"), [(1, None), (2, "an"), (3, None), (4, "bert"), (5, None)])
@@ -166,3 +172,4 @@ def test_who_has_it_at_each_state(until: int, holder: str | None) -> None:
 
 def test_a_chat_of_before_has_no_participation() -> None:
     assert participation_of({"participants": ["an"]}) is None
+    assert department_of({"participants": ["an"], "department": "algemeen"}) == "algemeen"

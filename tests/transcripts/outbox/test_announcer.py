@@ -213,3 +213,22 @@ async def test_a_label_is_announced_with_the_end_and_by_itself(
     assert not await announcer.collect()
     assert (await told(database, "all")).count("chat.labelled") == 2
     assert (await told(database, "all")).count("chat.closed") == 1
+
+
+async def test_a_label_is_announced_in_the_department_to_which_the_chat_was_transferred(
+    database: Database, store: Store, outbox: Outbox
+) -> None:
+    webhooks = (
+        webhook("https://a.example/", "here", events=["chat.labelled"], departments=["premies"]),
+        webhook("https://a.example/", "before", events=["chat.labelled"], departments=["algemeen"]),
+    )
+    announcer = Announcer(outbox, store, Integrations(webhooks=webhooks), now_ms)
+    chat = new_id()
+    await store.open_chats([opened_event(chat)])
+    moved = state(chat, 5, Cause.ASSIGNED, 2, "bert", department="premies")
+    await store.note_participations([moved, state(chat, 2, Cause.ASSIGNED, 1, "an")])
+    labels = Labels(database, Statistics(database), PastChats(database, load_departments(DEPARTMENTS)), True)
+    await labels.put(Label(chat_id=chat, tags=["form"]), OPENED_AT)
+    assert not await announcer.collect()
+    (notice,) = [found async for found in database["outbox"].find()]
+    assert (notice["target"], notice["data"]["department"]) == ("here", "premies")

@@ -65,9 +65,9 @@ async def contacts(register: Register, store: Store, departments: Departments) -
         await client.close()
 
 
-def closed(chat_id: str) -> list[Delivery]:
-    data = {"chat_id": chat_id, "department": "algemeen", "reason": "agent"}
-    return [Delivery("klanten:x", "claim", new_id(), "chat.closed", OPENED_AT, data, 1, OPENED_AT, chat_id, "algemeen")]
+def closed(chat_id: str, department: str = "algemeen") -> list[Delivery]:
+    data = {"chat_id": chat_id, "department": department, "reason": "agent"}
+    return [Delivery("klanten:x", "claim", new_id(), "chat.closed", OPENED_AT, data, 1, OPENED_AT, chat_id, department)]
 
 
 async def ended(store: Store, *said: tuple[Party, str], accepted: bool = True, locale: str = "nl") -> str:
@@ -106,6 +106,14 @@ async def test_a_chat_is_registered_without_what_was_said(
         "codeSoortObjectId": "uuid",
     }
     assert not any(word in str(register.made) for word in ("premie", "Peeters", "Bert"))
+
+
+async def test_a_chat_is_registered_for_the_department_in_which_it_ended(
+    register: Register, store: Store, contacts: MakeContacts
+) -> None:
+    chat = await ended(store, *SAID)
+    assert await contacts().send(closed(chat, "premies")) == DELIVERED
+    assert register.made[0]["klantcontact"]["onderwerp"] == "Chat: Premies en toelagen"
 
 
 async def test_by_choice_the_register_has_what_was_said(

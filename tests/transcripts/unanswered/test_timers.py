@@ -10,7 +10,7 @@ from services.common.events.types import Cause, Party
 from services.common.mongo.client import Database
 from services.transcripts.log.store import Store
 from services.transcripts.unanswered.timers import AnswerTimers
-from tests.transcripts.conftest import OPENED_AT, EventObserver, entry, new_id, opened_event, seal_entry, until
+from tests.transcripts.conftest import OPENED_AT, EventObserver, entry, new_id, opened_event, seal_entry, state, until
 from tests.transcripts.replicas import Replicas, two_publishers
 
 AFTER = {"algemeen": timedelta(seconds=300)}
@@ -99,6 +99,17 @@ async def test_nothing_is_judged_while_messages_wait_to_be_stored(post: Post, ob
     await observer.caught_up()
     assert seen(observer, chat) == []
     assert await post.due(900)
+
+
+async def test_a_chat_that_went_to_a_department_without_the_rule_is_looked_at_no_more(
+    post: Post, observer: EventObserver
+) -> None:
+    chat = await post.begin()
+    await post.store.note_participations([state(chat, 5, Cause.ASSIGNED, 3, "bert", department="premies")])
+    await post.look(400)
+    await observer.caught_up()
+    assert seen(observer, chat) == []
+    assert not await post.due(99_999)
 
 
 async def test_a_chat_that_has_ended_is_looked_at_no_more(post: Post, observer: EventObserver) -> None:

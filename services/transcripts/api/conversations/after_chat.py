@@ -30,7 +30,7 @@ def create_routes(context: Context) -> APIRouter:
     @routes.post(transcripts_api.RATING, status_code=204)
     async def rate(request: Request, rating: transcripts_api.Rating) -> Response:
         admitted = await citizen(request, rating.chat_id)
-        department = admitted.chat.department
+        department = admitted.chat.in_department
         is_first = await context.ratings.rate(rating, department, context.clock())
         context.announcer.stored()
         if is_first:

@@ -33,6 +33,14 @@ async def test_a_chat_has_one_rating_and_the_last_one_counts(api: ApiClient, dat
     assert "announced" not in kept, "there are no webhooks"
 
 
+async def test_a_rating_is_of_the_department_to_which_the_chat_was_transferred(
+    api: ApiClient, store: Store, database: Database
+) -> None:
+    await store.note_participations([state(CHAT, 5, Cause.ASSIGNED, 2, "bert", department="premies")])
+    assert (await ask(api, transcripts_api.RATING, {"chat_id": CHAT, "score": 4}, CITIZEN))[0] == 204
+    assert [found["department"] async for found in database["ratings"].find()] == ["premies"]
+
+
 async def test_only_the_citizen_of_the_chat_rates_it_or_gets_its_code(api: ApiClient, database: Database) -> None:
     others = [(AN, 403, "forbidden"), (None, 401, "unauthenticated")]
     others += [(Actor(party="citizen", id=new_id()), 403, "forbidden")]
