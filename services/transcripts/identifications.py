@@ -70,7 +70,7 @@ def open_request(chat: Chat, entries: list[Entry], now: datetime) -> OpenIdentif
         entries: Its entries about identifications, in order.
         now: The present.
     """
-    asked = [e for e in entries if e.identification and e.identification.step is IdentificationStep.ASKED]
+    asked = _asked(entries)
     last = asked[-1] if asked else None
     if last is None or last.about is None or last.identification is None or chat.closed_at is not None:
         return None
@@ -88,6 +88,11 @@ def open_request(chat: Chat, entries: list[Entry], now: datetime) -> OpenIdentif
     )
 
 
+def _asked(entries: list[Entry]) -> list[Entry]:
+    """Return the entries of requests, without those of their answers."""
+    return [e for e in entries if e.identification and e.identification.step is IdentificationStep.ASKED]
+
+
 class Identifications:
     """Stores the requests of agents and their answers as entries of logs, and publishes these. Idempotent."""
 
@@ -100,8 +105,9 @@ class Identifications:
         if chat is None:
             return
         entries = await self._store.identifications(chat.chat_id)
-        repeated = entry_id(chat.chat_id, event.id, asked=True) in {e.id for e in entries}
-        if not repeated and (len(entries) >= 2 * MOST_REQUESTS or open_request(chat, entries, self._clock())):
+        asked = _asked(entries)
+        repeated = entry_id(chat.chat_id, event.id, asked=True) in {e.id for e in asked}
+        if not repeated and (len(asked) >= MOST_REQUESTS or open_request(chat, entries, self._clock())):
             log.info("identification_not_asked", chat_id=chat.chat_id)
             return
         step = Identification(id=event.id, step=IdentificationStep.ASKED)

@@ -158,6 +158,13 @@ async def test_requests_of_one_chat_are_bounded(desk: Desk) -> None:
     assert len(await desk.steps()) == 2 * MOST_REQUESTS
 
 
+async def test_requests_without_an_answer_are_bounded_too(desk: Desk) -> None:
+    desk.now = now_ms() + 2 * OPEN_FOR  # each is over when the next one comes
+    for _ in range(MOST_REQUESTS + 2):
+        await desk.ask()
+    assert await desk.steps() == [IdentificationStep.ASKED] * MOST_REQUESTS
+
+
 async def test_a_request_is_open_until_its_answer_its_time_or_the_end_of_the_chat(desk: Desk) -> None:
     async def found(now: datetime) -> bool:
         chat = await desk.store.chat(desk.chat)
