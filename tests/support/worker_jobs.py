@@ -19,5 +19,16 @@ def begin() -> Callable[[bytes], bytes]:
     return work
 
 
+def asleep() -> Callable[[bytes], bytes]:
+    """Answers `ready` at once, and nothing else for an hour."""
+
+    def work(job: bytes) -> bytes:
+        if job != b"ready":
+            time.sleep(3_600)
+        return b""
+
+    return work
+
+
 def broken() -> Callable[[bytes], bytes]:
     raise LookupError("a child that cannot begin")

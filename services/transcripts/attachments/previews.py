@@ -42,6 +42,7 @@ class Previews:
         self._files = files
         self._turns = asyncio.Semaphore(AT_A_TIME)  # so that no more files are on the disk
         self._drawing: dict[tuple[str, int], asyncio.Task[bytes]] = {}
+        self._closed = False
         self._workers = Workers(
             "services.transcripts.attachments.preview_worker:begin", memory=MEMORY, seconds=SECONDS, size=AT_A_TIME
         )
@@ -82,9 +83,10 @@ class Previews:
                 try:
                     drawn = await self._workers.run(job)
                 except (WorkersBusy, NotStarted) as error:
-                    detail = "Previews cannot be drawn now. Try again in some seconds."
-                    raise Problem(503, "unavailable", detail, {"Retry-After": "10"}) from error
+                    raise _not_now() from error
                 except JobFailed as failed:
+                    if self._closed:  # the process was ended, which says nothing about the file
+                        raise _not_now() from failed
                     log.warning("preview_not_drawn", attachment_id=id_, reason=failed.reason)
                     drawn = b""
         if most == SMALL and len(drawn) <= KEPT_BYTES:
@@ -92,5 +94,11 @@ class Previews:
         return drawn
 
     async def close(self) -> None:
-        """End the processes."""
+        """End the processes. What they draw is drawn again at the next request."""
+        self._closed = True
         await self._workers.close()
+
+
+def _not_now() -> Problem:
+    detail = "Previews cannot be drawn now. Try again in some seconds."
+    return Problem(503, "unavailable", detail, {"Retry-After": "10"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typst
 
+from services.common.http.problems import Problem
 from services.common.mongo.client import Database
-from services.transcripts.attachments.previews import KEPT_BYTES, LARGE, SMALL
+from services.common.runtime.worker_process import MIB, Workers
+from services.transcripts.attachments.previews import KEPT_BYTES, LARGE, SMALL, Previews
 from services.transcripts.attachments.scanner import Scan
 from services.transcripts.attachments.store import FREE, Files
+from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import AN, BERT, CHAT, CITIZEN, ApiClient
+from tests.transcripts.conftest import until
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -73,6 +78,23 @@ async def test_a_small_preview_is_kept_with_its_file_and_deleted_with_it(
     await files.doom(id_, FREE, NOW)
     assert (await api.get(f"{path}/preview"))[0] == 404
     await files.clean(NOW, timedelta(hours=24))
+    assert await files.preview(id_) is None
+
+
+async def test_a_preview_that_the_end_of_the_service_interrupts_is_drawn_later(api: ApiClient, files: Files) -> None:
+    id_ = (await uploaded(api, png(20, 20))).rpartition("/")[2]
+    file, previews = await files.get(id_), Previews(files)
+    assert file is not None
+    workers = previews._workers = Workers(
+        "tests.support.worker_jobs:asleep", memory=256 * MIB, seconds=PATIENCE, size=1
+    )
+    assert await workers.run(b"ready") == b""
+    drawing = asyncio.create_task(previews.of(file, large=False))
+    await until(lambda: workers.under_way == 1 and not workers._idle, "the job")
+    await previews.close()
+    with pytest.raises(Problem) as refused:
+        await drawing
+    assert refused.value.status == 503
     assert await files.preview(id_) is None
 
 
