@@ -91,6 +91,14 @@ def test_the_operator_is_believed() -> None:
     called(service="operator").require_agent("sofie", ["algemeen"], supervisor=True)
 
 
+def test_what_is_for_the_operator_is_refused_to_a_gateway_for_whomever_it_asks() -> None:
+    called(service="operator").require_operator()
+    for agent in (None, AUDITOR):
+        with pytest.raises(Problem) as caught:
+            called(agent=agent).require_operator()
+        assert (caught.value.status, caught.value.code) == (403, "forbidden")
+
+
 @pytest.mark.parametrize("said", ["", "nonsense", GATEWAY.agent_token(SOFIE)])
 def test_what_presence_has_not_said_is_refused_at_once(said: str) -> None:
     token = GATEWAY.service_token("gateway", None, "transcripts")
