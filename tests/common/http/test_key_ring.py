@@ -55,6 +55,16 @@ def test_a_service_token_is_for_one_service() -> None:
     assert PRESENCE.service_of(token, "presence") is None
 
 
+def test_an_agent_may_serve_hundreds_of_departments() -> None:
+    departments = [f"dienst-burgerzaken-{number:03}" for number in range(300)]
+    token = PRESENCE.agent_token(Agent(id=CHAT, departments=departments))
+    actor = Actor(party="agent", id=CHAT, departments=departments)
+    said = ROUTING.agent_of(token or "", "routing")
+    assert said is not None
+    assert said.departments == departments
+    assert ROUTING.service_of(GATEWAY.service_token("gateway", actor, "routing"), "routing") == ("gateway", actor)
+
+
 def test_presence_alone_says_who_an_agent_is() -> None:
     token = PRESENCE.agent_token(AN)
     assert token is not None
