@@ -61,6 +61,11 @@ class AttemptStore:
             except DuplicateKeyError:
                 continue
 
+    async def take_back(self, key: str, now: datetime) -> None:
+        """Count the last admitted attempt under this key as none. The wrong ones before it still count."""
+        change = {"$inc": {"count": -1}, "$set": {"next_at": now}}
+        await self._attempts.update_one({"_id": key, "count": {"$gt": 0}}, change)
+
     async def forget(self, key: str) -> None:
         """Forget the wrong passwords under this key."""
         await self._attempts.delete_one({"_id": key})

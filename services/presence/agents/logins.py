@@ -382,7 +382,7 @@ class Logins:
         if stored in (None, totp.fingerprint(secret)):
             return
         if self._limited:
-            await stores.attempts.forget(key)
+            await stores.attempts.take_back(key, self._context.clock())
         log.warning("login_before_accounts_are_read", **about)
         raise Problem(
             503, "unavailable", "The accounts have just changed. Try again in 5 seconds.", {"Retry-After": "5"}
@@ -395,7 +395,7 @@ class Logins:
             _require_fit(credentials.new, credentials.password, username, *names.values())
         except Problem:
             if self._limited:
-                await stores.attempts.forget(key)
+                await stores.attempts.take_back(key, self._context.clock())
             raise
 
     async def _password_of(self, username: str) -> tuple[str, str] | None:

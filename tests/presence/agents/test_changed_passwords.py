@@ -13,6 +13,7 @@ from services.common.http.tokens import Keys
 from services.common.internal_api.presence import Credentials, OfficerRole, PasswordChange
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account
+from services.presence.agents.attempt_store import FREE
 from services.presence.agents.idle_sessions import end_idle, look, note_use
 from services.presence.agents.logins import Logins
 from services.presence.agents.passwords import Passwords, fingerprint, unfit
@@ -276,6 +277,31 @@ async def test_a_code_is_not_used_up_before_the_new_password_is_good(context: Co
     assert await tried("kort", code) == "password_too_short"
     assert await tried(GOOD, "") == "totp_required"
     assert await tried(GOOD, code) == "in"
+
+
+async def test_a_new_password_that_is_not_good_enough_takes_back_no_wrong_code(context: Context, clock: Clock) -> None:
+    secret = totp.new_secret()
+    one = named().model_copy(update={"must_change_password": True, "totp_secret": secret})
+    await context.stores.agents.put_accounts([one], utcnow())
+    logins = door(context, clock)
+    logins.follow_accounts({"an": secret}, None)
+    right = totp.code_at(secret, totp.step_of(clock()))
+    wrong = f"{(int(right) + 1) % 10**totp.DIGITS:06}"
+
+    async def tried(new: str, code: str, number: int) -> str:
+        address = f"192.0.2.{number}"
+        try:
+            await logins.log_in(
+                Credentials(username="an", password="oud wachtwoord", address=address, code=code, new=new)
+            )
+        except Problem as problem:
+            return problem.code
+        return "in"
+
+    for number in range(FREE):
+        assert await tried("kort", "", number) == "password_too_short", "no attempt of these counts"
+        assert await tried(GOOD, wrong, number) == "bad_credentials"
+    assert await tried(GOOD, right, 100) == "rate_limited"
 
 
 def test_a_chosen_password_counts_while_the_account_has_the_one_that_it_replaces() -> None:
