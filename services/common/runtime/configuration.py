@@ -11,6 +11,7 @@ from services.common.config.stored_text import StoredText
 from services.common.config.watch import Apply, ConfigurationWatch
 from services.common.messaging.configuration_queue import ConfigurationFollower
 from services.common.messaging.publisher import Publisher
+from services.common.messaging.retry import retry_with_backoff
 from services.common.runtime.service import Service
 
 
@@ -45,7 +46,7 @@ def follow_departments(
 
     async def first() -> None:
         await source.arrived.wait()
-        await watch.begin(load)
+        await retry_with_backoff(lambda: watch.begin(load), patience=float("inf"))  # to apply it may need the database
 
     service.background("configuration_queue", follower.run, early=True)
     service.begin_with("configuration", first)
