@@ -33,7 +33,6 @@ ROLES = {
 }
 """The roles at the gateway, and what each of them shows."""
 AGENTS = ("agent", "colleague", "other agent", "supervisor", "other supervisor")
-OFFICERS = ("administrator", "auditor")
 NAMES = {
     "chat_id": "A",
     "question_id": "Q",

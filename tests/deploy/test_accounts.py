@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deploy.accounts import __main__ as command
 from deploy.accounts.toml_text import CannotEdit, Value, added, changed
 from services.common.config.departments import load_departments
-from services.presence.agents.accounts import load_accounts
+from services.presence.agents.accounts import load_accounts_file
 from services.presence.agents.passwords import Passwords
 from tests.presence.conftest import HASH
 from tests.support.servers import ROOT
@@ -111,7 +111,7 @@ def test_an_account_is_added_changed_disabled_and_enabled(
     arguments = ["--name=Cas", "--department=premies", "--capacity=2", "--totp", "--language=nl", "--language=fr"]
     assert run(file, "add", "cas", *arguments, typed=f"{secret}\n", monkeypatch=monkeypatch) == 0
     shown = capsys.readouterr().out
-    *_, cas = load_accounts(file, DEPARTMENTS)
+    *_, cas = load_accounts_file(file, DEPARTMENTS).accounts
     assert (cas.name, cas.departments, cas.capacity, cas.locales) == ("Cas", ("premies",), 2, ("nl", "fr"))
     assert Passwords()._verify(cas.password_hash, secret)
     assert cas.totp_secret is not None
@@ -122,12 +122,12 @@ def test_an_account_is_added_changed_disabled_and_enabled(
 
     assert run(file, "change", "cas", "--generate-password", "--supervisor", "--no-totp") == 0
     (password,) = re.findall("^password: (.+)$", capsys.readouterr().out, re.M)
-    *_, changed_cas = load_accounts(file, DEPARTMENTS)
+    *_, changed_cas = load_accounts_file(file, DEPARTMENTS).accounts
     assert Passwords()._verify(changed_cas.password_hash, password)
     assert (changed_cas.supervisor, changed_cas.totp_secret, changed_cas.name) == (True, None, "Cas")
 
     assert run(file, "disable", "an") == 0
-    assert [a.disabled for a in load_accounts(file, DEPARTMENTS)] == [True, False, False]
+    assert [a.disabled for a in load_accounts_file(file, DEPARTMENTS).accounts] == [True, False, False]
     capsys.readouterr()
     assert run(file, "list") == 0
     listed = capsys.readouterr().out.splitlines()
@@ -135,7 +135,7 @@ def test_an_account_is_added_changed_disabled_and_enabled(
     assert [line.endswith("disabled") for line in listed] == [True, False, False]
     assert HASH not in "".join(listed)
     assert run(file, "enable", "an") == 0
-    assert not any(a.disabled for a in load_accounts(file, DEPARTMENTS))
+    assert not any(a.disabled for a in load_accounts_file(file, DEPARTMENTS).accounts)
     assert "# Accounts of the town." in file.read_text()
 
 
@@ -145,7 +145,7 @@ def test_the_first_account_makes_the_file_which_only_its_owner_reads(
     file = tmp_path / "new.toml"
     assert run(file, "add", "audra", "--role=auditor", typed="a long enough password", monkeypatch=monkeypatch) == 0
     assert "give the user of presence the right to" in capsys.readouterr().out
-    assert [a.role for a in load_accounts(file, DEPARTMENTS)] == ["auditor"]
+    assert [a.role for a in load_accounts_file(file, DEPARTMENTS).accounts] == ["auditor"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 

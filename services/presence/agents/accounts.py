@@ -129,15 +129,6 @@ def require_fit(file: AccountsFile, departments: Departments, where: str) -> Non
                 raise ConfigurationError(f"{where}: '{name}' serves '{department}', which is no department.")
 
 
-def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:
-    """Return the `[[accounts]]` of this TOML file.
-
-    Raises:
-        ConfigurationError: As `load_accounts_file`.
-    """
-    return load_accounts_file(path, departments).accounts
-
-
 def demo_accounts(more: int, departments: Departments, password_hash: str) -> tuple[Account, ...]:
     """Return the demo accounts `an`, `bert`, `sofie` and `agent1` to `agent<more>`.
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.common.config.departments import load_departments
 from services.common.config.toml_file import ConfigurationError
-from services.presence.agents.accounts import demo_accounts, load_accounts, load_accounts_file
+from services.presence.agents.accounts import demo_accounts, load_accounts_file
 from tests.presence.conftest import HASH
 from tests.support.servers import ROOT
 
@@ -43,7 +43,7 @@ def test_a_file_may_have_the_roles_of_an_issuer_beside_accounts_or_alone(tmp_pat
 
 def test_accounts_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(GOOD)
-    (karel,) = load_accounts(tmp_path / "a.toml", DEPARTMENTS)
+    (karel,) = load_accounts_file(tmp_path / "a.toml", DEPARTMENTS).accounts
     assert (karel.name, karel.capacity, karel.supervisor) == ("Karel", 3, True)
     assert karel.departments == ("algemeen", "premies")
 
@@ -71,7 +71,7 @@ def test_a_bad_file_is_reported_on_one_line(tmp_path: Path, text: str | None, pr
     if text is not None:
         (tmp_path / "a.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=problem) as caught:
-        load_accounts(tmp_path / "a.toml", DEPARTMENTS)
+        load_accounts_file(tmp_path / "a.toml", DEPARTMENTS)
     assert "\n" not in str(caught.value)
     assert "geheim" not in str(caught.value)
 

@@ -9,7 +9,7 @@ from services.common.config.departments import load_departments
 from services.common.config.toml_file import ConfigurationError
 from services.common.events.types import ButtonColour, ButtonReason
 from services.common.internal_api import presence as presence_api
-from services.presence.agents.accounts import Account, load_accounts
+from services.presence.agents.accounts import Account, load_accounts_file
 from services.presence.stores import Stores
 from tests.presence.conftest import HASH, account, listening
 from tests.presence.test_service import NEVER, heartbeats, presence, shown
@@ -35,7 +35,7 @@ def test_an_officer_has_no_departments_and_only_a_supervisor_takes_no_chats(tmp_
         + entry("beheer", 'role = "administrator"\ncapacity = 0')
         + entry("lea", 'departments = ["algemeen"]\nsupervisor = true\ncapacity = 0')
     )
-    audra, beheer, lea = load_accounts(file, DEPARTMENTS)
+    audra, beheer, lea = load_accounts_file(file, DEPARTMENTS).accounts
     assert (audra.role, audra.departments, beheer.role) == ("auditor", (), "administrator")
     assert (lea.role, lea.capacity, lea.supervisor) == (None, 0, True)
     for more, problem in (
@@ -48,7 +48,7 @@ def test_an_officer_has_no_departments_and_only_a_supervisor_takes_no_chats(tmp_
     ):
         file.write_text(entry("x", more))
         with pytest.raises(ConfigurationError, match=problem):
-            load_accounts(file, DEPARTMENTS)
+            load_accounts_file(file, DEPARTMENTS)
 
 
 def test_an_account_that_gets_another_role_is_another_one() -> None:
