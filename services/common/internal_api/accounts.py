@@ -165,8 +165,9 @@ class AccountEntry(Record):
 
     @property
     def undoable(self) -> bool:
-        """Whether `undo` puts something back."""
-        return bool(self.before) and self.act in ("changed", "disabled", "enabled", "removed", "undone", "imported")
+        """Whether `undo` puts something back. A second factor never comes back."""
+        fields = self.before.keys() - {"totp"}
+        return bool(fields) and self.act in ("changed", "disabled", "enabled", "removed", "undone", "imported")
 
 
 class AccountHistory(Record):

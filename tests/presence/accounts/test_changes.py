@@ -440,6 +440,8 @@ async def test_an_import_is_recorded_and_can_be_undone(replicas: tuple[Replica, 
     await other.do("undo", "an", 2, of=2)
     undone = await one.account("an")
     assert (undone.name, undone.disabled, undone.totp_secret) == ("An", False, secret)
+    await one.take_in((undone.model_copy(update={"totp_secret": None}), 3))
+    assert not (await one.changes.history("an")).entries[0].undoable, "a second factor never comes back"
     await one.take_in(("cas", 1))
     assert await one.take_in((cas, 0)) == (["cas"], []), "one that was removed"
 
