@@ -140,7 +140,8 @@ class Identifications:
         try:
             await self._context.publisher.publish(ended)
         except Unconfirmed as error:
-            raise _counted("unavailable", _unavailable(error)) from error
+            log.warning("identification_not_published", chat_id=ended.chat_id)
+            raise _counted("unavailable", _not_now()) from error
         IDENTIFICATIONS.labels(outcome).inc()
         return api.IdentificationOutcome.model_validate({"outcome": outcome, "locale": locale})
 
@@ -212,6 +213,10 @@ def _expired(why: str) -> Problem:
 
 def _unavailable(error: Exception) -> Problem:
     log.warning("citizens_issuer_unavailable", error=str(error) or type(error).__name__)
+    return _not_now()
+
+
+def _not_now() -> Problem:
     return Problem(
         503, "unavailable", "This cannot be done just now. Try again in a few seconds.", {"Retry-After": "5"}
     )

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from services.common.config.departments import IdentificationRules, Text
 from services.common.events.identification import IdentificationEnded
@@ -293,8 +294,10 @@ async def test_a_broker_that_is_away_is_said_to_the_citizen(
 
     monkeypatch.setattr(Publisher, "publish", lost)
     before = sample("eloket_presence_identifications_total", {"outcome": "identified"})
-    assert await door.refusal(answer) == (503, "unavailable")
+    with capture_logs() as logged:
+        assert await door.refusal(answer) == (503, "unavailable")
     assert sample("eloket_presence_identifications_total", {"outcome": "identified"}) == before
+    assert [line["event"] for line in logged] == ["identification_not_published"], "the issuer was there"
 
 
 async def test_without_rules_there_is_no_identification(door: Door) -> None:
