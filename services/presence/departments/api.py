@@ -37,8 +37,9 @@ def create_departments_routes(versions: DepartmentVersions | None, accounts: Acc
 
     @routes.post(api.CONFIGURATION)
     async def newest(request: Request) -> api.Configuration:
-        found = await stored(request).newest()
+        known = stored(request)
         require_administrator(request)
+        found = await known.newest()
         return api.Configuration(**found.model_dump(), departments=await asyncio.to_thread(forms, found.text))
 
     @routes.post(api.CONFIGURATION_CHECK)
