@@ -329,7 +329,7 @@ class AccountChanges:
         if wish.act == "undo":
             return await self._undone(wish, before)
         if wish.act == "add":
-            if not rules.USERNAME.fullmatch(wish.username):
+            if not rules.is_username(wish.username):
                 raise _wrong("username_wrong", "username", "Use small letters, digits and . _ @ -, at most 100.")
             return await self._new(wish.username, self._right(wish.form, None), {})
         assert before is not None

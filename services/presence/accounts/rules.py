@@ -10,15 +10,19 @@ from unicodedata import category
 
 from services.common.config.departments import LOCALES
 from services.common.internal_api.accounts import AccountForm, Role
-from services.presence.agents.accounts import Account
+from services.presence.agents.accounts import USERNAME, Account
+from services.presence.agents.roles import MOST_CAPACITY
 
-USERNAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,99}")
-MOST_CAPACITY = 50
 FIELDS = ("name", "role", "departments", "capacity", "locales", "break_glass")
 """The fields of a form, in the order of the page."""
 _LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without those that look alike
 _NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")  # control characters and ends of lines
 PASSWORD = 20  # characters of a password that is made
+
+
+def is_username(text: str) -> bool:
+    """Return whether an account may have this username."""
+    return re.fullmatch(USERNAME, text) is not None
 
 
 def new_password() -> str:

@@ -13,9 +13,10 @@ from services.common.config.toml_file import ConfigurationError, Source, load_to
 from services.common.events.types import derived_id
 from services.common.internal_api.presence import OfficerRole
 from services.presence.agents import totp
-from services.presence.agents.roles import require_consistent
+from services.presence.agents.roles import MOST_CAPACITY, require_consistent
 from services.presence.oidc.roles import RoleMapping
 
+USERNAME = r"^[a-z0-9][a-z0-9._@-]{0,99}$"
 DEMO_DEPARTMENT = "algemeen"
 DEMO_SUPERVISOR = "sofie"
 
@@ -44,12 +45,12 @@ class Account(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    username: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,99}$")]
+    username: Annotated[str, Field(pattern=USERNAME)]
     name: str = Field(min_length=1, max_length=100)
     password_hash: Annotated[str, AfterValidator(_argon2_hash)]
     role: OfficerRole | None = None
     departments: tuple[str, ...] = ()
-    capacity: int = Field(1, ge=0, le=50)
+    capacity: int = Field(1, ge=0, le=MOST_CAPACITY)
     supervisor: bool = False
     locales: tuple[str, ...] = LOCALES
     totp_secret: Annotated[str, AfterValidator(_totp_secret)] | None = Field(None, repr=False)

@@ -1,4 +1,4 @@
-"""RULES of the roles that are no agent's: what an account of one must not have. No I/O."""
+"""RULES of roles: what an account of an agent, and one of an officer, may have. No I/O."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.common.internal_api.presence import OfficerRole
+
+MOST_CAPACITY = 50  # chats of one agent at a time
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from services.common.config.departments import LOCALES
 from services.common.events.types import derived_id
 from services.common.internal_api.presence import OfficerRole
-from services.presence.agents.roles import require_consistent
+from services.presence.agents.roles import MOST_CAPACITY, require_consistent
 
 Profile = Literal["generic", "acmidm"]
 MOST_MEMBERSHIPS = 15  # of one person; more are not offered
@@ -42,7 +42,7 @@ class Role(BaseModel):
     target_group: str | None = Field(None, min_length=1, max_length=100)
     role: OfficerRole | None = None
     departments: tuple[str, ...] = ()
-    capacity: int = Field(1, ge=0, le=50)
+    capacity: int = Field(1, ge=0, le=MOST_CAPACITY)
     supervisor: bool = False
     locales: tuple[str, ...] = LOCALES
 
