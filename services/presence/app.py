@@ -35,7 +35,7 @@ from services.common.runtime.service import Service
 from services.presence import repairs
 from services.presence.accounts.api import create_accounts_routes
 from services.presence.accounts.changes import AccountChanges
-from services.presence.accounts.held import HeldAccounts, fitting
+from services.presence.accounts.held import HeldAccounts, without_unknown_departments
 from services.presence.accounts.store import AccountStore
 from services.presence.agents import idle_sessions
 from services.presence.agents.account_changes import publish_changes, store_accounts
@@ -132,7 +132,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         await publisher.link.up.wait()
 
     def load() -> Apply:
-        accounts = None if held is None else fitting(held.accounts, load_departments(source))
+        accounts = None if held is None else without_unknown_departments(held.accounts, load_departments(source))
         found = Configuration.load(settings, source, accounts)
 
         async def apply() -> None:

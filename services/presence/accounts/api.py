@@ -62,10 +62,10 @@ def create_accounts_routes(changes: AccountChanges | None) -> APIRouter:
         return await known.export(query)
 
     @routes.post(api.ACCOUNTS_IMPORT)
-    async def take_in(request: Request, given: api.AccountsImport) -> api.AccountsImported:
+    async def import_accounts(request: Request, given: api.AccountsImport) -> api.AccountsImported:
         known = stored(request)
         require_operator(request)
         require_author(caller(request), given.by)
-        return await known.take_in(given)
+        return await known.import_accounts(given)
 
     return routes

@@ -69,7 +69,7 @@ ACTS: Mapping[WishedAct, Act] = {
     "undo": "undone",
 }
 SECRETS = ("make_password", "make_totp", "remove_totp")
-"""What an administrator does to others only: the own password has a page of its own."""
+"""Acts that are refused for the own account of an administrator, who changes their password on another page."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class AccountChanges:
         await self.look()
 
     async def look(self) -> bool:
-        """Hold the accounts, if they are others than those that are held. Return whether they are."""
+        """Hold the newest accounts, if a revision differs from those that are held. Return whether one does."""
         if await self.store.revisions() == self._held.revisions:
             return False
         self._held.take(await self.store.all())
@@ -165,7 +165,7 @@ class AccountChanges:
             Problem: 404 `no_such_account`.
         """
         if (found := await self.store.get(username)) is None:
-            raise _nobody()
+            raise _no_such_account()
         entries = await self.store.history(username)
         return AccountHistory(revision=found.revision, removed=found.account is None, entries=entries)
 
@@ -177,12 +177,12 @@ class AccountChanges:
         """
         await self.require_administering(wish.by)
         found = await self.store.get(wish.username)
-        if found is not None and await self._has_arrived(found, wish):
+        if found is not None and await self._is_repetition(found, wish):
             return AccountChecked(fields=[])
         return AccountChecked(fields=(await self._planned(wish, self._required(found, wish))).fields)
 
     async def change(self, wish: AccountWish) -> AccountChanged:
-        """Change an account. What changes nothing makes no revision; neither does a repetition.
+        """Change an account. A wish that changes nothing makes no revision; neither does a repetition.
 
         Raises:
             Problem: 403 `forbidden`; 404 `no_such_account`, `no_such_revision`; 409 `changed`, `username_taken`; 422
@@ -191,13 +191,13 @@ class AccountChanges:
         async with self._alone():
             await self.require_administering(wish.by)
             found = await self.store.get(wish.username)
-            if found is not None and await self._has_arrived(found, wish):
+            if found is not None and await self._is_repetition(found, wish):
                 return AccountChanged(account=_shown(found), fields=[])
             before = self._required(found, wish)
             return await self._change(wish, found, before)
 
     async def require_administering(self, by: Author) -> None:
-        """Check that the author of a change is an administrator still.
+        """Check that the author of a change is still an administrator.
 
         Their session ends some seconds after their account was blocked or lost its role. Until then they could undo it.
 
@@ -211,7 +211,7 @@ class AccountChanges:
         if any(one.id == by.id and rules.may_administer(one, only) for one in known):
             return
         if not await self._stores.officers.is_of_issuer(by.id):
-            raise Problem(403, "forbidden", "Only an administrator may do this. You are none any more.")
+            raise Problem(403, "forbidden", "Only an administrator may do this, and you are no longer one.")
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -221,13 +221,13 @@ class AccountChanges:
                 await self._wait_for_lease()
         except TimeoutError:
             raise Problem(
-                503, "unavailable", "Another account is changed just now. Try again in 5 seconds.", {"Retry-After": "5"}
+                503, "unavailable", "Another account is being changed. Try again in 5 seconds.", {"Retry-After": "5"}
             ) from None
         try:
             async with asyncio.timeout(LIMIT):
                 yield
         except TimeoutError:
-            raise Problem(503, "unavailable", "This took too long. Look whether it is done.") from None
+            raise Problem(503, "unavailable", "This took too long. Look whether it was done.") from None
         finally:
             with contextlib.suppress(*DEPENDENCY_ERRORS):  # it ends by itself; the answer may have a made password
                 await self._stores.leases.release(JOB, self._clock())
@@ -238,10 +238,10 @@ class AccountChanges:
                 return
             await asyncio.sleep(AGAIN)
 
-    async def _has_arrived(self, found: StoredAccount, wish: AccountWish) -> bool:
-        """Return whether the newest revision is this wish: the request has arrived twice.
+    async def _is_repetition(self, found: StoredAccount, wish: AccountWish) -> bool:
+        """Return whether the newest revision is what is wished: the request has arrived twice.
 
-        One that makes a secret is never taken for its repetition: nobody has the secret.
+        A request that makes a secret is never taken for a repetition: the secret was in the first answer alone.
         """
         if wish.act in ("add", *SECRETS) or found.by != wish.by or found.revision != wish.base + 1:
             return False
@@ -250,7 +250,8 @@ class AccountChanges:
         if newest.act != ACTS[wish.act] or newest.of != wish.of or brought_back:
             return False
         return wish.form is None or (
-            found.account is not None and _normal(rules.form_of(rules.view_of(found.account))) == _normal(wish.form)
+            found.account is not None
+            and rules.members_of(rules.form_of(rules.view_of(found.account))) == rules.members_of(wish.form)
         )
 
     def _required(self, found: StoredAccount | None, wish: AccountWish) -> Account | None:
@@ -266,11 +267,11 @@ class AccountChanges:
                 raise Problem(409, "username_taken", detail, field="username")
             return None
         if found is None:
-            raise _nobody()
+            raise _no_such_account()
         if found.revision != wish.base:
             raise changed_meanwhile(found)
         if before is None and wish.act != "undo":
-            raise _nobody()
+            raise _no_such_account()
         return before
 
     async def _planned(self, wish: AccountWish, before: Account | None) -> _Planned:
@@ -298,8 +299,8 @@ class AccountChanges:
         made = await self._store(wish.username, found, plan, ACTS[wish.act], wish.by, wish.of)
         if made is None:
             newest = await self.store.get(wish.username)
-            raise changed_meanwhile(newest) if newest else _nobody()
-        await self._look_soon()
+            raise changed_meanwhile(newest) if newest else _no_such_account()
+        await self._try_to_look()
         uri = totp.uri(plan.secret, wish.username) if plan.secret else None
         return AccountChanged(account=_shown(made), fields=plan.fields, password=plan.password, totp=uri)
 
@@ -317,8 +318,8 @@ class AccountChanges:
         log.info("account_changed", account_id=known.id if known else None, act=act, by=by.id)
         return StoredAccount(username, plan.account, revision, entry.at, by)
 
-    async def _look_soon(self) -> None:
-        """Hold what was changed. The change is stored: what fails here must not take a made password away."""
+    async def _try_to_look(self) -> None:
+        """Look for other revisions. A failure is only logged: the answer to a stored change may have a password."""
         try:
             await self.look()
         except (*DEPENDENCY_ERRORS, ValueError) as error:  # the next look finds it
@@ -330,11 +331,11 @@ class AccountChanges:
             return await self._undone(wish, before)
         if wish.act == "add":
             if not rules.is_username(wish.username):
-                raise _wrong("username_wrong", "username", "Use small letters, digits and . _ @ -, at most 100.")
-            return await self._new(wish.username, self._right(wish.form, None), {})
+                raise _invalid("username_wrong", "username", "Use small letters, digits and . _ @ -, at most 100.")
+            return await self._new(wish.username, self._validated(wish.form, None), {})
         assert before is not None
         if wish.act == "change":
-            return await self._made(before, rules.members_of(self._right(wish.form, before))), None, None
+            return await self._with_members(before, rules.members_of(self._validated(wish.form, before))), None, None
         if wish.act == "remove":
             return None, None, None
         if wish.act in ("disable", "enable"):
@@ -347,7 +348,7 @@ class AccountChanges:
             secret = totp.new_secret()
             return before.model_copy(update={"totp_secret": secret}), None, secret
         if before.break_glass:
-            raise _wrong("second_factor_missing", "totp", "An account for emergencies needs one-time passwords.")
+            raise _invalid("second_factor_missing", "totp", "An account for emergencies needs one-time passwords.")
         return before.model_copy(update={"totp_secret": None}), None, None
 
     async def _undone(self, wish: AccountWish, before: Account | None) -> tuple[Account | None, str | None, str | None]:
@@ -357,18 +358,18 @@ class AccountChanges:
         if entry is None:
             raise Problem(404, "no_such_revision", "This change is not kept (any more).")
         if not entry.undoable:
-            raise _wrong("cannot_undo", "of", "This change cannot be undone.")
+            raise _invalid("cannot_undo", "of", "This change cannot be undone.")
         if before is None:
             if entry is not entries[0]:  # that is the removal
-                raise _wrong("cannot_undo", "of", "The account is removed. Undo that first.")
+                raise _invalid("cannot_undo", "of", "The account is removed. Undo that first.")
             form = rules.form_of({**entry.before, "break_glass": False})  # its second factor is gone
             more = {"disabled": entry.before["disabled"]}
-            return await self._new(wish.username, self._right(form, None), more)
+            return await self._new(wish.username, self._validated(form, None), more)
         if entry.act == "removed":
-            raise _wrong("cannot_undo", "of", "The account is there again.")
+            raise _invalid("cannot_undo", "of", "The account is there again.")
         view = {**rules.view_of(before), **entry.before}  # whether it had a second factor is not taken from it
-        members = rules.members_of(self._right(rules.form_of(view), before))
-        return await self._made(before, {**members, "disabled": view["disabled"]}), None, None
+        members = rules.members_of(self._validated(rules.form_of(view), before))
+        return await self._with_members(before, {**members, "disabled": view["disabled"]}), None, None
 
     async def _new(self, username: str, form: AccountForm, more: Mapping[str, Any]) -> tuple[Account, str, None]:
         """Return an account with a password for one login."""
@@ -382,8 +383,8 @@ class AccountChanges:
         )
         return made, password, None
 
-    async def _made(self, before: Account, members: Mapping[str, Any]) -> Account:
-        """Return an account with other members of the form, and what the form does not have."""
+    async def _with_members(self, before: Account, members: Mapping[str, Any]) -> Account:
+        """Return the account with these members, and with what a form does not have as it was."""
         kept = {"username", "password_hash", "totp_secret", "disabled", "must_change_password"}
         made = Account(**{**before.model_dump(include=kept), **members})
         if made.id == before.id:
@@ -413,7 +414,7 @@ class AccountChanges:
             issuer_administers=self._issuer_administers(),
         )
 
-    async def take_in(self, given: AccountsImport) -> AccountsImported:
+    async def import_accounts(self, given: AccountsImport) -> AccountsImported:
         """Change these accounts in their order, each with one write. Nothing is changed when one of them is wrong.
 
         One that another author has changed meanwhile stays as it is.
@@ -421,21 +422,21 @@ class AccountChanges:
         Raises:
             Problem: 422 `invalid_account`, `department_unknown`, `last_administrator`; 503 `unavailable`.
         """
-        wanted = [(one, self._taken(one)) for one in given.accounts]
+        wanted = [(one, self._account_of(one)) for one in given.accounts]
         async with self._alone():
             found = await self.store.some([one.username for one in given.accounts])
             todo = [(one, account) for one, account in wanted if _is_as_seen(found.get(one.username), one.base)]
             await self._require_administrator({one.username: account for one, account in todo})
             done = []
             for one, account in todo:
-                if await self._import(one.username, found.get(one.username), account, given.by):
+                if await self._import_one(one.username, found.get(one.username), account, given.by):
                     done.append(one.username)
-            await self._look_soon()
+            await self._try_to_look()
         return AccountsImported(
             done=done, meanwhile=[one.username for one in given.accounts if one.username not in done]
         )
 
-    async def _import(self, username: str, found: StoredAccount | None, after: Account | None, by: Author) -> bool:
+    async def _import_one(self, username: str, found: StoredAccount | None, after: Account | None, by: Author) -> bool:
         before = found.account if found else None
         if before is not None and after is not None:
             after = await self._with_same_password(before, after)
@@ -457,7 +458,7 @@ class AccountChanges:
         kept = before.model_dump(include={"password_hash", "must_change_password"})
         return after.model_copy(update=kept)
 
-    def _taken(self, one: ImportedAccount) -> Account | None:
+    def _account_of(self, one: ImportedAccount) -> Account | None:
         """Return the account of these members, if it can be one.
 
         Raises:
@@ -470,11 +471,11 @@ class AccountChanges:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise _wrong("invalid_account", place, f"'{one.username}': {place}: {first['msg']}.") from None
+            raise _invalid("invalid_account", place, f"'{one.username}': {place}: {first['msg']}.") from None
         for department in account.departments:
             if department not in self._configuration.departments.ids:
                 detail = f"'{one.username}' serves '{department}', which is no department (any more)."
-                raise _wrong("department_unknown", "departments", detail)
+                raise _invalid("department_unknown", "departments", detail)
         return account
 
     async def _require_administrator(self, changes: Mapping[str, Account | None]) -> None:
@@ -487,24 +488,28 @@ class AccountChanges:
         stay = [one for one in await self.store.administrators() if one.username not in changes]
         if self._issuer_administers() or any(rules.may_administer(one, only) for one in (*stay, *changes.values())):
             return
-        raise _wrong("last_administrator", "role", "Nobody could administer any more. Add an administrator first.")
+        raise _invalid("last_administrator", "role", "Nobody could administer any more. Add an administrator first.")
 
     def _issuer_administers(self) -> bool:
         mapping = self._configuration.file.oidc
         return mapping is not None and any(one.role == "administrator" for one in mapping.roles)
 
-    def _right(self, form: AccountForm | None, before: Account | None) -> AccountForm:
-        """Return the form, if nothing is wrong with it."""
+    def _validated(self, form: AccountForm | None, before: Account | None) -> AccountForm:
+        """Return the form, if nothing is wrong with it.
+
+        Raises:
+            Problem: 422 with a code and the `field`.
+        """
         if form is None:
-            raise _wrong("form_missing", "form", "Say what the account is to be.")
+            raise _invalid("form_missing", "form", "Say what the account is to be.")
         second_factor = before is not None and before.totp_secret is not None
         fault = rules.fault_of(form, self._configuration.departments.ids, second_factor)
         if fault is not None:
-            raise _wrong(*fault)
+            raise _invalid(*fault)
         return form
 
     async def _require_allowed(self, wish: AccountWish, before: Account | None, after: Account | None) -> None:
-        """Check that an administrator remains, and that nobody takes the own account away.
+        """Check that an administrator remains, and that the author keeps their own account and role.
 
         Raises:
             Problem: 422 `own_account`, `last_administrator`.
@@ -514,13 +519,13 @@ class AccountChanges:
         loses = rules.may_administer(before, only) and not rules.may_administer(after, only)
         place = {"remove": "username", "disable": "disabled"}.get(wish.act, "role")
         if own and (loses or wish.act in SECRETS):
-            detail = "This is your own account. Ask another administrator; your password you change above."
-            raise _wrong("own_account", place, detail)
+            detail = "This is your own account. Ask another administrator. Your own password is changed elsewhere."
+            raise _invalid("own_account", place, detail)
         if not loses or self._issuer_administers():
             return
         others = await self.store.administrators()
         if not any(one.username != wish.username and rules.may_administer(one, only) for one in others):
-            raise _wrong("last_administrator", place, "This is the last administrator. Add another one first.")
+            raise _invalid("last_administrator", place, "This is the last administrator. Add another one first.")
 
 
 def _is_as_seen(found: StoredAccount | None, base: int) -> bool:
@@ -543,13 +548,9 @@ def _shown(found: StoredAccount | None) -> AccountView | None:
     return AccountView(username=found.username, revision=found.revision, at=found.at, by=found.by, **view)
 
 
-def _normal(form: AccountForm) -> dict[str, Any]:
-    return rules.members_of(form)
-
-
-def _nobody() -> Problem:
+def _no_such_account() -> Problem:
     return Problem(404, "no_such_account", "There is no such account (any more).")
 
 
-def _wrong(code: str, place: str, detail: str) -> Problem:
+def _invalid(code: str, place: str, detail: str) -> Problem:
     return Problem(422, code, detail, field=place)

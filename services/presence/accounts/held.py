@@ -1,6 +1,6 @@
-"""The accounts that this process holds, where `CONFIG_SOURCE` is `database`; the watch of the configuration sees them.
+"""The accounts that this process holds, where `CONFIG_SOURCE` is `database`.
 
-What the watch compares are the revisions: a held text has no hash and no secret.
+The watch of the configuration compares their revisions. So what it reads has no hash and no secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class HeldAccounts:
         self.accounts: tuple[Account, ...] = ()
 
     def __str__(self) -> str:
-        """Return what messages call it."""
+        """Return how messages name them."""
         return "of the database"
 
     def open(self, mode: Literal["rb"], /) -> IO[bytes]:
@@ -41,10 +41,10 @@ class HeldAccounts:
         self.revisions = {one.username: one.revision for one in found}
 
 
-def fitting(accounts: Sequence[Account], departments: Departments) -> tuple[Account, ...]:
-    """Return the accounts without departments that do not exist. Who serves no other one is disabled.
+def without_unknown_departments(accounts: Sequence[Account], departments: Departments) -> tuple[Account, ...]:
+    """Return the accounts without departments that do not exist. An account that serves no other one is disabled.
 
-    Of a change of the departments and one of an account, each may be valid alone and not beside the other.
+    A change of the departments and one of an account may each be valid alone, and not together.
     """
     found = []
     for account in accounts:

@@ -73,8 +73,8 @@ class DepartmentVersions:
         """Hold the newest version. The first one is made of the departments file.
 
         Raises:
-            ConfigurationError: That file cannot be used. Nothing is stored then: afterwards the file counts no more,
-                and without presence nothing else could replace a wrong version.
+            ConfigurationError: That file cannot be used. Nothing is stored then: once a version is stored, the file no
+                longer counts, and only a running presence could replace a wrong version.
         """
         if not await self.store.newest_number():
             text = await asyncio.to_thread(_read, self._settings.departments_file)
@@ -107,8 +107,8 @@ class DepartmentVersions:
             Problem: 409 `changed`, 422 `invalid_configuration`, 404 `no_such_version`.
         """
         newest = await self.newest()
-        arrived = await self._has_arrived(newest, check.wanted)
-        text = newest.text if arrived else (await self._made(newest, check.wanted))[0]
+        arrived = await self._is_repetition(newest, check.wanted)
+        text = newest.text if arrived else (await self._wanted_text(newest, check.wanted))[0]
         found = await self._validated(newest, text)
         days = None
         if check.department in found.schedules:
@@ -118,15 +118,15 @@ class DepartmentVersions:
         return Checked(text=text, same=same, departments=ids, buttons=buttons, days=days)
 
     async def change(self, change: Change) -> StoredVersion:
-        """Store a version and return it. What has changed nothing makes no version; neither does a repetition.
+        """Store a version and return it. A change that changes nothing makes no version; neither does a repetition.
 
         Raises:
             Problem: 409 `changed`, 422 `invalid_configuration`, 404 `no_such_version`.
         """
         newest, wanted = await self.newest(), change.wanted
-        if newest.by == change.by and await self._has_arrived(newest, wanted):
+        if newest.by == change.by and await self._is_repetition(newest, wanted):
             return newest
-        text, act, about = await self._made(newest, wanted)
+        text, act, about = await self._wanted_text(newest, wanted)
         if text == newest.text:
             return newest
         await self._validated(newest, text)
@@ -138,14 +138,14 @@ class DepartmentVersions:
         await self._send(made.version, made.text)
         return made
 
-    async def _has_arrived(self, newest: StoredVersion, wanted: Wanted) -> bool:
+    async def _is_repetition(self, newest: StoredVersion, wanted: Wanted) -> bool:
         """Return whether the newest version is what is wanted: the request has arrived twice."""
         if wanted.base != newest.version - 1:
             return False
         before = await self.store.get(wanted.base)
-        return before is not None and (await self._made(before, wanted))[0] == newest.text
+        return before is not None and (await self._wanted_text(before, wanted))[0] == newest.text
 
-    async def _made(self, newest: StoredVersion, wanted: Wanted) -> tuple[str, Act, str | None]:
+    async def _wanted_text(self, newest: StoredVersion, wanted: Wanted) -> tuple[str, Act, str | None]:
         """Return the text that is wanted, what was done, and with which department or version."""
         if wanted.base != newest.version:
             raise changed_meanwhile(newest)

@@ -104,7 +104,7 @@ class Replica:
             else ImportedAccount(username=one.username, base=base, members=members_of(one))
             for one, base in accounts
         ]
-        found = await self.changes.take_in(AccountsImport(accounts=given, by=OPERATOR))
+        found = await self.changes.import_accounts(AccountsImport(accounts=given, by=OPERATOR))
         return found.done, found.meanwhile
 
     async def account(self, username: str) -> Account:
@@ -471,7 +471,7 @@ async def test_an_import_that_is_wrong_or_leaves_no_administrator_changes_nothin
     assert await refused(one.take_in((an, 1), (lost, 1))) == (422, "department_unknown", "departments")
     members = {**members_of(an), "password_hash": "demo"}
     wrong = AccountsImport(accounts=[ImportedAccount(username="an", base=1, members=members)], by=OPERATOR)
-    assert await refused(one.changes.take_in(wrong)) == (422, "invalid_account", "password_hash")
+    assert await refused(one.changes.import_accounts(wrong)) == (422, "invalid_account", "password_hash")
     assert await db["accounts"].find().sort("_id", 1).to_list(None) == before
     assert await one.take_in(anna, ("bea", 1)) == (["an", "bea"], []), "one remains"
     assert await refused(one.take_in(("beheer", 1))) == nobody

@@ -10,7 +10,7 @@ from services.common.config.departments import load_departments
 from services.common.internal_api.accounts import AccountForm
 from services.common.internal_api.configuration import Author
 from services.presence.accounts import rules
-from services.presence.accounts.held import HeldAccounts, fitting
+from services.presence.accounts.held import HeldAccounts, without_unknown_departments
 from services.presence.accounts.store import StoredAccount
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account
@@ -125,7 +125,7 @@ def test_a_department_that_is_gone_disables_only_who_serves_no_other(tmp_path: P
     file.write_text(GOOD)
     both, gone, fine = account("both", "algemeen", "weg"), account("gone", "weg"), account("fine", "algemeen")
     blocked = both.model_copy(update={"disabled": True})
-    found = fitting([both, gone, fine, blocked], load_departments(file))
+    found = without_unknown_departments([both, gone, fine, blocked], load_departments(file))
     assert [(one.departments, one.disabled) for one in found] == [
         (("algemeen",), False),
         ((), True),
