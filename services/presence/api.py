@@ -138,11 +138,11 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins, idl
         agent = await _who(context, session, sought.roles) if session else None
         if session is None or agent is None:
             raise _no_session()
-        said = request.app.state.service.keys.agent_token(_identity(agent))
+        identity = request.app.state.service.keys.agent_token(_identity(agent))
         stores = context.stores
         people = stores.officers if isinstance(agent, Officer) else stores.agents
         local = await people.account(agent.id) is not None
-        return open_session(session, agent).model_copy(update={"identity": said, "local": local})
+        return open_session(session, agent).model_copy(update={"identity": identity, "local": local})
 
     @routes.post(presence_api.PASSWORD_CHANGE, status_code=204)
     async def password_change(request: Request, wish: PasswordChange) -> None:

@@ -1,4 +1,4 @@
-"""What presence reads from files: the departments with their opening hours, and the accounts."""
+"""The departments with their opening hours, and the accounts: of files, or of the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Configuration:
         schedules: Their opening hours.
         longest: How many chats may wait in the queue of each.
         wrap_ups: For how many seconds agents of each wrap up a chat.
-        file: The accounts file.
+        file: The accounts, and the roles of the issuer.
     """
 
     departments: Departments

@@ -23,7 +23,7 @@ CAUSE = "supervisor"
 
 
 def create_supervision_routes(context: Context, schedules: Mapping[str, Schedule]) -> APIRouter:
-    """Return these routes. They require a service token, and what presence says of the supervisor.
+    """Return these routes. They require a service token; those that change something also the supervisor's agent token.
 
     Args:
         context: Dependencies of the service.

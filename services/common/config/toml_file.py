@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 MOST_PARTS = 32  # of a dotted key; the time to parse one grows much faster than their number
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.){0,200}"|'[^'\n]*')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*\.[ \t]*){{{MOST_PARTS}}}")
-MOST_STORED = 400_000  # bytes of one stored text, in UTF-8: a request with it is below 1 MiB, however it is escaped
+MOST_STORED = 400_000  # bytes of one stored text, in UTF-8: a request is below 1 MiB with a backslash at each of them
 M = TypeVar("M", bound=BaseModel)
 
 

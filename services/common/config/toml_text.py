@@ -97,7 +97,7 @@ def _set(lines: list[str], array: str, header: int, name: str, value: Any) -> No
     if value is None:
         return
     if not places:
-        filled = [n for n in range(header, end) if not _says_nothing(lines[n])]
+        filled = [n for n in range(header, end) if not _is_blank_or_comment(lines[n])]
         places = [filled[-1] + 1]
     lines[places[0] : places[0]] = _line(name, value).split("\n")
 
@@ -115,7 +115,7 @@ def _remove_tables(lines: list[str], array: str, header: int, name: str) -> None
         if not wanted.match(lines[number]):
             number = end
             continue
-        while end > number + 1 and _says_nothing(lines[end - 1]):
+        while end > number + 1 and _is_blank_or_comment(lines[end - 1]):
             end -= 1
         del lines[number:end]
         while number < len(lines) and not _TABLE.match(lines[number]):
@@ -130,7 +130,7 @@ def _end_of(lines: list[str], first: int, end: int) -> int:
     for last in (*(n for n in range(first + 1, end) if _MEMBER.match(lines[n])), end):
         if _is_whole(lines[first:last]):
             least = last
-            while least > first + 1 and _says_nothing(lines[least - 1]):
+            while least > first + 1 and _is_blank_or_comment(lines[least - 1]):
                 least -= 1
             ends = range(least, last)  # a text may have lines that look like comments
             return least + bisect_left(ends, True, key=lambda n: _is_whole(lines[first:n]))
@@ -145,7 +145,7 @@ def _is_whole(lines: list[str]) -> bool:
     return True
 
 
-def _says_nothing(line: str) -> bool:
+def _is_blank_or_comment(line: str) -> bool:
     """Return whether a line is empty or a comment, which is about what comes after it."""
     return not line.strip() or line.lstrip().startswith("#")
 

@@ -144,12 +144,12 @@ class KeyRing:
             return None
         kind, claims = found
         aud, exp = claims.get("aud"), claims.get("exp")
-        ended = "exp" in claims and (not isinstance(exp, int) or exp <= utcnow().timestamp())
+        expired = "exp" in claims and (not isinstance(exp, int) or exp <= utcnow().timestamp())
         if kind != f"{purpose}+jwt" or claims["iss"] not in issuers:
             return None
         if audience not in (aud if isinstance(aud, list) else [aud]):
             return None
-        return None if ended else claims
+        return None if expired else claims
 
     def _read(self, token: str) -> tuple[str, dict[str, Any]] | None:
         """Return what a token with a valid signature is for, and its claims."""

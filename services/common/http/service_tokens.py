@@ -1,7 +1,7 @@
 """Requests between services: each has a service token, and a service answers no request without one.
 
-A request for an agent also has what presence says of them, in a header of its own: the gateway passes it on and cannot
-make it. Where `TOKEN_KEYS` is `only`, no service believes the gateway without it.
+A request for an agent also has an agent token (`Eloket-Agent`): what presence says of them. The gateway passes it on
+and cannot make it. Where `TOKEN_KEYS` is `only`, no service believes the gateway without it.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ class Caller:
             raise Problem(403, "forbidden", "Only the operator's commands may do this.")
 
     def acting(self) -> Actor | None:
-        """Return the participant, an agent with the rights that presence says.
+        """Return the participant; an agent has the rights of the agent token.
 
         Raises:
-            Problem: 403 `forbidden`: presence says of another one, or of nobody.
+            Problem: 403 `forbidden`: the agent token is of another agent or is missing.
         """
         if self.actor is None or self.actor.party != "agent":
             return self.actor
@@ -95,7 +95,7 @@ def caller_of(scope: Scope, keys: Keys, audience: str = "") -> Caller:
     """Return who sends this request to the service `audience`.
 
     Raises:
-        Problem: 401 `unauthenticated` without a valid service token, or with what presence has not said.
+        Problem: 401 `unauthenticated` without a valid service token, or with an agent token that is not valid.
     """
     if _CALLER not in scope:
         headers = Headers(scope=scope)
@@ -103,10 +103,10 @@ def caller_of(scope: Scope, keys: Keys, audience: str = "") -> Caller:
         known = keys.service_of(token, audience) if scheme.lower() == "bearer" else None
         if known is None:
             raise Problem(401, "unauthenticated", "This address is for the other services only.")
-        said = headers.get(AGENT_HEADER)
-        agent = keys.agent_of(said, audience) if said else None
-        if said and agent is None and keys.knows_keys:
-            raise Problem(401, "unauthenticated", "What is said of the agent is not valid (any more).")
+        agent_token = headers.get(AGENT_HEADER)
+        agent = keys.agent_of(agent_token, audience) if agent_token else None
+        if agent_token and agent is None and keys.knows_keys:
+            raise Problem(401, "unauthenticated", "The agent token is not valid (any more).")
         scope[_CALLER] = Caller(known[0], known[1], agent, keys.requires_keys)
     found: Caller = scope[_CALLER]
     return found

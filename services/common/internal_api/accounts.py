@@ -1,7 +1,8 @@
 """Internal API of the accounts that presence stores (`CONFIG_SOURCE=database`). No I/O.
 
-Everything is answered with 409 `configuration_in_file` where the accounts are in a file. Only an export has hashes of
-passwords. A password, or a secret of one-time passwords, is else only in the answer to the request that makes it.
+Every request is answered with 409 `configuration_in_file` where the accounts are in a file. Only an export of the
+operator has hashes of passwords and secrets of one-time passwords. Apart from it, a password or a secret is only in the
+answer to the request that makes it.
 """
 
 from __future__ import annotations
@@ -55,13 +56,11 @@ WishedAct = Literal[
 ]
 Value = str | int | bool | list[str]
 Username = Annotated[str, Field(max_length=100)]
-Sought = Annotated[
-    str, Field(max_length=100, pattern=r"^[^\x00]*$")
-]  # MongoDB refuses an expression with that character
+Sought = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]  # MongoDB takes no expression with \x00
 
 
 class AccountForm(Record):
-    """What an administrator says of an account. An officer has no departments and takes no chats."""
+    """The fields of an account that an administrator fills in. An officer has no departments and takes no chats."""
 
     name: Annotated[str, Field(max_length=200)]
     role: Role

@@ -58,14 +58,14 @@ class DepartmentForm(Record):
         closed: Closed days beside the public holidays: a date, a day of each year, or relative to Easter.
         day_hours: Hours of single days.
         contacts: Other ways to reach it.
-        start: As in the departments file, and so are those below.
-        accept: -
-        busy: -
-        longest: `queue.longest`.
-        patience: `queue.patience`; None: `WAITING_LIMIT`.
-        questions: -
-        answer_within: -
-        wrap_up: -
+        start: As in the departments file.
+        accept: As in the departments file.
+        busy: As in the departments file.
+        longest: `queue.longest` of the departments file.
+        patience: `queue.patience` of the departments file; None: `WAITING_LIMIT`.
+        questions: As in the departments file.
+        answer_within: As in the departments file, in working days.
+        wrap_up: As in the departments file, in seconds.
     """
 
     names: Names

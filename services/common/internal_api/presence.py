@@ -30,7 +30,7 @@ OIDC_BEGIN = "/internal/oidc/begin"  # {} → OidcFlow | 404 not_found | 503 una
 OIDC_FINISH = "/internal/oidc/finish"  # OidcAnswer → OidcOutcome | 401 oidc_… | 429 rate_limited | 503 unavailable
 OIDC_CHOICES = "/internal/oidc/choices"  # OidcPending → OidcChoices | 401 oidc_expired
 OIDC_CHOOSE = "/internal/oidc/choose"  # OidcChosen → OpenSession | 401 oidc_expired
-IDENTIFY_BEGIN = "/internal/identifications/begin"  # OpenIdentification → IdentificationTicket | 404 not_found
+IDENTIFY_BEGIN = "/internal/identifications/begin"  # IdentificationWanted → IdentificationTicket | 404 not_found
 IDENTIFY_OPEN = "/internal/identifications/open"  # TicketShown → IdentificationFlow | 401 | 404 not_found | 503
 IDENTIFY_FINISH = "/internal/identifications/finish"  # OidcAnswer → IdentificationOutcome | 401 | 404 | 503
 OIDC_LOGOUT = "/internal/oidc/logout"  # OidcLogout → 204 | 400 invalid | 503 unavailable
@@ -313,7 +313,7 @@ class OidcLogout(Record):
 
 
 class IdentificationWanted(Record):
-    """A citizen who wants to identify: the request of an agent, as transcripts says it.
+    """Request for a ticket: the open request of an agent to identify, as transcripts has it.
 
     Attributes:
         chat_id: The chat.

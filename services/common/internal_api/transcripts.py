@@ -21,11 +21,8 @@ QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such
 QUESTION_CLAIM = "/internal/questions/claim"  # QuestionClaim → LeftQuestion | 404 no_such_question | 409 claimed
 QUESTION_UNCLAIM = "/internal/questions/unclaim"  # QuestionClaim → 204 | 403 not_yours | 404 no_such_question
 RATING = "/internal/ratings"  # Rating → 204; a later one of the same chat replaces it
-LABEL = (
-    "/internal/labels"  # Label → 204 | 403 forbidden | 404 no_such_chat | 422 unknown_label; a later one replaces it
-)
-IDENTIFICATION_OPEN = "/internal/identification-requests/open"
-# IdentificationSought → OpenIdentification | 403 forbidden | 404 no_request
+LABEL = "/internal/labels"  # Label → 204 | 403 | 404 no_such_chat | 422 unknown_label; a later one replaces it
+IDENTIFICATION_OPEN = "/internal/identification-requests/open"  # IdentificationSought → OpenIdentification | 403 | 404
 CODE_CREATE = "/internal/download-codes/create"  # CodeWanted → DownloadCode; a new code replaces the one before
 CODE_USE = "/internal/download-codes/use"  # CodeGiven → CodeFound | 404 unknown_code
 ACCESS_NOTE = "/internal/access-log/note"  # AccessNoted → 204

@@ -95,7 +95,7 @@ class Service:
         self.status = 70  # exit status of the process when a background task ends
         self.failed = asyncio.Event()
         self._background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
-        self._begun = asyncio.Event()  # what `begin_with` has registered is done, or nothing was
+        self._begun = asyncio.Event()  # the function of `begin_with` is done, or there is none
         self._first: Callable[[], Awaitable[None]] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._checks: dict[str, Check] = {}
@@ -136,7 +136,7 @@ class Service:
         Args:
             name: The name of the task.
             run: What it does.
-            early: Whether it also runs before that is done which `begin_with` has registered.
+            early: Whether it starts at once, and not only when the function of `begin_with` is done.
         """
         self._background.append((name, run if early else self._after_the_first(run)))
 
@@ -157,7 +157,7 @@ class Service:
         return wait_and_run
 
     async def _begin(self) -> None:
-        """Do what comes first, and then nothing until cancelled."""
+        """Run the function of `begin_with`, then wait until cancelled."""
         assert self._first is not None
         await self._first()
         self._begun.set()

@@ -13,7 +13,7 @@ from services.presence.authors import require_author
 
 
 def create_accounts_routes(changes: AccountChanges | None) -> APIRouter:
-    """Return these routes. They require a service token, and what presence says of the administrator.
+    """Return these routes. They require a service token, and the agent token of an administrator or the operator's key.
 
     Args:
         changes: The accounts; None: they are in a file.

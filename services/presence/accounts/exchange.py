@@ -24,7 +24,7 @@ class Change:
     """What an import changes of one account.
 
     Attributes:
-        request: What presence is asked for.
+        request: The account as presence gets it.
         before: The fields that change, as they were; empty: there was no account.
         after: The same fields as they become; empty: it is removed.
         secrets: What changes and is not shown, by name.
@@ -42,7 +42,7 @@ class Change:
 
 
 def members_of(account: Account) -> dict[str, Any]:
-    """Return what the accounts file has of an account: what is as it is by default is left out."""
+    """Return the members of an account in the accounts file, without those that have their default."""
     given = account.model_dump(mode="json", exclude_defaults=True)
     return {name: getattr(account, name) for name in _ALWAYS} | given
 

@@ -40,6 +40,6 @@ async def end_idle(context: Context, idle: timedelta) -> None:
 
 
 async def look(context: Context, idle: timedelta, connected: Callable[[], Collection[str]]) -> None:
-    """Do both. The first keeps the second from ending what is used."""
+    """Record which sessions are used, then end those that were not used for so long."""
     await note_use(context, connected())
     await end_idle(context, idle)

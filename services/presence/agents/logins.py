@@ -12,8 +12,9 @@ Three limits apply one after the other (OWASP Authentication Cheat Sheet, OWASP 
    sends a signed device cookie and has attempts of its own; attempts of others do not delay it.
 
 Where an account has a secret for one-time passwords (TOTP), the limits count wrong codes like wrong passwords. The
-secrets are in the accounts, of the file or of the database; agents and officers have their fingerprints. A replica that
-has not read changed accounts yet, and another one has, lets nobody log in whose secret it does not know.
+secrets are in the accounts, of the file or of the database. The documents of agents and officers have fingerprints of
+them. When another replica has read changed accounts first, the fingerprint of a changed secret differs from that of
+this replica, which then refuses the login with 503.
 
 An account that does not exist is treated like one that does, in answers and in time. Logs have no name and no address,
 only keyed digests.
@@ -225,7 +226,7 @@ class Logins:
         self._addresses = Addresses()
 
     def follow_accounts(self, second_factors: Mapping[str, str], only: Collection[str] | None) -> None:
-        """Take what the accounts file says of logins now. The arguments are those of new logins."""
+        """Use these secrets and usernames from now on. The arguments are those of the constructor."""
         self._second_factors, self._only = second_factors, only
 
     async def log_in(self, credentials: Credentials) -> LoggedIn:
@@ -370,7 +371,7 @@ class Logins:
         return (agent_id, stored) if await self._is_code(agent_id, secret, credentials.code) else None
 
     async def _require_current(self, person_id: str, secret: str | None, key: str, about: dict[str, object]) -> None:
-        """Check that this replica has the secret of the newest accounts file that any replica has read.
+        """Check that this replica has the secret of the newest accounts that any replica has read.
 
         Raises:
             Problem: 503 `unavailable`. The attempt does not count.

@@ -1,10 +1,10 @@
 """Store of what agents and officers have in common: their logins, and passwords that they have changed themselves.
 
-`changed` {hash, of} is beside `password_hash`, which is that of the accounts file. It counts while the file has the
-hash for which it was made (`of`, its fingerprint): a new hash in the file is the operator's, and replaces it. A release
-before it knows nothing of `changed` and accepts the password of the file. With `CONFIG_SOURCE=database` the stored
-account is in the place of the file. `must_change_password`: the password is for one login, in which another one is
-chosen; with that one in `changed` it is over.
+`password_hash` is that of the account, in the accounts file or in the database. `changed` {hash, of} is the password
+that the person has chosen. It counts while the account has the hash that it replaced (`of`, its fingerprint): a new
+hash of the account is the operator's or an administrator's, and counts instead. An earlier release does not read
+`changed` and accepts the password of the account. `must_change_password`: the password of the account is for one login,
+in which another one is chosen. It has no meaning while `changed` counts.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ time. `idle_since`: when they last gave up a slot, came online, or ended a pause
 online, went offline, paused or resumed. `pause` is there while the agent is paused and online: that time counts.
 `pauses_over` has ended pauses that are still to be published. `oidc` {issuer, subject, organisation}: the account is of
 the issuer's person; it has no password. `changed`, `must_change_password`: `people_store.py`. The secrets of
-one-time passwords are not here; `second_factor` is the fingerprint of the one in the accounts, by which a replica that
-has not read these yet knows that it must not decide (`logins.py`).
+one-time passwords are not here. `second_factor` is the fingerprint of the secret in the newest accounts that a replica
+has read: a replica with another secret refuses the login (`logins.py`).
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def _measure(department: str, crew: Crew, shown: Light) -> None:
 
 
 def forget(departments: Iterable[str]) -> None:
-    """Export no more metrics of these departments: they are no longer in the departments file."""
+    """Export no more metrics of these departments: they do not exist any more."""
     for department in departments:
         for gauge in (ONLINE, AVAILABLE, FREE, GREEN):
             gauge.remove(department)

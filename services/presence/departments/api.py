@@ -17,11 +17,11 @@ from services.presence.departments.versions import DepartmentVersions
 
 
 def create_departments_routes(versions: DepartmentVersions | None, accounts: AccountChanges | None) -> APIRouter:
-    """Return these routes. They require a service token, and what presence says of the administrator.
+    """Return these routes. They require a service token, and the agent token of an administrator or the operator's key.
 
     Args:
         versions: The versions; None: the departments are in a file.
-        accounts: The accounts, which know who is an administrator still; None: they are in a file.
+        accounts: The accounts, which know who is still an administrator; None: they are in a file.
     """
     routes = APIRouter()
 

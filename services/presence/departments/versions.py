@@ -185,7 +185,7 @@ class DepartmentVersions:
             self._asked.set()
 
     async def run(self) -> None:
-        """Look for newer versions, repeat the number of the newest, and send the text to who asks, until cancelled."""
+        """Look for newer versions, repeat the number of the newest, and send the text when it is asked for."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_repeatedly())
             group.create_task(self._repeat())

@@ -28,7 +28,7 @@ def create_oidc_routes(oidc: OidcLogins | None, only_break_glass: bool) -> APIRo
     routes = APIRouter()
 
     def logins(request: Request) -> OidcLogins:
-        return _there_is(oidc, request, "Agents do not log in by an issuer here.")
+        return _required(oidc, request, "Agents do not log in by an issuer here.")
 
     @routes.post(presence_api.LOGIN_WAYS)
     async def ways(request: Request) -> presence_api.LoginWays:
@@ -71,7 +71,7 @@ def create_identification_routes(identifications: Identifications | None) -> API
     routes = APIRouter()
 
     def known(request: Request) -> Identifications:
-        return _there_is(identifications, request, "Citizens do not identify here.")
+        return _required(identifications, request, "Citizens do not identify here.")
 
     @routes.post(presence_api.IDENTIFY_BEGIN)
     async def begin(request: Request, wanted: presence_api.IdentificationWanted) -> presence_api.IdentificationTicket:
@@ -88,13 +88,13 @@ def create_identification_routes(identifications: Identifications | None) -> API
     return routes
 
 
-def _there_is(what: T | None, request: Request, otherwise: str) -> T:
-    """Return what answers this request of another service.
+def _required(part: T | None, request: Request, otherwise: str) -> T:
+    """Return the part of presence that answers this request of another service.
 
     Raises:
         Problem: 401 `unauthenticated`; 404 `not_found` where there is no issuer.
     """
     caller(request)
-    if what is None:
+    if part is None:
         raise Problem(404, "not_found", otherwise)
-    return what
+    return part

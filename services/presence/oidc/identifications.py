@@ -109,9 +109,9 @@ class Identifications:
         )
 
     async def finish(self, answer: api.OidcAnswer) -> api.IdentificationOutcome:
-        """Publish as whom the citizen has identified whom the issuer sent back, or that it has failed.
+        """Publish who the citizen is whom the issuer has sent back, or that their identification has failed.
 
-        Nothing is published for an answer that this browser has not begun, so that nobody can end another's request.
+        Nothing is published for a login that this browser has not begun: else another person could end the request.
 
         Raises:
             Problem: 401 `identification_expired`; 503 `unavailable`: the event could not be published.
