@@ -183,7 +183,8 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     if idle is not None:
         connected = agents.sessions.present
         looked = partial(idle_sessions.look, context, idle, lambda: connected(agents.clock()))
-        service.background("idle", lambda: repairs.every(idle_sessions.LOOK, looked))
+        every = min(idle_sessions.LOOK, settings.session_idle / 4)
+        service.background("idle", lambda: repairs.every(every, looked))
     logins = Logins(
         context,
         passwords,

@@ -16,7 +16,7 @@ from services.presence.agents.transitions import close_session_soon
 from services.presence.context import Context
 
 log = structlog.get_logger()
-LOOK = 30.0  # seconds between two looks at the sessions
+LOOK = 30.0  # seconds between two looks at the sessions; less where their limit is short
 IDLE = "idle"
 
 

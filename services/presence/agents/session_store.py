@@ -20,7 +20,7 @@ from typing import Any
 
 from services.common.mongo.client import Database
 
-NOTED_EACH = timedelta(minutes=1)  # the use of a session is stored at most so often
+NOTED_EACH = timedelta(minutes=1)  # the use of a session is stored at most so often, and four times in its limit
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class SessionStore:
         used = doc.get("used_at")
         if used and idle and now - used >= idle:
             return None
-        if used and now - used >= NOTED_EACH:
+        if used and now - used >= (min(NOTED_EACH, idle / 4) if idle else NOTED_EACH):
             await self.use([doc["_id"]], now)
         return _read(doc)
 

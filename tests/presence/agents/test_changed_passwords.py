@@ -184,6 +184,14 @@ async def test_a_use_is_stored_at_most_once_a_minute(stores: Stores) -> None:
     assert session.agent_id == "a"
 
 
+async def test_a_use_keeps_a_session_with_a_short_limit_too(stores: Stores) -> None:
+    begun, idle = utcnow(), timedelta(seconds=30)
+    _, token = await stores.sessions.begin("an", begun, 12)
+    for seconds in (20, 40, 60, 80):
+        assert await stores.sessions.find(token, begun + timedelta(seconds=seconds), idle) is not None, seconds
+    assert await stores.sessions.find(token, begun + timedelta(seconds=110), idle) is None
+
+
 async def test_an_open_console_is_used_while_its_agent_is_available(
     context: Context, observer: EventObserver, clock: Clock
 ) -> None:
