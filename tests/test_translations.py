@@ -159,7 +159,8 @@ MADE = {
             f"config.{name}_hint"
             for name in ("answer_within", "closed", "day_hours", "hours", "longest", "patience", "wrap_up")
         ),
-        *under("config", "answer_within_missing", "contact_missing", "day_hours_wrong", "day_wrong", "hours_wrong"),
+        *under("config", "answer_within_missing", "contact_missing", "day_hours_wrong", "day_twice", "day_wrong"),
+        "config.hours_wrong",
         *under("config", "name_missing", "note_incomplete", "number_wrong"),
         *under("config", "accept", "busy", "start", "added", "removed", "bridge", "closed_day", "buttons_now", "days"),
         *under("config.accept", "by_agent", "automatic"),

@@ -196,6 +196,8 @@ test("what the server says of a change is told with what is stored", async (t) =
     revision: 1,
   };
   assert.deepEqual(asked.pop(), ["PUT", "/api/agent/canned-answers/a", content]);
+  told = Response.json(current);
+  assert.deepEqual(await canned.save(draftOf(current, ["algemeen"])), { problem: null, current });
   told = Response.json({ code: "no_such_answer" }, { status: 404 });
   assert.equal((await canned.save(draftOf(current, ["algemeen"]))).problem, "gone");
   told = new Response("<h1>Proxy</h1>", { status: 502 });

@@ -31,8 +31,8 @@ test("what the fields hold of a form is that form again", () => {
   assert.equal(id, "algemeen");
   assert.deepEqual(formOf(fields()), rest);
   assert.deepEqual(faultsOf(fields()), {});
-  assert.equal(differs(fields(), FORM), false);
-  assert.equal(differs(fields({ wrap_up: "31" }), FORM), true);
+  assert.equal(differs(fields(), fieldsOf(FORM)), false);
+  assert.equal(differs(fields({ wrap_up: "31" }), fieldsOf(FORM)), true);
 });
 
 test("spaces and empty lines do not count, and an empty field is what applies to all", () => {
@@ -50,6 +50,8 @@ test("each fault is named at its field", () => {
     [{ hours: "Mon 09:00" }, { hours: "hours_wrong" }],
     [{ closed: "7 mei" }, { closed: "day_wrong" }],
     [{ day_hours: "12-24" }, { day_hours: "day_hours_wrong" }],
+    [{ day_hours: "12-24 09:00-12:00\n12-31 09:00-12:00" }, {}],
+    [{ day_hours: "Easter+1 09:00-12:00\n12-31 09:00-12:00\neaster+1 13:00-17:00" }, { day_hours: "day_twice" }],
     [{ contacts: [{ kind: "phone", value: " ", note: four("") }] }, { "contacts.0": "contact_missing" }],
     [
       { contacts: [{ kind: "phone", value: "1", note: { ...four(""), nl: "x" } }] },

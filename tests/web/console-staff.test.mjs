@@ -39,9 +39,8 @@ test("what the fields hold of an account is that account again", () => {
   const { name, role, departments, capacity, locales, break_glass } = AN;
   assert.deepEqual(formOf(fields()), { name, role, departments, capacity, locales, break_glass });
   assert.deepEqual(faultsOf(fields(), OLD), {});
-  assert.equal(differs(fields(), AN), false);
-  assert.equal(differs(fields({ capacity: "3" }), AN), true);
-  assert.equal(differs(fieldsOf(null), null), false);
+  assert.equal(differs(fields(), fieldsOf(AN)), false);
+  assert.equal(differs(fields({ capacity: "3" }), fieldsOf(AN)), true);
 });
 
 test("an officer has no departments and takes no chats, whatever the fields hold", () => {
@@ -121,7 +120,7 @@ test("what is taken away and chosen again is no change, and what is not there an
   assert.deepEqual(orderOf(["premies", "weg"], ["algemeen", "premies"]), ["premies", "weg", "algemeen"]);
   const account = { ...AN, departments: ["premies", "algemeen"] };
   const order = orderOf(account.departments, ["algemeen", "premies"]);
-  assert.equal(differs({ ...fieldsOf(account), departments: order }, account), false);
+  assert.equal(differs({ ...fieldsOf(account), departments: order }, fieldsOf(account)), false);
 });
 
 test("a list grows by what was found, and has what was changed as it was made", () => {

@@ -1,9 +1,10 @@
 """Canned answers: a supervisor writes one, an agent inserts it by `/` with the keyboard alone, two supervisors edit."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Route, expect
 
 from tests.e2e.browser.people import Person, Scene, focused
 from tests.e2e.browser.test_accessibility import problems
@@ -189,3 +190,29 @@ async def test_of_two_supervisors_the_second_sees_what_is_stored_and_loses_nothi
     await answer(sara, "dossier").get_by_test_id("answer-remove").click()
     await sara.hook("confirm").click()
     await expect(answer(sara, "dossier")).to_have_count(0)
+
+
+async def test_what_is_written_after_saving_stays_to_be_saved(scene: Scene) -> None:
+    sara = await supervisor(scene, "sara")
+    go = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        reply = await route.fetch()
+        if route.request.method != "GET":
+            await go.wait()
+        await route.fulfill(response=reply)
+
+    await sara.page.route("**/api/agent/canned-answers*", hold)
+    await sara.hook("answer-add").click()
+    await sara.hook("answer-code").fill("laat")
+    await sara.hook("answer-title").fill("Te laat")
+    await sara.hook("answer-texts-nl").fill("Tot morgen")
+    await sara.hook("answer-save").click()
+    await sara.hook("answer-texts-nl").press_sequentially(", {{citizen}}.")
+    go.set()
+    await expect(sara.page.locator("#alarm")).to_contain_text("Wat u daarna hebt gewijzigd, is nog niet bewaard.")
+    await expect(sara.page.get_by_role("heading", name="Standaardantwoord wijzigen")).to_be_visible()
+    await focused(sara, "answer-texts-nl")
+    await sara.hook("answer-save").click()
+    await expect(answer(sara, "laat")).to_contain_text("Tot morgen, {{citizen}}.")
+    await expect(answer(sara, "laat")).to_have_count(1)

@@ -348,3 +348,76 @@ async def test_a_page_that_could_not_be_loaded_can_be_chosen_again(scene: Scene)
     await beheer.hook("subject-config").click()
     await expect(beheer.hook("config-version")).to_be_visible()
     await expect(beheer.hook("subject-config")).to_have_attribute("aria-current", "page")
+
+
+async def test_what_is_changed_after_saving_stays_to_be_saved(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    alarm = beheer.page.locator("#alarm")
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        reply = await route.fetch()
+        if route.request.method == "POST":
+            await held.wait()
+        await route.fulfill(response=reply)
+
+    await beheer.page.route("**/api/configuration", hold)
+    await beheer.hook("config-edit-premies").click()
+    await beheer.hook("config-patience").fill("140")
+    await beheer.hook("config-save").click()
+    await beheer.hook("config-wrap_up").fill("41")
+    held.set()
+    await expect(alarm).to_contain_text("Wat u daarna hebt gewijzigd, is nog niet bewaard.")
+    await focused(beheer, "config-wrap_up")
+    await beheer.hook("config-save").click()
+    await focused(beheer, "config-edit-premies")
+    await beheer.hook("config-edit-premies").click()
+    await expect(beheer.hook("config-patience")).to_have_value("140")
+    await expect(beheer.hook("config-wrap_up")).to_have_value("41")
+    await beheer.hook("config-cancel").click()
+
+    held.clear()
+    await beheer.hook("config-text").click()
+    area = beheer.hook("config-area")
+    await area.press("Control+End")
+    await area.press_sequentially("# een\n")
+    await beheer.hook("config-save").click()
+    await area.press("Control+End")
+    await area.press_sequentially("# twee\n")
+    held.set()
+    await expect(alarm).to_contain_text("Wat u daarna hebt gewijzigd, is nog niet bewaard.")
+    await beheer.hook("config-save").click()
+    await focused(beheer, "config-text")
+    await beheer.hook("config-text").click()
+    await expect(area).to_have_value(re.compile("# een\n# twee\n$"))
+
+
+async def test_an_older_version_that_comes_late_replaces_no_newer_one(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        reply = await route.fetch()
+        await held.wait()
+        await route.fulfill(response=reply)
+
+    await beheer.page.route("**/api/configuration", hold, times=1)
+    await beheer.hook("overview-refresh").click()
+    for seconds in ("51", "52"):
+        await beheer.hook("config-edit-premies").click()
+        await beheer.hook("config-wrap_up").fill(seconds)
+        await beheer.hook("config-save").click()
+        await focused(beheer, "config-edit-premies")
+        if not held.is_set():
+            async with beheer.page.expect_response("**/api/configuration"):
+                held.set()
+
+
+async def test_a_file_that_is_too_large_is_not_taken(scene: Scene, tmp_path: Path) -> None:
+    beheer = await administrator(scene)
+    await beheer.hook("config-text").click()
+    before = await beheer.hook("config-area").input_value()
+    (tmp_path / "large.toml").write_text("#" * 400_001)
+    await beheer.hook("config-file").set_input_files(tmp_path / "large.toml")
+    await expect(beheer.hook("config-refusal")).to_contain_text("hoogstens 400.000 bytes")
+    await expect(beheer.hook("config-area")).to_have_value(before)

@@ -1,10 +1,11 @@
 """A supervisor watches their departments as they work, and acts: on a wide page and on a phone."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, Locator, Route, expect
 
 from tests.e2e.browser.people import PHONE, Person, Scene, press
 from tests.e2e.browser.test_accessibility import problems
@@ -88,9 +89,20 @@ async def test_a_supervisor_sees_a_chat_that_waits_and_gives_it_to_another_agent
 
     await chats.get_by_test_id("live-look").click()
     await expect(sara.hook("live-conversation")).to_contain_text("Hoe lang duurt dit nog?")
+    sent = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        reply = await route.fetch()
+        await sent.wait()
+        await route.fulfill(response=reply)
+
+    await sara.page.route("**/notes", hold)
     await sara.hook("live-note").fill("Vraag naar het dossiernummer.")
     await sara.hook("live-note-send").click()
+    await sara.hook("live-note").press_sequentially(" En daarna")
+    sent.set()
     await expect(sara.page.get_by_text("De nota is verstuurd.")).to_be_visible()
+    await expect(sara.hook("live-note")).to_have_value(" En daarna")
     await expect(an.page.get_by_text("Vraag naar het dossiernummer.")).to_be_visible()
     assert await problems(sara.page) == []
     await sara.page.keyboard.press("Escape")

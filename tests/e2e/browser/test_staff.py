@@ -296,6 +296,56 @@ async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: 
     await focused(beheer, "staff-edit-hugo")
 
 
+async def test_what_is_changed_after_saving_stays_to_be_saved(scene: Scene) -> None:
+    beheer = await administrator(scene)
+    more = "Wat u daarna hebt gewijzigd, is nog niet bewaard."
+    go = await held(beheer, "**/api/accounts/change")
+    await beheer.hook("staff-edit-hugo").click()
+    await beheer.hook("staff-name").fill("Hugo")
+    await beheer.hook("staff-capacity").fill("3")
+    await beheer.hook("staff-save").click()
+    await beheer.hook("staff-name").press("End")
+    await beheer.page.keyboard.type(" Smet")
+    await beheer.hook("staff-name").press("ArrowLeft")
+    go.set()
+    await expect(alarm(beheer)).to_contain_text(more)
+    await focused(beheer, "staff-name")
+    await beheer.page.keyboard.type("e")
+    await expect(beheer.hook("staff-name")).to_have_value("Hugo Smeet")
+    await sound(beheer)
+    await beheer.hook("staff-save").click()
+    await focused(beheer, "staff-edit-hugo")
+    await expect(beheer.hook("staff-row").filter(has_text="Hugo Smeet")).to_have_count(1)
+
+    go = await held(beheer, "**/api/accounts")
+    await beheer.hook("staff-add").click()
+    await beheer.hook("staff-username").fill("iris")
+    await beheer.hook("staff-name").fill("Iris")
+    await beheer.hook("staff-departments-algemeen").check()
+    await beheer.hook("staff-save").click()
+    await beheer.hook("staff-name").fill("Iris Maes")
+    await beheer.hook("staff-username").press_sequentially("x")
+    go.set()
+    await beheer.hook("staff-once-shut").click()
+    await expect(alarm(beheer)).to_contain_text(more)
+    await expect(beheer.hook("staff-username-of")).to_have_text("iris")
+    await expect(beheer.hook("staff-name")).to_have_value("Iris Maes")
+    await beheer.hook("staff-save").click()
+    await focused(beheer, "staff-edit-iris")
+
+    go = await held(beheer, "**/api/accounts/act")
+    await beheer.hook("staff-edit-iris").click()
+    await act(beheer, "disable")
+    await beheer.hook("staff-name").fill("Iris Mertens")
+    go.set()
+    await expect(beheer.hook("staff-act-enable")).to_be_visible()
+    await expect(alarm(beheer)).to_contain_text(more)
+    await beheer.hook("staff-cancel").click()
+    await expect(beheer.page.get_by_role("dialog")).to_contain_text("Stoppen zonder te bewaren?")
+    await beheer.hook("confirm").click()
+    await focused(beheer, "staff-edit-iris")
+
+
 async def test_what_cannot_be_done_is_named_and_the_form_stays(scene: Scene) -> None:
     beheer = await administrator(scene)
     beheer.expects("401", "403", "503", CUT)
@@ -402,7 +452,7 @@ async def test_an_account_that_was_added_is_shown_whatever_was_searched_for(scen
     await beheer.hook("staff-name").fill("Jan")
     await beheer.hook("staff-role").select_option("auditor")
     await expect(beheer.hook("staff-departments-algemeen")).to_be_hidden()
-    words = "Leest het toegangslog. Voert geen gesprekken."
+    words = "Leest de toegangslog. Voert geen gesprekken."
     await expect(beheer.hook("staff-role")).to_have_accessible_description(words)
     await expect(beheer.page.get_by_role("status").filter(has_text=words)).to_be_visible()
     await beheer.hook("staff-save").click()

@@ -161,8 +161,8 @@ export function faultsOf(draft) {
 /**
  * Loads the list at once, and again when somebody comes back to the page or `look()`s after a minute or more: `{list(), at(), failed(), refresh(),
  * look(), save(draft), remove(one), draft(), keep(draft), stop()}`. `list()` is null until it is known. `save` and `remove` resolve to
- * `{problem, current}`: `problem` null, or why not: "changed", "code_taken" (`current` is what is stored), "too_many_answers", "forbidden",
- * "gone", "invalid" or "failed". `keep` holds what a supervisor has written while the page shows something else.
+ * `{problem, current}`: `problem` null, or why not: "changed", "code_taken", "too_many_answers", "forbidden", "gone", "invalid" or "failed".
+ * `current` is what is stored, where the server told it. `keep` holds what a supervisor has written while the page shows something else.
  *
  * @param {{onChange(): void}} options
  */
@@ -199,7 +199,8 @@ export function cannedAnswers({ onChange }) {
   async function outcome(answer) {
     if (answer.ok || answer.status === 404 || answer.status === 409) await refresh();
     const told = PROBLEMS.find((problem) => problem === answer.code) ?? (answer.code === "no_such_answer" ? "gone" : "failed");
-    return { problem: answer.ok ? null : told, current: /** @type {CannedAnswer | null} */ (answer.body?.current ?? null) };
+    const current = /** @type {CannedAnswer | null} */ ((answer.ok ? answer.body : answer.body?.current) ?? null);
+    return { problem: answer.ok ? null : told, current };
   }
 
   document.addEventListener("visibilitychange", look, { signal: gone.signal });

@@ -1,6 +1,6 @@
 /** The departments, for administrators: a form for each, all of them as a text, and the versions that were stored. */
 import { configurationExport } from "./api.js";
-import { ACCEPTS, BUSY, differs, faultsOf, fieldsOf, formOf, KINDS, LIMITS, requests, STARTS } from "./configuration.js";
+import { ACCEPTS, BUSY, differs, faultsOf, fieldsOf, formOf, KINDS, LIMITS, MOST_TEXT, requests, STARTS } from "./configuration.js";
 import { previewOf } from "./configuration-preview.js";
 import { confirm } from "./dialogs.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
@@ -32,13 +32,18 @@ export function configurationView(t, { say, isOpen }) {
   /** @type {Part | null} */
   let part = null;
   let stopped = false;
+  let [asked, taken] = [0, 0]; // count the questions; the last one whose answer was taken
   const changed = () => part?.changed?.() ?? false;
 
+  // An answer that was overtaken by that of a later question is an older version.
   async function load() {
+    const mine = ++asked;
     const { problem, body } = await requests.load();
     if (stopped) return false;
+    if (mine < taken) return true;
     frame.tell(problem ? t("overview.failed") : "");
     if (problem) return false;
+    taken = mine;
     newest = body;
     frame.asOf(new Date());
     return true;
@@ -158,7 +163,8 @@ export function configurationView(t, { say, isOpen }) {
   }
 
   /**
-   * Shows the departments as they are then, with the focus there. A person who has gone on meanwhile stays where they are.
+   * Shows the departments as they are then, with the focus there. A person who has gone on meanwhile stays where they are; so does one who has
+   * changed more in the form.
    *
    * @param {Part} mine
    * @param {Version} made
@@ -168,7 +174,8 @@ export function configurationView(t, { say, isOpen }) {
     const isHere = () => !stopped && part === mine;
     if (isOpen()) say(t("config.said_stored", { n: made.version }), isHere() ? "announce" : "loud");
     await load();
-    if (isHere()) list(focus);
+    if (isHere() && changed()) say(t("config.not_yet"), "loud");
+    else if (isHere()) list(focus);
     else if (!stopped && !part) list();
   }
 
@@ -291,6 +298,8 @@ function formWith({ look, said, acts, preview, onSubmit }, ...parts) {
  */
 function departmentForm(t, { department, version, onCancel, onDone, onNewest, onElsewhere }) {
   const fields = fieldsOf(department);
+  let stored = fieldsOf(department);
+  let base = version; // that the form changes
   const heading = h("h3", { tabindex: "-1" }, t("config.edit_of", { name: department.names[t.language] }));
   const said = refusal(t, { onNewest, onElsewhere });
   const preview = previewOf(t, {
@@ -426,7 +435,7 @@ function departmentForm(t, { department, version, onCancel, onDone, onNewest, on
     ),
   );
 
-  const wanted = () => ({ version, department: department.id, form: formOf(fields) });
+  const wanted = () => ({ version: base, department: department.id, form: formOf(fields) });
 
   function valid() {
     const faults = faultsOf(fields);
@@ -446,10 +455,12 @@ function departmentForm(t, { department, version, onCancel, onDone, onNewest, on
   }
 
   async function save() {
-    if (valid()) await store(wanted(), { tell: said.tell, onDone });
+    if (!valid()) return;
+    const sent = structuredClone(fields);
+    await store(wanted(), { tell: said.tell, onDone: (made) => (([stored, base] = [sent, made.version]), onDone(made)) });
   }
 
-  return { element, focus: () => heading.focus(), changed: () => differs(fields, department) };
+  return { element, focus: () => heading.focus(), changed: () => differs(fields, stored) };
 }
 
 /**
@@ -471,26 +482,34 @@ function textForm(t, { stored, onCancel, onDone, onNewest, onElsewhere }) {
     hook: "config-area",
   });
   area.value = stored.text;
+  let { text, version } = stored; // what is stored, as far as this page knows
   const file = h("input", { type: "file", id: "config-file", accept: ".toml", hook: "config-file", onchange: take });
-  const wanted = () => ({ version: stored.version, text: area.value });
+  const wanted = () => ({ version, text: area.value });
   const preview = previewOf(t, { department: null, check: (year, of) => requests.check(wanted(), of, year), tell: said.tell });
   const acts = formActs(t, { onCancel, onCheck: () => acts.run(preview.show) });
 
   async function take() {
-    const words = await file.files?.[0]?.text();
-    if (words !== undefined) area.value = words;
+    const chosen = file.files?.[0];
+    if (!chosen) return;
     file.value = "";
+    if (chosen.size > MOST_TEXT) return said.tell({ problem: "too_large", detail: "", name: "" });
+    area.value = await chosen.text();
     area.focus();
   }
 
+  async function save() {
+    const sent = area.value;
+    await store(wanted(), { tell: said.tell, onDone: (made) => (([text, version] = [sent, made.version]), onDone(made)) });
+  }
+
   const element = formWith(
-    { look: "answer-form config-whole", said, acts, preview, onSubmit: () => store(wanted(), { tell: said.tell, onDone }) },
+    { look: "answer-form config-whole", said, acts, preview, onSubmit: save },
     heading,
     h("p", {}, t("config.text_lead")),
     h("div", { class: "field" }, h("label", { for: "config-file" }, t("config.from_file")), file),
     h("div", { class: "field" }, h("label", { for: "config-area" }, t("config.text")), area),
   );
-  return { element, focus: () => heading.focus(), changed: () => area.value !== stored.text };
+  return { element, focus: () => heading.focus(), changed: () => area.value !== text };
 }
 
 /**

@@ -13,6 +13,7 @@ const DAYS = `${WEEKDAY}(-${WEEKDAY})?(,${WEEKDAY}(-${WEEKDAY})?)*`;
 const HOURS = new RegExp(`^${DAYS}\\s+${SPANS}(\\s*;\\s*${DAYS}\\s+${SPANS})*\\s*;?$`);
 const DAY = /^(\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|easter([+-]\d{1,3})?)$/i;
 const DAY_HOURS = new RegExp(`^(\\S+)\\s+(${SPANS})$`);
+export const MOST_TEXT = 400_000; // bytes of all departments as a text, as presence has it
 /** Of each number the least and the most. */
 export const LIMITS = Object.freeze({
   longest: { least: 0, most: 10_000 },
@@ -109,6 +110,7 @@ export function faultsOf(fields) {
   if (lines(fields.closed).some((day) => !DAY.test(day))) faults.closed = "day_wrong";
   const dayHours = lines(fields.day_hours).map((line) => DAY_HOURS.exec(line));
   if (dayHours.some((found) => !found || !DAY.test(found[1]))) faults.day_hours = "day_hours_wrong";
+  else if (new Set(dayHours.map((found) => found?.[1].toLowerCase())).size < dayHours.length) faults.day_hours = "day_twice";
   fields.contacts.forEach(({ value, note }, n) => {
     const missing = LANGUAGES.filter((one) => !note[one].trim());
     if (!value.trim()) faults[`contacts.${n}`] = "contact_missing";
@@ -124,12 +126,12 @@ export function faultsOf(fields) {
 }
 
 /**
- * RULES: whether the fields say something else than the form.
+ * RULES: whether the fields say something else than they did.
  *
  * @param {Fields} fields
- * @param {DepartmentForm} form
+ * @param {Fields} before
  */
-export const differs = (fields, form) => JSON.stringify(fields) !== JSON.stringify(fieldsOf(form));
+export const differs = (fields, before) => JSON.stringify(fields) !== JSON.stringify(before);
 
 /**
  * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`detail`: what is wrong), "gone", "not_logged",

@@ -114,11 +114,15 @@ export function answersView(t, { canned, own, names, say, acts }) {
   async function save(draft) {
     const made = form;
     const { problem, current } = await canned.save(draft);
-    if (problem === null && canned.draft() === draft) canned.keep(null);
+    const more = !problem && current && canned.draft() === draft && differs(draft, current); // was changed meanwhile
+    if (!problem && current) Object.assign(draft, { id: current.id, revision: current.revision });
+    if (!problem && !more && canned.draft() === draft) canned.keep(null);
     if (problem === "changed") draft.conflict = current;
     if (problem === "gone") Object.assign(draft, { id: null, revision: 0, conflict: null });
-    if (problem === null) say(t("answers.said_saved"));
+    if (more) say(`${t("answers.said_saved")} ${t("config.not_yet")}`, "loud");
+    else if (!problem) say(t("answers.said_saved"));
     if (form !== made) return problem && say(t("answers.failed_save"), "loud"); // the page shows something else by now
+    if (more) return draw();
     if (problem === null) shut(draft.code.trim());
     else made?.refused(problem, current);
   }
@@ -186,7 +190,7 @@ const changedWords = (t, one) => t("answers.changed", { name: one.changed_by.nam
  * @param {{draft: CannedAnswerDraft, own: string[], names(): Map<string, string>, onSave(): Promise<unknown>, onCancel(): void, onTake(draft: CannedAnswerDraft): void}} options
  */
 function answerForm(t, { draft, own, names, onSave, onCancel, onTake }) {
-  const heading = h("h3", { tabindex: "-1" }, t(draft.id ? "answers.edit_title" : "answers.add_title"));
+  const heading = h("h3", { tabindex: "-1" });
   const alert = h("p", { class: "alert", role: "alert" });
   const conflict = h("div", { hook: "answer-conflict" });
   /** @type {Record<string, {box: HTMLElement, problem: HTMLElement, control: HTMLElement}>} */
@@ -348,6 +352,7 @@ function answerForm(t, { draft, own, names, onSave, onCancel, onTake }) {
     focus: () => heading.focus(),
     refused,
     draw() {
+      setText(heading, t(draft.id ? "answers.edit_title" : "answers.add_title"));
       for (const { id, words } of boxes) setText(words, names().get(id) ?? id);
     },
   };

@@ -218,7 +218,8 @@ async function lookInto(t, { chat, department, agent, names }) {
     event.preventDefault();
     setText(alert, "");
     setText(done, "");
-    const text = note.value.trim();
+    const written = note.value;
+    const text = written.trim();
     if (!text) {
       setText(alert, t("live.note_missing"));
       return note.focus();
@@ -229,7 +230,7 @@ async function lookInto(t, { chat, department, agent, names }) {
     setAttribute(send, "aria-disabled", null);
     if (!answer.ok) return setText(alert, known(t, "live.problem", answer.code));
     id = newId();
-    note.value = "";
+    if (note.value.startsWith(written)) note.value = note.value.slice(written.length); // what was typed meanwhile stays
     setText(done, t("live.said.noted"));
   }
 

@@ -6,6 +6,7 @@ import { LANGUAGES } from "./i18n.js";
 import { departmentName, differs, faultsOf, fieldsOf, formOf, isOfficer, orderOf, problemWords, requests, ROLES } from "./staff.js";
 
 /** @typedef {import("./staff.js").Staff} Staff */
+/** @typedef {import("./staff.js").StaffFields} StaffFields */
 /** @typedef {import("./staff.js").StaffOutcome} StaffOutcome */
 /** @typedef {import("./staff.js").Department} Department */
 
@@ -37,14 +38,15 @@ export function refusal(t, onNewest) {
 }
 
 /**
- * `{element, focus(), changed()}` of an account. `one` null: a new one. `leave(go)` asks first where something was changed. `onDone(username,
- * outcome)` takes every outcome; it returns whether the form is to tell of a refusal.
+ * `{element, fields, focus(), changed()}` of an account. `one` null: a new one. `fields`: what its form holds at first, where that is not the
+ * account. `leave(go)` asks first where something was changed. `onDone(username, outcome)` takes every outcome; it returns whether the form is to
+ * tell of a refusal. After a good outcome `changed()` tells whether something was changed since it was sent.
  *
  * @param {Translator} t
- * @param {{one: Staff | null, departments: Department[], leave(go: () => void): void, onCancel(): void, onDone(username: string, outcome: StaffOutcome): boolean, onNewest(): Promise<StaffOutcome>, onHistory(): void}} options
+ * @param {{one: Staff | null, fields?: StaffFields, departments: Department[], leave(go: () => void): void, onCancel(): void, onDone(username: string, outcome: StaffOutcome): boolean, onNewest(): Promise<StaffOutcome>, onHistory(): void}} options
  */
-export function staffForm(t, { one, departments, leave, onCancel, onDone, onNewest, onHistory }) {
-  const fields = fieldsOf(one);
+export function staffForm(t, { one, fields = fieldsOf(one), departments, leave, onCancel, onDone, onNewest, onHistory }) {
+  let stored = fieldsOf(one);
   const heading = h("h3", { tabindex: "-1" }, one ? t("config.edit_of", { name: one.name }) : t("staff.add"));
   const said = refusal(t, onNewest);
   const save = button(t("config.save"), { type: "submit", class: "main", hook: "staff-save" });
@@ -192,11 +194,19 @@ export function staffForm(t, { one, departments, leave, onCancel, onDone, onNewe
     }
   }
 
+  /** @param {() => Promise<StaffOutcome>} request */
+  async function sent(request) {
+    const before = structuredClone(fields);
+    const outcome = await request();
+    if (!outcome.problem) stored = before;
+    return outcome;
+  }
+
   async function store() {
     said.tell(null);
     if (!complain(faultsOf(fields, { isNew: !one, totp: one?.totp ?? false }))) return;
     const username = one?.username ?? fields.username.trim();
-    const outcome = await (one ? requests.change(one, formOf(fields)) : requests.add(username, formOf(fields)));
+    const outcome = await sent(() => (one ? requests.change(one, formOf(fields)) : requests.add(username, formOf(fields))));
     if (!onDone(username, outcome)) return;
     const { field: name, problem } = outcome;
     if (name && problem && Object.hasOwn(controls, name)) complain({ [name]: problem });
@@ -227,7 +237,7 @@ export function staffForm(t, { one, departments, leave, onCancel, onDone, onNewe
 
       async function work() {
         below.tell(null);
-        const outcome = await requests.act(account, act);
+        const outcome = await sent(() => requests.act(account, act));
         if (onDone(account.username, outcome)) below.tell(outcome);
       }
     };
@@ -251,5 +261,5 @@ export function staffForm(t, { one, departments, leave, onCancel, onDone, onNewe
 
   draw();
   const element = h("div", { class: "config" }, form, one && actsOf(one));
-  return { element, focus: () => heading.focus(), changed: () => differs(fields, one) };
+  return { element, fields, focus: () => heading.focus(), changed: () => differs(fields, stored) };
 }

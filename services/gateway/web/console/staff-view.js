@@ -13,7 +13,7 @@ import { problemWords, requests, secretOf, servedWords, withAccount, withMore } 
 /** @typedef {import("./staff.js").StaffOutcome} StaffOutcome */
 /** @typedef {import("./staff.js").Department} Department */
 /** @typedef {{account: Staff | null, password: string | null, totp: string | null}} Made */
-/** @typedef {{element: HTMLElement, focus(): void, changed?(): boolean}} Part */
+/** @typedef {{element: HTMLElement, focus(): void, fields?: import("./staff.js").StaffFields, changed?(): boolean}} Part */
 
 const COLUMNS = ["name", "username", "role", "departments", "state", "acts"];
 
@@ -173,10 +173,11 @@ export function staffView(t, { say, isOpen }) {
     return h("tr", { role: "row", hook: "staff-row" }, ...COLUMNS.map(cell));
   }
 
-  /** @param {Staff | null} one */
-  function edit(one) {
+  /** @param {Staff | null} one @param {import("./staff.js").StaffFields} [fields] */
+  function edit(one, fields) {
     const made = staffForm(t, {
       one,
+      fields,
       departments,
       leave,
       onCancel: () => leave(() => showList(one ? `staff-edit-${one.username}` : "staff-add")),
@@ -185,6 +186,20 @@ export function staffView(t, { say, isOpen }) {
       onHistory: () => leave(() => one && history(one.username)),
     });
     show(made);
+  }
+
+  /**
+   * The form of an account that was stored, with what was changed in it meanwhile; the focus and the cursor stay where they are.
+   *
+   * @param {Staff} account
+   * @param {import("./staff.js").StaffFields} fields
+   */
+  function editOn(account, fields) {
+    const at = /** @type {HTMLInputElement} */ (document.activeElement);
+    edit(account, { ...fields, username: account.username });
+    const same = /** @type {HTMLInputElement | null} */ (place.querySelector(`[data-testid="${at.dataset.testid}"]`));
+    same?.focus();
+    if (same?.type === "text") same.setSelectionRange(at.selectionStart, at.selectionEnd);
   }
 
   /** @param {string} username */
@@ -218,7 +233,7 @@ export function staffView(t, { say, isOpen }) {
 
   /**
    * Shows what was made, once, then the table; after a removal the history, where it can be undone. Returns whether the part that asked is to tell
-   * a refusal. A person who has gone on meanwhile is told where they are, and stays there.
+   * a refusal. A person who has gone on meanwhile is told where they are, and stays there; so does one who has changed more in the form.
    *
    * @param {Part} mine
    * @param {string} username
@@ -232,10 +247,12 @@ export function staffView(t, { say, isOpen }) {
     }
     const { account, password, totp } = /** @type {Made} */ (outcome.body);
     const words = t(account ? "staff.said_stored" : "staff.said_removed");
+    const more = isHere && account && mine.changed?.() ? mine.fields : undefined;
     done += 1;
     if (list) list = withAccount(list, username, account);
     if (!isOpen()) return false;
-    if (isHere) say(words);
+    if (more) say(`${words} ${t("config.not_yet")}`, "loud");
+    else if (isHere) say(words);
     else say(`${username}: ${words}`, "loud");
     if (password) showOnce({ what: "password", value: password, hint: t("staff.password_once", { name: username }) }, go);
     else if (totp) showOnce({ what: "totp", value: secretOf(totp), hint: t("staff.totp_once", { name: username }) }, go);
@@ -243,7 +260,8 @@ export function staffView(t, { say, isOpen }) {
     return false;
 
     function go() {
-      if (isHere && account) showList(`staff-edit-${username}`);
+      if (more && account) editOn(account, more);
+      else if (isHere && account) showList(`staff-edit-${username}`);
       else if (isHere) history(username);
       else if (!stopped && !part) showList();
     }

@@ -67,12 +67,12 @@ export function faultsOf(fields, { isNew, totp }) {
 }
 
 /**
- * RULES: whether the fields say something else than the account.
+ * RULES: whether the fields say something else than they did.
  *
  * @param {StaffFields} fields
- * @param {Staff | null} one
+ * @param {StaffFields} before
  */
-export const differs = (fields, one) => JSON.stringify(fields) !== JSON.stringify(fieldsOf(one));
+export const differs = (fields, before) => JSON.stringify(fields) !== JSON.stringify(before);
 
 /**
  * RULES: the ids of a field in the order of the account, then what could be chosen beside them: taken away and chosen again, nothing has changed.
