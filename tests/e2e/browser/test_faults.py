@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.e2e.browser.people import Scene, talking
 from tests.support.faults import freeze
@@ -105,3 +105,26 @@ async def test_a_press_that_comes_too_late_is_refused_with_a_reason_and_may_be_r
     await late.dot("green")
     await expect(notice).to_be_hidden()
     await expect(late.hook("chat-input")).to_have_value("Wat ik al schreef")
+
+
+async def test_a_refusal_that_comes_before_the_other_ways_are_loaded_shows_them_then(scene: Scene) -> None:
+    await scene.agent()
+    citizen = await scene.citizen()
+    loaded = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await loaded.wait()
+        await route.continue_()
+
+    await citizen.page.route("**/loket-chat/reach.js", hold)
+    await citizen.page.route("**/api/chats", lambda route: route.fulfill(status=403, json={"code": "blocked"}))
+    await citizen.page.reload()
+    await citizen.button("green")
+    citizen.expects("403")
+    await citizen.hook("chat-button").click()
+    notice = citizen.hook("chat-far")
+    await expect(notice).to_contain_text("tijdelijk geen chat")
+    await expect(notice.get_by_role("link")).to_have_count(0)
+    loaded.set()
+    await expect(notice.get_by_role("link", name="Bekijk de infofiche")).to_be_visible()
+    await expect(notice.locator('a[href^="tel:"]')).to_be_visible()

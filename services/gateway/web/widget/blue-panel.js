@@ -163,8 +163,8 @@ export async function createBluePanel(host, base, words) {
     setText(place, placeInWords(t, button.queue));
     setAttribute(question, "hidden", green || !button.questions);
     setText(within, answerWithin(button.answer_within));
-    if (!ways.childElementCount && button.contact.length) {
-      const list = /** @type {HTMLElement} */ (host.ways());
+    const list = !ways.childElementCount && button.contact.length ? /** @type {HTMLElement} */ (host.ways()) : null;
+    if (list?.childElementCount) {
       list.lastElementChild?.remove(); // the info sheet and what this panel offers are there already
       list.querySelector("button")?.parentElement?.remove();
       ways.replaceChildren(h("h3", {}, t("otherWays")), list);

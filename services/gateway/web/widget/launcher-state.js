@@ -33,19 +33,19 @@ export function stateOf(host, followButton, { base, prefix, load }) {
   }
 
   /**
-   * How else to reach the department, as a list of links: what the button once told, and the info sheet.
+   * How else to reach the department, as a list of links: what the button once told, and the info sheet. Empty until that is loaded.
    *
    * @param {string} [path]
    */
   function ways(path) {
-    const list = other?.ways(path);
+    const list = other?.ways(path) ?? h("ul", { class: "ways" });
+    if (!other) reached.then(() => other && list.append(...other.ways(path).children));
     explaining?.then(() => {
       const { button } = host;
-      const open = () => blue?.open();
-      if (list && button && blue?.offers(button))
-        list.prepend(h("li", {}, h("button", { type: "button", hook: "blue-offers", onclick: open }, blue.words(button).hint)));
+      const act = { type: "button", hook: "blue-offers", onclick: () => blue?.open() };
+      if (button && blue?.offers(button)) list.prepend(h("li", {}, h("button", act, blue.words(button).hint)));
     });
-    return list ?? "";
+    return list;
   }
 
   /**
@@ -90,36 +90,26 @@ export function stateOf(host, followButton, { base, prefix, load }) {
     notice?.then((made) => gone() || made.tell());
   }
 
-  /**
-   * Perhaps the page made a mistake: that is looked at and told.
-   *
-   * @param {string} kind
-   */
-  const doubt = (kind) => load("loket-chat/mistakes").then(({ mistake }) => gone() || mistake(host, base, kind));
-
   /** @param {Button} button */
   const told = (button) => {
     host.show({ button });
-    if (button.doubt) doubt(button.doubt);
+    // perhaps the page made a mistake: that is looked at and told
+    if (button.doubt) load("loket-chat/mistakes").then(({ mistake }) => gone() || mistake(host, base, button.doubt));
   };
   Object.assign(host, { reach, ways, unfold });
   frame.append(reach);
   const unfollow = followButton(base, host.getAttribute("department"), told, undefined, host.first);
-  const avoid = () => load("loket-chat/avoid-focus").then(({ avoidFocus }) => signal.aborted || avoidFocus(host, frame, signal));
+  const avoid = () => load("loket-chat/avoid-focus").then(({ avoidFocus }) => gone() || avoidFocus(host, frame, signal));
   if (document.activeElement?.matches("body, html, eloket-chat") ?? true) addEventListener("focusin", avoid, { signal, once: true });
   else avoid();
-  load("loket-chat/tabs").then(({ followTabs }) => {
-    try {
-      if (!gone()) followTabs(host, prefix);
-    } catch {
-      // nothing is kept here
-    }
-  });
+  load("loket-chat/tabs")
+    .then(({ followTabs }) => gone() || followTabs(host, prefix))
+    .catch(() => {}); // nothing is kept here
   // while the server is there, for when it is gone
-  Promise.all([load("loket-chat/reach"), worded]).then(([{ reachOf }]) => {
+  const reached = Promise.all([load("loket-chat/reach"), worded]).then(([{ reachOf }]) => {
     if (gone()) return;
     other = reachOf(host);
-    host.show({});
+    host.redraw();
   });
 
   return {

@@ -10,7 +10,8 @@ const LOOKS = `
 `;
 
 /**
- * The question, hidden at first. `ask(text, send)` calls `send` at once when the text has no such number, or when the citizen decides to.
+ * The question, hidden at first. `ask(text, send)` calls `send` when the text has no such number, or when the citizen has decided to send it;
+ * to decide submits the form again.
  *
  * @param {{form: HTMLElement, input: HTMLTextAreaElement}} options
  */
@@ -18,8 +19,6 @@ export async function numberWarning({ form, input }) {
   wear(/** @type {ShadowRoot} */ (rootOf(form)), toolsSheet);
   const t = await loadPart(form, "numbers", LOOKS);
   let allowed = ""; // the text that the citizen decided to send
-  /** @type {(() => void) | null} */
-  let waiting = null;
   const words = h("p", { role: "alert" });
   const change = h(
     "button",
@@ -37,17 +36,15 @@ export async function numberWarning({ form, input }) {
   input.addEventListener("input", () => !box.hidden && !identifyingNumbers(input.value).length && close());
 
   function close() {
-    waiting = null;
     setAttribute(box, "hidden", true);
     setText(words, "");
   }
 
+  // As the button of the bar: what is there now is looked at and sent.
   function decide() {
-    const send = waiting;
     allowed = input.value;
     close();
-    send?.();
-    input.focus();
+    /** @type {HTMLElement} */ (form.querySelector(".primary")).click();
   }
 
   return {
@@ -63,7 +60,6 @@ export async function numberWarning({ form, input }) {
       const refused = rules.includes("refuse");
       const texts = kinds.map((kind) => t(kind));
       if (rules.includes("mask")) texts.push(t("willMask"));
-      waiting = send;
       setAttribute(box, "hidden", false);
       setAttribute(still, "hidden", refused);
       setText(words, refused ? t("refused") : texts.join(" "));
