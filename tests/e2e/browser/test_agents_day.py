@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.e2e.browser.people import PHONE, Person, Scene
 from tests.e2e.browser.test_accessibility import problems
@@ -129,7 +129,7 @@ async def test_a_chat_from_its_acceptance_to_its_end_without_a_mouse(scene: Scen
         asked = ada.hook("wrap-up").filter(has=page.locator("select"))
         await expect(asked).to_contain_text("Tom")
         await asked.locator('[data-testid="wrap-up-done"]').click()
-        await expect(asked.get_by_role("alert")).to_have_text("Kies een reden. Uw afdeling vraagt ze bij elk gesprek.")
+        await expect(asked.get_by_role("alert")).to_have_text("Kies een reden. Uw dienst vraagt ze bij elk gesprek.")
         assert not await problems(page)
         await page.screenshot(path=tmp_path / "wrap-up-1280.png")
         await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
@@ -186,3 +186,26 @@ async def test_the_sheet_in_each_language_and_its_switch(scene: Scene, tmp_path:
     await keys(ada, "Escape", "?")
     await expect(ada.hook("shortcuts")).to_be_visible()
     await keys(ada, "Escape")
+
+
+async def test_a_reason_that_takes_long_to_be_stored_holds_no_chat_up(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    stored = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await stored.wait()
+        await route.continue_()
+
+    await ada.page.route("**/label", hold)
+    async with citizen(scene.base) as lien:
+        await begin(lien, name="Lien")
+        of_lien = await lien.join()
+        await of_lien.expect("status", dot="green")
+        await keys(ada, "Alt+Shift+E")
+        await ada.hook("label-reason").select_option("solved")
+        await ada.hook("confirm").press("Enter")
+        await of_lien.expect("closed", reason="agent")
+        await expect(ada.hook("wrap-up").locator("select")).to_have_count(1)  # it is asked again
+        async with ada.page.expect_response("**/label"):
+            stored.set()
+    await wrapped_up(ada)

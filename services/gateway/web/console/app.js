@@ -39,6 +39,7 @@ const RING = 6000; // ms between two signals for a chat that is not accepted yet
 const ACTIVE = 3000; // ms since the last key or press for which the server is told that this agent is at work
 const HURRY = 10; // seconds left at which it is said once more
 const LATE = 3000; // ms after its time at which the server is asked what became of it
+const STORING = 3000; // ms for which the end of a chat waits until its closing reason and tags are stored
 const AGAIN = 1000; // ms until a chat that could not come in front is looked at again
 const NARROW = "(width < 56rem)";
 /** @param {string} words */
@@ -73,8 +74,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   const fields = new Map(); // of the chats that are wrapped up
   const gone = new AbortController();
   const uploads = uploader({
-    limits /** @param {string} id @param {Attachment} file */,
-    onDone: (id, file) => work.attach(id, file),
+    limits,
+    onDone: (/** @type {string} */ id, /** @type {Attachment} */ file) => work.attach(id, file),
     announce: say,
   });
   const live = liveDepartments({ onChange: () => draw(work.desk(), ...link), onLate });
@@ -125,8 +126,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       if (one)
         chooseBlock(t, {
           name: nameOf(one, t),
-          over: Boolean(one.ended) /** @param {Block} block */,
-          onBlock: (block) => work.block(id, block),
+          over: Boolean(one.ended),
+          onBlock: (/** @type {Block} */ block) => work.block(id, block),
         });
     },
     /** @param {string} id */
@@ -382,12 +383,12 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   }
 
   /**
-   * Ends a chat. What could not be stored keeps it from nothing: it is asked again while the agent wraps the chat up.
+   * Ends a chat. What is not stored, or not soon, keeps it from nothing: it is asked again while the agent wraps the chat up.
    *
    * @param {string} id @param {Label} label
    */
   async function end(id, label) {
-    if (isLabelled(label)) await store(id, label);
+    if (isLabelled(label)) await Promise.race([store(id, label), new Promise((late) => setTimeout(late, STORING))]);
     work.close(id);
   }
 
@@ -509,8 +510,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     say(`${wrapUpWords(t, one, departments)} ${t("wrap.left", { time: span(wrapUpLeft(one, performance.now()), t.language) })}`);
   }
 
-  /** When the button that was pressed has gone, after the drawing, the focus goes to the list of chats. */
-  /** @param {WrapUp} one */
+  /** When the button that was pressed has gone, after the drawing, the focus goes to the list of chats. @param {WrapUp} one */
   function wrapEnded({ id }) {
     const asked = fields.get(id)?.value();
     fields.delete(id);

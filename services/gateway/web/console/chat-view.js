@@ -32,7 +32,7 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
   const tool = (key, symbol, hook, act) =>
     button(t(key), {
       symbol,
-      hook /** @param {any} event */,
+      hook,
       onclick: (/** @type {any} */ event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id),
     });
   const transfer = tool("transfer", "transfer", "chat-transfer", acts.transfer);
