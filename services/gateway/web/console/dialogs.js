@@ -5,6 +5,9 @@ import { button, icon } from "./dom.js";
 
 let count = 0;
 
+/** Make the place for new chats in a dialog: the page behind is out of reach, so what is new is told there. */
+export const newsPlace = () => h("div", { class: "news", role: "status" });
+
 /**
  * Shows a dialog and takes it away when it closes; returns it. `onClose()` hears of it. The focus goes back where it was.
  *
@@ -14,8 +17,7 @@ let count = 0;
 export function show(title, body, { onClose = () => {} } = {}) {
   const id = `dialog-title-${++count}`;
   const before = /** @type {HTMLElement | null} */ (document.activeElement);
-  const news = h("div", { class: "news", role: "status" }); // the page behind is out of reach: what is new is told here
-  const dialog = h("dialog", { "aria-labelledby": id }, h("h2", { id, tabindex: "-1", autofocus: true }, title), news, ...body);
+  const dialog = h("dialog", { "aria-labelledby": id }, h("h2", { id, tabindex: "-1", autofocus: true }, title), newsPlace(), ...body);
   dialog.addEventListener("close", () => {
     dialog.remove();
     if (before?.isConnected) before.focus();

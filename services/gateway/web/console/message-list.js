@@ -1,6 +1,7 @@
 /** The messages of a chat as agents see them: with notes, in the citizen's language, the system's words from where the agent stands. */
 import { ask, attachmentUrl } from "./api.js";
 import { h, setAttribute } from "../shared/dom.js";
+import { newsPlace } from "./dialogs.js";
 import { button, icon } from "./dom.js";
 import { lastReadSeq, timeline } from "./chat-state.js";
 import { maskedParts } from "../shared/masked-numbers.js";
@@ -72,6 +73,7 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
       ),
     save: (file) => void saveFile(t, chat, h("a", { href: urlOf(file), download: file.name })),
     within: () => document.body,
+    news: newsPlace,
   });
   /** @type {any} */
   const words = (/** @type {string} */ key, /** @type {any} */ values) => t(TEXTS[key] ?? key, values);

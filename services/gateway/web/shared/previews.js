@@ -29,11 +29,11 @@ async function canvasOf(png, name) {
  * Return `show(file, place)`, which puts the small picture of a file in `place` where there is one.
  *
  * `ask(file, size)` fetches the PNG, or resolves to null; `t` has the texts `previewPicture`, `previewPage`, `previewOpen`, `previewFailed`,
- * `previewSave` and `previewClose`; `save(file)` downloads the file; `within` takes the larger view.
+ * `previewSave` and `previewClose`; `save(file)` downloads the file; `within` takes the larger view, and `news` stands in it.
  *
  * @param {PreviewOptions} options
  */
-export function previews({ t, ask, save, within }) {
+export function previews({ t, ask, save, within, news }) {
   /** @type {Map<string, Promise<Blob | null>>} */
   const kept = new Map();
 
@@ -59,6 +59,7 @@ export function previews({ t, ask, save, within }) {
     const dialog = h(
       "dialog",
       { class: "view", "aria-label": nameOf(file), hook: "preview-view" },
+      news?.(),
       place,
       h("div", { class: "row" }, get, shut),
     );

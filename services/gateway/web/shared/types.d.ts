@@ -741,6 +741,8 @@ interface PreviewOptions {
   save(file: Attachment): void;
   /** What the larger view is put in. */
   within(): HTMLElement;
+  /** Stands in the larger view too, before the picture. */
+  news?(): HTMLElement;
 }
 
 /** The options of the widget's `messageLog`. */
