@@ -51,6 +51,8 @@ async def test_an_agent_changes_their_password_and_the_other_browser_is_logged_o
     await ada.page.locator("details.menu summary").click()
     await ada.hook("change-password").click()
     await focused(ada, "password-old")
+    username = ada.page.get_by_role("dialog").locator("input[autocomplete=username]")
+    await expect(username).to_have_value("ada")  # as a password manager knows it
     assert await problems(ada.page) == []
     alert = ada.page.locator("#password-alert")
     for old, new, again, words, place in (
@@ -82,6 +84,7 @@ async def test_an_officer_has_the_same_dialog_on_a_small_screen(scene: Scene) ->
     await enter(audra, "audra")
     await audra.hook("change-password").click()
     await focused(audra, "password-old")
+    await expect(audra.page.get_by_role("dialog").locator("input[autocomplete=username]")).to_have_value("audra")
     assert await problems(audra.page) == []
     assert await audra.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await shot(audra, "password-phone")

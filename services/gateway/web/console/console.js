@@ -42,6 +42,7 @@ let stage = null;
 let why = "";
 let outcome = takeOutcome();
 let leaving = false;
+let username = ""; // with which this person logged in on this page; "": not known
 
 const SAID = 12_000; // ms that something said stays on the page
 
@@ -95,7 +96,9 @@ function takeOutcome() {
   return found;
 }
 
-function onLogin() {
+/** @param {string} [name] the username */
+function onLogin(name = "") {
+  username = name;
   outcome = "";
   choose("session", "yes");
   start();
@@ -158,10 +161,9 @@ function onLogout(open, everywhere = false) {
   confirm(t, { title: t("logout.title"), body: t("logout.body", { n: open }), yes: t("logout.yes"), onYes: () => signOut() });
 }
 
-/** @param {string} name */
-async function onPassword(name) {
+async function onPassword() {
   const { askPassword } = await import("./password-dialog.js");
-  askPassword(t, { name, say });
+  askPassword(t, { username, say });
 }
 
 /** Nobody who never logged in here is asked for: a refusal is an error in the browser's log. */
@@ -191,7 +193,7 @@ async function start() {
     say,
     page,
     onLogout,
-    onPassword: agent.password ? () => onPassword(agent.name) : null,
+    onPassword: agent.password ? onPassword : null,
     onLanguage: setLanguage,
     onEnd: (bySupervisor) => leaving || leave(bySupervisor ? "login.by_supervisor" : "login.ended"),
   });
@@ -207,7 +209,7 @@ async function startOfficer(who) {
     page,
     say,
     onLogout: (everywhere) => onLogout(0, everywhere),
-    onPassword: () => onPassword(who.name),
+    onPassword,
     onLanguage: setLanguage,
     onEnd: () => leaving || leave("login.over"), // nothing of theirs is kept
   });

@@ -36,13 +36,13 @@ export function outcomeWords(t, outcome) {
 }
 
 /**
- * Fills `root` with the form; `why` is a text that stands above it (or ""); `onDone()` after a good login. Without `focus` the cursor stays out of
+ * Fills `root` with the form; `why` is a text that stands above it (or ""); `onDone(username)` after a good login. Without `focus` the cursor stays out of
  * the fields: somebody was typing when the session ended, and the rest of it is no user name.
  *
  * @param {HTMLElement} root
  * @param {Translator} t
  * @param {string} why
- * @param {{focus: boolean, onDone(): void}} options
+ * @param {{focus: boolean, onDone(username: string): void}} options
  */
 export function showLogin(root, t, why, { focus, onDone }) {
   const alert = h("p", { class: "alert", role: "alert", id: "login-alert" });
@@ -115,7 +115,7 @@ export function showLogin(root, t, why, { focus, onDone }) {
     const answer = await login(username.value, password.value, codeField.hidden ? "" : code.value, freshFields.hidden ? "" : fresh.value);
     setAttribute(submit, "aria-disabled", null);
     setText(/** @type {Node} */ (submit.lastChild), t("login.submit"));
-    if (answer.ok) return onDone();
+    if (answer.ok) return onDone(asked);
     if (answer.code === "totp_required") {
       codeField.hidden = false;
       return refuse(refusal(t, answer), code);

@@ -23,12 +23,12 @@ export function refusal(t, answer) {
 }
 
 /**
- * `say(words, how)` speaks: once it is done, and what came of it when the dialog was shut meanwhile.
+ * `username`: whose password it is; "": not known. `say(words, how)` speaks: once it is done, and what came of it when the dialog was shut meanwhile.
  *
  * @param {Translator} t
- * @param {{name: string, say(words: string, how?: "loud"): void}} options
+ * @param {{username: string, say(words: string, how?: "loud"): void}} options
  */
-export function askPassword(t, { name, say }) {
+export function askPassword(t, { username, say }) {
   const alert = h("p", { class: "alert", role: "alert", id: "password-alert" });
   /** @param {string} what @param {string} complete @param {string} [hint] */
   const field = (what, complete, hint = "") =>
@@ -53,7 +53,7 @@ export function askPassword(t, { name, say }) {
     "form",
     { novalidate: true, onsubmit: send },
     // A password manager needs to know whose password it is.
-    h("input", { type: "text", name: "username", autocomplete: "username", value: name, hidden: true }),
+    username && h("input", { type: "text", name: "username", autocomplete: "username", value: username, hidden: true }),
     h("p", {}, t("password.lead")),
     row(old, t("password.old")),
     row(fresh, t("password.new"), h("small", { id: "password-hint" }, t("password.hint", { n: SHORTEST }))),
