@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.e2e.browser.people import PHONE, Person, Scene
+from tests.e2e.browser.people import PHONE, Person, Scene, press
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_keyboard import keys
+from tests.e2e.browser.test_previews import gives
 from tests.support.accounts import Account
 from tests.support.browser_systems import DEPARTMENTS, running_browser_system
 from tests.support.clients import begin, citizen, until_green
 from tests.support.servers import PATIENCE, Broker, System
+from tests.transcripts.api.conversations.test_previews import png
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -208,4 +210,22 @@ async def test_a_reason_that_takes_long_to_be_stored_holds_no_chat_up(scene: Sce
         await expect(ada.hook("wrap-up").locator("select")).to_have_count(1)  # it is asked again
         async with ada.page.expect_response("**/label"):
             stored.set()
+    await wrapped_up(ada)
+
+
+async def test_a_new_chat_is_shown_in_the_picture_that_lies_over_the_page(scene: Scene) -> None:
+    ada, someone = await scene.agent("ada"), await scene.citizen()
+    await press(someone)
+    await someone.dot("green")
+    await gives(someone, "paste", "plan.png", png(300, 900))
+    await ada.hook("chat-preview").press("Enter")
+    view = ada.hook("preview-view")
+    await expect(view.get_by_role("img")).to_be_visible()
+    async with citizen(scene.base) as lien:
+        await begin(lien, name="Lien")
+        await expect(view.locator(".news")).to_contain_text("Lien")
+        assert not await problems(ada.page)
+        await ada.page.keyboard.press("Escape")
+    await someone.hook("chat-close").click()
+    await someone.hook("confirm").click()
     await wrapped_up(ada)

@@ -7,7 +7,7 @@ import pytest
 import typst
 from playwright.async_api import expect
 
-from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, press, talking
+from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, talking
 from tests.e2e.browser.test_accessibility import violations
 from tests.transcripts.api.conversations.test_previews import png
 
@@ -74,15 +74,3 @@ async def test_a_pdf_is_shown_by_its_first_page_and_what_was_read_says_so(scene:
         await expect(person.page.get_by_role("button", name="Eerste bladzijde: brief.pdf")).to_be_visible()
     await expect(citizen.page.locator(".message.own").last).to_contain_text("Gelezen")
     await expect(citizen.page.locator(".message.read")).to_have_count(1)
-
-
-async def test_a_new_chat_is_shown_in_the_picture_that_lies_over_the_page(scene: Scene) -> None:
-    citizen, agent = await talking(scene)
-    await gives(citizen, "paste", "plan.png", png(300, 900))
-    await agent.hook("chat-preview").press("Enter")
-    view = agent.hook("preview-view")
-    await expect(view.get_by_role("img")).to_be_visible()
-    tom = await scene.citizen()
-    await press(tom, "Tom")
-    await expect(view.get_by_role("status").filter(has_text="Nieuw")).to_be_visible()
-    assert await violations(agent.page, ()) == []
