@@ -87,3 +87,24 @@ test("the console says it in the agent's language, and in the words of the log w
   assert.equal(words(step(2, "a", "later_step")), "woorden voor de burger");
   assert.equal(words({ ...step(2, "a", "asked"), identification: undefined }), "woorden voor de burger", "from a transcript");
 });
+
+test("the page after it closes its window after 20 seconds, and not when a key was pressed", async () => {
+  const target = new EventTarget();
+  const { setTimeout: timeout, clearTimeout: clear, addEventListener } = globalThis;
+  const timers = [];
+  let closed = 0;
+  Object.assign(globalThis, {
+    window: { close: () => (closed += 1) },
+    addEventListener: target.addEventListener.bind(target),
+    setTimeout: (call, ms) => timers.push({ call, ms }),
+    clearTimeout: (timer) => timers.splice(timer - 1, 1),
+  });
+  await import("../../services/gateway/web/identify/close.js");
+  Object.assign(globalThis, { setTimeout: timeout, addEventListener });
+  const [{ call, ms }] = timers;
+  call();
+  assert.deepEqual([closed, ms], [1, 20_000]);
+  target.dispatchEvent(new Event("keydown"));
+  assert.deepEqual(timers, []);
+  globalThis.clearTimeout = clear;
+});

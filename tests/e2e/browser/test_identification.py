@@ -52,7 +52,7 @@ const shut = window.close.bind(window);
 window.close = () => { window.shutting = true; };
 window.shut = () => setTimeout(shut);
 """
-"""A window that closes when the test has looked at it: the page itself gives a citizen a few seconds."""
+"""A window that closes when the test has looked at it: the page itself gives a citizen 20 seconds."""
 
 
 async def asked(citizen: Person, agent: Person) -> None:
@@ -106,7 +106,8 @@ async def test_a_citizen_identifies_and_the_agent_sees_who_it_is(
     await expect(page.get_by_test_id("identify-outcome")).to_have_text(
         "De medewerker ziet nu uw naam. Uw gesprek gaat verder in het andere venster."
     )
-    await expect(page.get_by_text("U kunt dit venster sluiten.")).to_be_visible()
+    said = page.get_by_text("U kunt dit venster sluiten. Anders sluit het na 20 seconden vanzelf")
+    await expect(said).to_be_visible()
     assert not await problems(page)
     await closes(page)
     await expect(citizen.hook("identify-card")).to_be_hidden()
