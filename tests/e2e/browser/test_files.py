@@ -9,7 +9,8 @@ import pytest
 from playwright.async_api import expect
 from pypdf import PdfReader
 
-from tests.e2e.browser.people import Scene, talking
+from tests.e2e.browser.people import DESKTOP, PHONE, Scene, talking
+from tests.e2e.browser.test_accessibility import problems
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -50,6 +51,24 @@ async def test_a_file_that_is_not_taken_is_explained_and_the_others_go_on(scene:
     await rows.filter(has_text="programma.png").get_by_role("button", name="Verwijderen").click()
     await expect(rows).to_have_count(0)
     await citizen.dot("green")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+async def test_many_refused_files_leave_the_bar_in_sight(scene: Scene, tmp_path: Path, size: tuple[int, int]) -> None:
+    citizen, _ = await talking(scene)
+    await citizen.page.set_viewport_size({"width": size[0], "height": size[1]})
+    files = [tmp_path / f"programma {number}.png" for number in range(6)]
+    for file in files:
+        file.write_bytes(b"MZ\x90\x00" + bytes(5000))
+    citizen.expects("415")
+    await citizen.upload(*files)
+    rows = citizen.page.locator(".upload.wrong")
+    await expect(rows).to_have_count(len(files))
+    for hook in ("chat-minimise", "chat-input", "chat-send", "chat-close"):
+        await expect(citizen.hook(hook)).to_be_in_viewport(ratio=1)
+        await citizen.hook(hook).click(trial=True)
+    await expect(rows.last.get_by_role("button", name="Verwijderen")).to_be_in_viewport(ratio=1)
+    assert not await problems(citizen.page)
 
 
 async def test_files_chosen_together_arrive_in_the_order_chosen(scene: Scene, tmp_path: Path) -> None:

@@ -99,6 +99,9 @@ async def test_a_citizen_identifies_and_the_agent_sees_who_it_is(
     page = await opened(citizen)
     code = await page.get_by_test_id("identify-code").text_content()
     await expect(citizen.hook("identify-code")).to_have_text(code or "no code")
+    for hook in ("identify-go", "identify-decline", "chat-input", "chat-close"):  # the card says more now
+        await expect(citizen.hook(hook)).to_be_in_viewport(ratio=1)
+        await citizen.hook(hook).click(trial=True)
     assert not await problems(page)
     kept = await citizen.kept_chat()
     assert kept["token"] not in page.url

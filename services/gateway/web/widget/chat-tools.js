@@ -92,7 +92,7 @@ export async function chatTools(options) {
     },
   });
   const attach = h("button", { class: "tool", hook: "chat-attach", title: hint, onclick: () => input.click() }, icon(CLIP), t("attach"));
-  const uploads = h("div", {});
+  const uploads = h("div", { class: "uploads" });
 
   /** @param {File[]} chosen */
   function add(chosen) {

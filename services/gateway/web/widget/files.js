@@ -8,6 +8,7 @@ import { languageOf, loadPart } from "./load-part.js";
 const STALLED = 60_000; // ms in which no byte moved
 const WARNING = "M12 3 2.5 20h19z M12 10v4.5 M12 17.4v.1";
 const LOOKS = `
+.uploads { max-height: min(10rem, 30vh); overflow-y: auto; }
 .upload { display: flex; flex-wrap: wrap; align-items: center; gap: .1rem .6rem; padding: .35rem 1rem; border-top: 1px solid var(--line); font-size: .875rem; }
 .upload.wrong { border-inline-start: 4px solid var(--wrong); padding-inline-start: calc(1rem - 4px); font-size: .875rem; color: inherit; }
 .upload.wrong > :is(.words, .icon) { color: var(--wrong); }
@@ -175,6 +176,7 @@ export async function uploads({ base, record, settings = /** @type {PageSettings
     };
     stop.onclick = () => task.cancel();
     list.append(row);
+    list.scrollTop = list.scrollHeight; // beside many others
     running.add(task);
     /** @param {UploadProblem} problem */
     const fail = (problem) => {
@@ -184,6 +186,7 @@ export async function uploads({ base, record, settings = /** @type {PageSettings
       row.classList.add("wrong");
       row.prepend(icon(WARNING));
       setText(words, reason);
+      row.scrollIntoView({ block: "nearest" });
       announce(`${file.name}: ${reason}`);
       setText(stop, t("discard"));
       const leave = () => (row.remove(), focus());

@@ -4,10 +4,10 @@ import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
 import { openRequest } from "../shared/identification.js";
 
 const LOOKS = `
-.identify { flex: 0 1 auto; max-height: 45%; overflow-y: auto; font-size: .9375rem; }
+.chat > .identify { flex: 0 1 auto; max-height: 45%; overflow-y: auto; font-size: .9375rem; }
 .identify p { margin: 0 0 .4rem; }
 .identify p:empty { display: none; }
-.identify .row { align-items: center; }
+.identify .row { position: sticky; bottom: 0; align-items: center; padding-block: .25rem; background: var(--soft); }
 .identify a.primary { display: inline-block; padding: .5rem .9rem; border: 1px solid transparent; border-radius: .4rem; background: var(--press); color: #fff; font-weight: 600; text-decoration: none; }
 .identify code { font-weight: 700; letter-spacing: .15em; font-size: 1.0625rem; }
 .short .identify:not(.over) p:not([role]) { display: none; }
