@@ -28,8 +28,9 @@ LOOKS = (
     Look(DESKTOP, "light"),
     Look(DESKTOP, "light", "active", rules=("color-contrast", "link-in-text-block")),
     Look(PHONE, "dark"),
+    Look(DESKTOP, "dark", rules=("color-contrast",)),
 )
-"""Each width and each scheme once: colours are the same at every width, and the order of things in every scheme."""
+"""Each width and each scheme once, and the colours in the dark at both widths: the narrow one hides what the other shows."""
 
 SIDEWAYS = """() => {
     const wide = (box) => box.scrollWidth > box.clientWidth + 1;

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, can_be_given, log_in, press
-from tests.e2e.browser.test_accessibility import problems
+from tests.e2e.browser.test_accessibility import problems, violations
 from tests.e2e.browser.test_typing import from_agent, in_conversation, written
 from tests.support.accounts import Account
 from tests.support.browser_systems import running_browser_system
@@ -248,6 +248,24 @@ async def test_an_abuser_is_blocked_with_a_reason_and_reads_so(scene: Scene) -> 
     await citizen.hook("chat-restart").click()
     await expect(citizen.hook("chat-far")).to_contain_text("tijdelijk geen chat")
     await citizen.dot("red")
+
+
+@pytest.mark.parametrize("size", [PHONE, (320, 640)], ids=["360", "320"])
+async def test_the_menu_fits_a_small_screen(scene: Scene, size: tuple[int, int]) -> None:
+    ada = await scene.agent("ada", size=size)
+    await ada.page.locator("summary", has_text="Menu").click()
+    await expect(ada.page.locator(".menu > .sheet")).to_be_in_viewport(ratio=1)
+    box = await ada.page.locator(".menu > .sheet").bounding_box()
+    assert box
+    assert 0 <= box["x"] < box["x"] + box["width"] <= size[0]
+
+
+async def test_the_last_message_of_a_chat_in_the_list_can_be_read_in_the_dark(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    await visitor(scene, "Lien", "Waar is mijn dossier?")
+    await expect(ada.item("Lien")).to_contain_text("Waar is mijn dossier?")
+    await ada.page.emulate_media(color_scheme="dark")
+    assert not await violations(ada.page, ("color-contrast",))
 
 
 async def test_logging_out_everywhere_ends_the_other_browser_too(scene: Scene) -> None:

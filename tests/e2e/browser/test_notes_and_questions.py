@@ -1,5 +1,7 @@
 """What agents leave each other: notes that stay with a chat, and questions that one of them deals with."""
 
+import re
+
 import aiohttp
 import pytest
 from playwright.async_api import Locator, expect
@@ -17,7 +19,11 @@ QUESTION = "Mag de factuur van de architect meetellen?"
 async def test_a_note_stays_with_an_ended_chat_after_a_reload(scene: Scene) -> None:
     async with in_conversation(scene) as (an, anna):
         await an.say("Goeiedag")
+        field = an.hook("chat-input")
+        await expect(field).to_have_accessible_description(re.compile("^Enter verzendt.*bestanden ook plakken"))
         await an.hook("write-note").check()
+        field = an.hook("note-input")  # which takes no files
+        await expect(field).to_have_accessible_description(re.compile(r"^Enter bewaart de nota[^.]*\.\s*$"))
         await an.hook("note-input").fill("Identiteit nagekeken")
         await an.hook("note-save").click()
         note = an.hook("chat-messages").locator(".note .bubble")

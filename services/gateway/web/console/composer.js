@@ -25,7 +25,7 @@ export function composer(t, { chat, draft, uploads, acts, answers, look }) {
   const copies = { message: copyOf("message", "copy-message"), note: copyOf("note", "copy-note") };
   const unsent = h("p", { class: "unsent", hidden: true }, t("write.unsent"));
   const left = h("p", { class: "hint", id: "write-left", role: "status" });
-  const hint = h("p", { class: "hint keys", id: "write-hint" }, `${t("write.hint")} ${t("attach.given_hint")}`);
+  const hint = h("p", { class: "hint keys", id: "write-hint" });
   const send = button(t("write.send"), { symbol: "send", class: "main", hook: "chat-send", type: "submit" });
   const save = button(t("note.save"), { symbol: "note", class: "main", hook: "note-save", type: "submit" });
   const file = h("input", {
@@ -119,6 +119,7 @@ export function composer(t, { chat, draft, uploads, acts, answers, look }) {
     send.hidden = over || which !== "message";
     attach.hidden = over || which !== "message";
     save.hidden = over || which !== "note";
+    setText(hint, which === "note" ? t("note.hint") : `${t("write.hint")} ${t("attach.given_hint")}`);
     picker.enable(!over && which === "message");
     measure();
   }
