@@ -63,6 +63,11 @@ test("a conversation of before this release says nothing about who: then neither
   }
 });
 
-test("an event that the console does not know is told in the words that came with it", () => {
-  assert.equal(said("abducted", {}), "U hebt het gesprek beëindigd.");
+test("what the console does not know is told as the words that the citizen read", () => {
+  assert.equal(said("abducted", {}), "De burger las: “U hebt het gesprek beëindigd.”");
+  const text = "U hebt zich geïdentificeerd via Toegangsbeheer Vlaanderen als Lien De Smet.";
+  const kept = { event: "identification", text }; // as in a transcript
+  assert.equal(systemWords(consoleTexts("nl"), kept, WHERE), `De burger las: “${text}”`);
+  assert.equal(systemWords(consoleTexts("en"), kept, WHERE), `The citizen read: “${text}”`);
+  assert.equal(systemWords(consoleTexts("nl"), { event: "identification" }, WHERE), "");
 });

@@ -33,7 +33,10 @@ pause_reasons = [
   {id = "lunch", names = {nl = "Middagpauze", fr = "Pause de midi", de = "Mittagspause", en = "Lunch"}},
   {id = "meeting", names = {nl = "Vergadering", fr = "Réunion", de = "Besprechung", en = "Meeting"}},
 ]
-closing_reasons = [{id = "solved", names = {nl = "Opgelost", fr = "Résolu", de = "Gelöst", en = "Solved"}}]
+closing_reasons = [
+  {id = "solved", names = {nl = "Opgelost", fr = "Résolu", de = "Gelöst", en = "Solved"}},
+  {id = "referred", names = {nl = "Doorverwezen naar een andere dienst", fr = "Orienté", de = "Verwiesen", en = "Referred"}},
+]
 tags = [{id = "form", names = {nl = "Formulier", fr = "Formulaire", de = "Formular", en = "Form"}}]
 """
 
@@ -64,6 +67,7 @@ async def wrapped_up(ada: Person) -> None:
 async def test_an_agent_pauses_for_a_reason_that_the_supervisor_sees(scene: Scene, tmp_path: Path) -> None:
     ada, ria = await scene.agent("ada"), await scene.agent("ria")
     await ria.hook("open-live").click()
+    bar = await ada.page.locator("#bar").bounding_box()
     await keys(ada, "Alt+Shift+P")
     lunch = ada.hook("pause-lunch")
     await expect(lunch).to_be_focused()
@@ -71,6 +75,7 @@ async def test_an_agent_pauses_for_a_reason_that_the_supervisor_sees(scene: Scen
     await ada.page.screenshot(path=tmp_path / "pause-1280.png")
     await lunch.press("Enter")
     await expect(ada.hook("agent-state")).to_contain_text("Gepauzeerd: Middagpauze")
+    assert await ada.page.locator("#bar").bounding_box() == bar, "the page below jumps"
     await expect(ria.hook("live-agents")).to_contain_text("Op pauze (Middagpauze)")
     assert not await problems(ria.page)
     await ria.page.screenshot(path=tmp_path / "live-1280.png")
@@ -171,7 +176,10 @@ async def test_the_sheet_in_each_language_and_its_switch(scene: Scene, tmp_path:
             await ada.page.goto(f"{scene.base}/agent?lang={language}")
             await expect(ada.hook("agent-state")).to_be_visible()
             await keys(ada, "?")
-            await expect(ada.hook("shortcuts").locator("h2")).to_have_text(title)
+            heading = ada.hook("shortcuts").locator("h2")
+            await expect(heading).to_have_text(title)
+            await expect(heading).to_be_focused()  # it is read from its beginning
+            await expect(heading).to_be_in_viewport(ratio=1)
             assert await ada.page.evaluate(SIDEWAYS) == 0, (language, name)
             await ada.page.screenshot(path=tmp_path / f"shortcuts-{name}-{language}.png")
             if name == "1280":

@@ -68,6 +68,7 @@ async def test_an_agent_changes_their_password_and_the_other_browser_is_logged_o
     await shot(ada, "password-refused")
     await fill(ada, "demo", NEW, NEW)
     await expect(ada.hook("password-old")).to_have_count(0)
+    await expect(ada.page.locator("details.menu > summary")).to_be_focused()  # the menu is shut: its button is hidden
     elsewhere.expects("401")
     await expect(elsewhere.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()
     await expect(ada.hook("agent-state")).to_be_visible()

@@ -20,7 +20,8 @@ export function show(title, body, { onClose = () => {} } = {}) {
   const dialog = h("dialog", { "aria-labelledby": id }, h("h2", { id, tabindex: "-1", autofocus: true }, title), newsPlace(), ...body);
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (before?.isConnected) before.focus();
+    const shut = before?.closest("details:not([open])")?.querySelector("summary"); // a menu takes its buttons out of sight
+    if (before?.isConnected) (shut ?? before).focus();
     onClose();
   });
   document.body.append(dialog);

@@ -105,7 +105,6 @@ export function showShortcuts(t) {
   ]);
   setAttribute(dialog, "data-testid", "shortcuts");
   change();
-  shut.focus();
 
   function change() {
     choose("shortcuts", box.checked ? "" : "off");

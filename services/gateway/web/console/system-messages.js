@@ -2,7 +2,8 @@
 
 /**
  * The words for a system `message`, made from its `event` and `about`. `own` is the agent's id, `name` how the citizen is called, `departments` the
- * departments' names by id. What this page does not know is told in the words that came with it, which speak to the citizen.
+ * departments' names by id. What this page does not know, and an identification in a transcript, which has no data of it, is told as the
+ * words that the citizen read.
  *
  * @param {Translator} t
  * @param {Pick<MessageFrame, "event" | "text" | "about" | "identification">} message
@@ -24,7 +25,7 @@ export function systemWords(t, { event, text, about = {}, identification }, { ow
   };
   if (identification) return identified(t, identification, { ...values, by }) ?? text ?? "";
   const key = words[event ?? ""]?.();
-  return key ? t(key, values) : (text ?? "");
+  return key ? t(key, values) : text ? t("said.shown", { text }) : "";
 }
 
 /**
