@@ -503,3 +503,17 @@ def test_a_text_that_was_not_translated_is_found() -> None:
     assert faults(languages, {"a"}) == set()
     languages["fr"]["a"] = languages["nl"]["a"]
     assert faults(languages, {"a"}) == {"Dutch in fr: a"}
+
+
+@pytest.mark.parametrize(
+    ("language", "others"),
+    [
+        ("nl", ("afdeling", "het toegangslog", "notitie", "hem of haar")),
+        ("de", ("Abteilung", "sie oder ihn")),
+        ("en", ("him or her", "he or she")),
+    ],
+)
+def test_the_console_has_one_word_for_a_thing(language: str, others: tuple[str, ...]) -> None:
+    """A department, the access log, an internal note and an agent are called the same on every page."""
+    text = (SERVICES / "gateway/web/console/translations" / f"{language}.json").read_text("utf-8").lower()
+    assert [word for word in others if word.lower() in text] == []
