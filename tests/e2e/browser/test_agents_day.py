@@ -35,7 +35,7 @@ pause_reasons = [
 ]
 closing_reasons = [
   {id = "solved", names = {nl = "Opgelost", fr = "Résolu", de = "Gelöst", en = "Solved"}},
-  {id = "referred", names = {nl = "Doorverwezen naar een andere dienst", fr = "Renvoi", de = "Verweis", en = "Referral"}},
+  {id = "referred", names = {nl = "Verwezen naar een andere dienst", fr = "Renvoi", de = "Verweis", en = "Referral"}},
 ]
 tags = [{id = "form", names = {nl = "Formulier", fr = "Formulaire", de = "Formular", en = "Form"}}]
 """
