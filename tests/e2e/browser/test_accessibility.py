@@ -30,7 +30,7 @@ LOOKS = (
     Look(PHONE, "dark"),
     Look(DESKTOP, "dark", rules=("color-contrast",)),
 )
-"""Each width and each scheme once, and the colours in the dark at both widths: the narrow one hides the list of chats."""
+"""Each width and each scheme once, and dark colours at both widths: the narrow one hides the list of chats."""
 
 SIDEWAYS = """() => {
     const wide = (box) => box.scrollWidth > box.clientWidth + 1;
