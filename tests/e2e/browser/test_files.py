@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 from pypdf import PdfReader
 
-from tests.e2e.browser.people import DESKTOP, PHONE, Scene, talking
+from tests.e2e.browser.people import DESKTOP, PHONE, Scene, press, talking
 from tests.e2e.browser.test_accessibility import problems
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -69,6 +69,27 @@ async def test_many_refused_files_leave_the_bar_in_sight(scene: Scene, tmp_path:
         await citizen.hook(hook).click(trial=True)
     await expect(rows.last.get_by_role("button", name="Verwijderen")).to_be_in_viewport(ratio=1)
     assert not await problems(citizen.page)
+
+
+async def test_what_does_not_fit_into_the_panel_is_reached_by_a_wheel(scene: Scene, tmp_path: Path) -> None:
+    await scene.agent()
+    citizen = await scene.citizen()
+    await press(citizen)  # the card that asks for a name stays
+    await citizen.dot("green")
+    wrong = tmp_path / "programma.png"
+    wrong.write_bytes(b"MZ\x90\x00" + bytes(5000))
+    citizen.expects("415")
+    await citizen.upload(wrong)
+    await expect(citizen.page.locator(".upload.wrong")).to_be_visible()
+    await citizen.hook("chat-download").click()
+    await citizen.page.set_viewport_size({"width": DESKTOP[0], "height": 500})
+    await expect(citizen.hook("name-card")).to_be_visible()
+    await expect(citizen.hook("chat-close")).not_to_be_in_viewport(ratio=1)
+    await citizen.hook("chat-dot").hover()
+    await citizen.page.mouse.wheel(0, 2000)
+    await expect(citizen.hook("chat-close")).to_be_in_viewport(ratio=1)
+    await expect(citizen.hook("chat-send")).to_be_in_viewport(ratio=1)
+    await expect(citizen.hook("chat-minimise")).to_be_in_viewport(ratio=1)
 
 
 async def test_files_chosen_together_arrive_in_the_order_chosen(scene: Scene, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import { h, setAttribute, setText } from "../shared/dom.js";
 import { languageOf, loadPart } from "./load-part.js";
 
 const LOOKS = `
-.chat > .ended { flex: 0 1 auto; min-height: 9rem; overflow-y: auto; }
+.chat > .ended { position: relative; flex: 0 1 auto; min-height: 9rem; overflow-y: auto; }
 .after { display: grid; gap: .75rem; margin-top: .75rem; }
 .after details { border: 1px solid var(--line); border-radius: .4rem; background: var(--paper); }
 .after summary { padding: .55rem .8rem; cursor: pointer; }

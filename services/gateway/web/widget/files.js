@@ -8,7 +8,8 @@ import { languageOf, loadPart } from "./load-part.js";
 const STALLED = 60_000; // ms in which no byte moved
 const WARNING = "M12 3 2.5 20h19z M12 10v4.5 M12 17.4v.1";
 const LOOKS = `
-.uploads { max-height: min(10rem, 30vh); overflow-y: auto; }
+.chat > .uploads { position: relative; flex: 0 1 auto; max-height: min(10rem, 30vh); overflow-y: auto; }
+.uploads:has(.upload:not([hidden])) { min-height: 3.5rem; }
 .upload { display: flex; flex-wrap: wrap; align-items: center; gap: .1rem .6rem; padding: .35rem 1rem; border-top: 1px solid var(--line); font-size: .875rem; }
 .upload.wrong { border-inline-start: 4px solid var(--wrong); padding-inline-start: calc(1rem - 4px); font-size: .875rem; color: inherit; }
 .upload.wrong > :is(.words, .icon) { color: var(--wrong); }

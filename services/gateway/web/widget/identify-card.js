@@ -4,7 +4,7 @@ import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
 import { openRequest } from "../shared/identification.js";
 
 const LOOKS = `
-.chat > .identify { flex: 0 1 auto; max-height: 45%; overflow-y: auto; font-size: .9375rem; }
+.chat > .identify { position: relative; flex: 0 1 auto; min-height: 8rem; max-height: 45%; overflow-y: auto; font-size: .9375rem; }
 .identify p { margin: 0 0 .4rem; }
 .identify p:empty { display: none; }
 .identify .row { position: sticky; bottom: 0; align-items: center; padding-block: .25rem; background: var(--soft); }

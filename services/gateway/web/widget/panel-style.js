@@ -29,7 +29,7 @@ button .icon { width: 1.25em; height: 1.25em; }
 .primary[aria-disabled] { filter: saturate(.4); cursor: progress; }
 .text { min-height: 1.75rem; padding: 0 .25rem; color: var(--link); text-decoration: underline; }
 a { color: var(--link); overflow-wrap: anywhere; }
-.row { display: flex; flex-wrap: wrap; gap: .5rem; }
+.row { display: flex; flex-wrap: wrap; gap: .25rem .5rem; }
 .notice { padding: .6rem .8rem; border-inline-start: 4px solid var(--wrong); border-radius: .25rem; background: var(--soft); }
 .far { margin: 0; border-radius: 0; font-size: .9375rem; max-height: 45%; overflow-y: auto; }
 .panel .ways { margin: .25rem 0 0; }

@@ -7,6 +7,8 @@ export const toolsSheet = sheet(`
 :is([data-avoid=fold], [data-avoid=top]) > .panel { height: auto; }
 :is([data-avoid=fold], [data-avoid=top]) > .panel > .body { display: none; }
 [data-avoid=top] > .panel { top: var(--x); bottom: auto; }
+@media (min-width: 30.01rem) and (min-height: 30.01rem) { .body { overflow-y: auto; } }
+.row:not(.tools) { gap: .5rem; }
 .danger, .danger:hover { background: var(--wrong); color: var(--paper); font-weight: 600; }
 .choice .tool, .ended .tool { border-color: var(--edge); }
 .start { display: flex; flex-direction: column; gap: .4rem; padding: 1rem; overflow-y: auto; }
