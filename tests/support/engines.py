@@ -24,8 +24,8 @@ return [document.hasFocus(), at?.cloneNode(false).outerHTML];
 """
 """Whether the window has the focus, and what in it has."""
 RESIZED = 3.0  # seconds after which a window is told its size again
-ENTER = "\ue007"
-"""The key, as WebDriver writes it (https://www.w3.org/TR/webdriver2/#keyboard-actions)."""
+ENTER, ESCAPE = "\ue007", "\ue00c"
+"""The keys, as WebDriver writes them (https://www.w3.org/TR/webdriver2/#keyboard-actions)."""
 
 FIND = """
 const roots = [document.querySelector("eloket-chat")?.shadowRoot, document];

@@ -16,7 +16,7 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from tests.e2e.browser.people import DESKTOP, PHONE
 from tests.e2e.browser.test_accessibility import SIDEWAYS
 from tests.support.clients import Agent, Citizen, Frame, agent, begin, citizen, say, until_blue
-from tests.support.engines import ENTER, Engine, Page
+from tests.support.engines import ENTER, ESCAPE, Engine, Page
 from tests.support.firefox import running_firefox
 from tests.support.servers import System
 from tests.support.webkit import running_webkit
@@ -35,6 +35,9 @@ QUIET = """return matchMedia("(prefers-reduced-motion: reduce)").matches
     && all("*").filter(drawn).map((one) => getComputedStyle(one))
         .every((style) => style.animationName === "none" && style.transitionDuration === "0s");"""
 """Whether nothing on the page moves by itself."""
+FIT = """return all(".pick").every((one) =>
+    [...one.children].every((part) => part.getBoundingClientRect().height <= one.getBoundingClientRect().height));"""
+"""Whether each choice holds its words."""
 SPOIL = """all("aside")[0].append(Object.assign(document.createElement("button"), { className: "empty" }));"""
 PANEL = """const { x, y, width, height } = all("dialog[open]")[0].getBoundingClientRect();
 return [x, y, width, height].map(Math.round);"""
@@ -227,6 +230,12 @@ async def test_an_agent_accepts_answers_and_ends(page: Page) -> None:
             assert await page.run(QUIET)
             assert not await violations(page)
         await reflows(page, "chat-input", "chat-send", "chat-close")
+        await page.press("chat-transfer")
+        await page.until('return all(".pick").length > 0;')
+        await page.size(PHONE)
+        await page.until(FIT)  # a phone that is turned
+        await page.type(ESCAPE)
+        await page.size(DESKTOP)
         await page.press("chat-close")
         await page.press("confirm")
         await theirs.expect("closed")
