@@ -1,5 +1,6 @@
 """`make agent`: changes of the accounts file that leave the rest of it alone, and are validated beforehand."""
 
+import asyncio
 import io
 import re
 import stat
@@ -113,7 +114,7 @@ def test_an_account_is_added_changed_disabled_and_enabled(
     shown = capsys.readouterr().out
     *_, cas = load_accounts_file(file, DEPARTMENTS).accounts
     assert (cas.name, cas.departments, cas.capacity, cas.locales) == ("Cas", ("premies",), 2, ("nl", "fr"))
-    assert Passwords()._verify(cas.password_hash, secret)
+    assert asyncio.run(Passwords().verify(cas.password_hash, secret))
     assert cas.totp_secret is not None
     assert f"secret={cas.totp_secret}" in shown
     assert secret not in shown
@@ -123,7 +124,7 @@ def test_an_account_is_added_changed_disabled_and_enabled(
     assert run(file, "change", "cas", "--generate-password", "--supervisor", "--no-totp") == 0
     (password,) = re.findall("^password: (.+)$", capsys.readouterr().out, re.M)
     *_, changed_cas = load_accounts_file(file, DEPARTMENTS).accounts
-    assert Passwords()._verify(changed_cas.password_hash, password)
+    assert asyncio.run(Passwords().verify(changed_cas.password_hash, password))
     assert (changed_cas.supervisor, changed_cas.totp_secret, changed_cas.name) == (True, None, "Cas")
 
     assert run(file, "disable", "an") == 0

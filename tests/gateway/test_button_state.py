@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from services.common.config.departments import Departments, Notice, load_departments
 from services.common.events.agents import ButtonChanged, DepartmentButton
@@ -320,7 +321,17 @@ async def test_the_button_of_a_department_that_is_gone_ends_its_streams_and_metr
     gone = buttons.follow_departments()
     await buttons.forget(gone)
     assert sample("eloket_gateway_button", labels) is None
-    assert gone[0].listeners._ended
+    written: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("the stream has not ended")
+
+    async def send(message: Message) -> None:
+        written.append(message)
+
+    await gone[0].listeners.listen(receive, send)
+    assert [message["type"] for message in written] == ["http.response.start", "http.response.body"]
+    assert not written[-1]["more_body"], "a page that connects late is sent away"
     departments.take_over(more_departments())
     assert buttons.follow_departments() == []
     assert body(buttons.of[LAST])["reason"] == "unknown", "a new department, of which presence has said nothing yet"

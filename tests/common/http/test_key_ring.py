@@ -30,11 +30,15 @@ AN = Agent(id="an", supervisor=True, departments=["algemeen"])
 LATER = 4_000_000_000
 
 
+def kid_of(owner: str) -> str:
+    """The id of this service's key."""
+    return chain.kid_of(Ed25519PrivateKey.from_private_bytes(PRIVATE[owner]).public_key().public_bytes_raw())
+
+
 def forged(owner: str, claims: dict[str, object], typ: str = "service+jwt", key: bytes | None = None) -> str:
     """A token as another library makes it, with the key id of `owner`."""
     private = Ed25519PrivateKey.from_private_bytes(key or PRIVATE[owner])
-    kid = chain.kid_of(Ed25519PrivateKey.from_private_bytes(PRIVATE[owner]).public_key().public_bytes_raw())
-    return jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": kid, "typ": typ})
+    return jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": kid_of(owner), "typ": typ})
 
 
 def test_another_library_reads_what_is_signed_and_signs_what_is_read() -> None:
@@ -190,12 +194,17 @@ def test_a_question_token_is_the_same_on_every_replica() -> None:
 def test_every_token_ends_with_keys_and_without(
     step: int, kind: str, lives: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys, now = STEPS[step]("presence" if kind == "device" else "gateway"), datetime.now(UTC)
+    keys, began = STEPS[step]("presence" if kind == "device" else "gateway"), datetime.now(UTC)
+
+    def pass_time(seconds: float) -> None:
+        for module in (tokens, key_ring):
+            monkeypatch.setattr(module, "utcnow", lambda: began + timedelta(seconds=seconds))
+
+    pass_time(0)
     token = KINDS[kind](keys)
     hour = 3_600 if kind in ("chat", "question") else 0  # these are rounded up to an hour
     for seconds, valid in ((lives - 60, True), (lives + hour + 1, False)):
-        for module in (tokens, key_ring):
-            monkeypatch.setattr(module, "utcnow", lambda seconds=seconds: now + timedelta(seconds=seconds))
+        pass_time(seconds)
         assert (READ[kind](keys, token) is not None) == valid
 
 
@@ -244,7 +253,7 @@ def test_what_is_not_an_object_is_refused() -> None:
         b"[1]",
         Ed25519PrivateKey.from_private_bytes(PRIVATE["gateway"]),
         algorithm="EdDSA",
-        headers={"kid": next(iter(ring._public)), "typ": "chat+jwt"},
+        headers={"kid": kid_of("gateway"), "typ": "chat+jwt"},
     )
     assert ring.verify(payload, "chat", "gateway", ("gateway",)) is None
 

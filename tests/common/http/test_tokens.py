@@ -4,12 +4,14 @@ import base64
 import hmac
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.common.clock import utcnow
 from services.common.http import tokens
 from services.common.http.tokens import Actor, Keys
 from tests.support.event_samples import CHAT
@@ -77,10 +79,11 @@ def test_a_service_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_service_token_has_ended_at_its_last_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "SERVICE_TOKEN_LIFE", 60)
-    monkeypatch.setattr(tokens, "_now", lambda: 1_000)
+    began = datetime(2026, 11, 29, 10, 20, tzinfo=UTC)
+    monkeypatch.setattr(tokens, "utcnow", lambda: began)
     token = KEYS.service_token("gateway")
-    for now, ended in ((1_059, False), (1_060, True)):
-        monkeypatch.setattr(tokens, "_now", lambda now=now: now)
+    for seconds, ended in ((59, False), (60, True)):
+        monkeypatch.setattr(tokens, "utcnow", lambda seconds=seconds: began + timedelta(seconds=seconds))
         assert (KEYS.service_of(token) is None) == ended
 
 
@@ -129,6 +132,6 @@ def test_the_token_of_a_client_has_its_scopes_one_audience_and_ten_minutes(monke
     assert KEYS.client_of(sign({**claims, "aud": tokens.CLIENT_AUDIENCE}, "client"))
     for wrong in ({}, {"aud": "other"}, {"aud": tokens.CLIENT_AUDIENCE, "exp": 1}):
         assert KEYS.client_of(sign({**claims, **wrong}, "client")) is None
-    later = tokens._now() + tokens.CLIENT_TOKEN_LIFE
-    monkeypatch.setattr(tokens, "_now", lambda: later)
+    later = utcnow() + timedelta(seconds=tokens.CLIENT_TOKEN_LIFE)
+    monkeypatch.setattr(tokens, "utcnow", lambda: later)
     assert KEYS.client_of(token) is None

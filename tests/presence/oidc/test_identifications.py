@@ -17,6 +17,7 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.presence import IdentificationTicket, IdentificationWanted, OidcAnswer
 from services.common.messaging.publisher import Publisher, Unconfirmed
+from services.common.mongo.client import Database
 from services.presence.context import Context
 from services.presence.oidc import issuer as issuer_module
 from services.presence.oidc.identifications import CODE_ALPHABET, Identifications, code_of, name_of
@@ -101,7 +102,7 @@ async def published(context: Context, observer: EventObserver) -> list[Identific
 
 
 async def test_a_citizen_who_logs_in_is_published_by_name_and_level_and_nothing_else(
-    door: Door, context_at: Context, observer: EventObserver, capsys: pytest.CaptureFixture[str]
+    door: Door, context_at: Context, observer: EventObserver, db: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = await door.identifications.finish(await door.answer())
     assert (made.outcome, made.locale) == ("identified", "fr")
@@ -109,7 +110,8 @@ async def test_a_citizen_who_logs_in_is_published_by_name_and_level_and_nothing_
     assert (ended.chat_id, ended.id) == (CHAT, REQUEST)
     assert (ended.name, ended.level, ended.issuer) == ("Lien De Smet", AssuranceLevel.HIGH, "Gestion des accès")
     everywhere = ended.model_dump_json() + "".join(capsys.readouterr())
-    kept = [d async for d in context_at.stores.attempts._attempts.find({})]
+    kept = await db["attempts"].find({}).to_list(None)
+    assert kept, "the ticket and the state that were used"
     for secret in (NUMBER, "pairwise-citizen-1"):
         assert secret not in everywhere
         assert secret not in str(kept)
