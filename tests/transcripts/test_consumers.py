@@ -1,8 +1,7 @@
 """Mirrors services/transcripts/consumers.py, on the real broker and database."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -15,7 +14,6 @@ from services.common.events.chats import CitizenArrived
 from services.common.events.event import Event
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
 from services.common.messaging import topology
-from services.common.messaging.consumer import Consumers
 from services.common.messaging.publisher import Publisher
 from services.common.messaging.subscribers import EventCodec
 from services.common.mongo.client import Database
@@ -30,30 +28,18 @@ from services.transcripts.statistics.store import Statistics
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, until
+from tests.transcripts.consuming import consuming
 
-
-@contextlib.asynccontextmanager
-async def consuming(vhost_url: str, router: RabbitRouter) -> AsyncIterator[None]:
-    """The ordinary queues are consumed while the context is open."""
-    consumers = Consumers(vhost_url, router, lambda: asyncio.sleep(0))
-    task = asyncio.create_task(consumers.run())
-    await until(lambda: consumers.running, "the consumer")
-    yield
-    await consumers.drain()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+MakeRouter = Callable[[Handlers], RabbitRouter]
 
 
 @pytest.fixture
-def announcer(database: Database, store: Store) -> Announcer:
-    """One that announces to nobody."""
-    return Announcer(Outbox(database, timedelta(days=3)), store, Integrations(), now_ms)
-
-
-@pytest.fixture
-def identifications(store: Store) -> Identifications:
-    """One that no test of this module asks for anything."""
-    return Identifications(store, Writer(store, 5_000), Publisher("amqp://127.0.0.1:1/", "transcripts"), now_ms)
+def make_router(database: Database, store: Store) -> MakeRouter:
+    """Makes the router of these handlers, which announces to nobody and has no identifications."""
+    announcer = Announcer(Outbox(database, timedelta(days=3)), store, Integrations(), now_ms)
+    nowhere = Publisher("amqp://127.0.0.1:1/", "transcripts")
+    identifications = Identifications(store, Writer(store, 5_000), nowhere, now_ms)
+    return lambda handlers: create_router(handlers, announcer, identifications)
 
 
 async def test_notes_are_stored_once_and_published_each_time(
@@ -79,8 +65,7 @@ async def test_who_stays_is_remembered(
     vhost_url: str,
     store: Store,
     database: Database,
-    announcer: Announcer,
-    identifications: Identifications,
+    make_router: MakeRouter,
 ) -> None:
     chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
     await store.open_chats([opened_event(chat)])
@@ -94,7 +79,7 @@ async def test_who_stays_is_remembered(
 
     publisher, statistics = Publisher(vhost_url, "transcripts"), Statistics(database)
     handlers = Counted(store, publisher, lambda: at if not handled else OPENED_AT, statistics)
-    async with consuming(vhost_url, create_router(handlers, announcer, identifications)):
+    async with consuming(vhost_url, make_router(handlers)):
         await observer.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
         await until(lambda: len(handled) == 3, "all three")
         assert [w.stayed_at for w in await store.due_chats(at, 10)] == [at], "a clock that is behind takes nothing away"
@@ -113,55 +98,35 @@ async def test_who_stays_is_remembered(
     ],
 )
 async def test_another_event_than_that_of_the_queue_is_refused(
-    store: Store, database: Database, announcer: Announcer, identifications: Identifications, queue: topology.Queue
+    store: Store, database: Database, make_router: MakeRouter, queue: topology.Queue
 ) -> None:
     handlers = Handlers(store, Publisher("amqp://127.0.0.1:1/", "transcripts"), now_ms, Statistics(database))
-    broker = RabbitBroker(codec=EventCodec(), routers=[create_router(handlers, announcer, identifications)])
+    broker = RabbitBroker(codec=EventCodec(), routers=[make_router(handlers)])
     async with TestRabbitBroker(broker) as made:
         with pytest.raises(ValidationError):
             await made.publish(CitizenArrived(chat_id=new_id()), queue.name)
 
 
-async def test_a_wrap_up_that_is_delivered_twice_counts_once(
-    observer: EventObserver,
-    vhost_url: str,
-    store: Store,
-    database: Database,
-    announcer: Announcer,
-    identifications: Identifications,
+async def test_a_wrap_up_and_a_pause_that_are_delivered_twice_count_once(
+    store: Store, vhost_url: str, database: Database, make_router: MakeRouter, observer: EventObserver
 ) -> None:
-    chat = new_id()
-    ended = WrapUpEnded(chat_id=chat, department="algemeen", seconds=74)
-    handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
-    async with consuming(vhost_url, create_router(handlers, announcer, identifications)):
-        await observer.put(ended, ended)
-        async with asyncio.timeout(PATIENCE):
-            while not (kept := await database["wrap_ups"].find({}).to_list(None)):
-                await asyncio.sleep(0.01)
-    assert [(one["_id"], one["seconds"]) for one in kept] == [(row_id(chat), 74)]
-    with pytest.raises(ValueError, match="not a wrap-up"):
-        await handlers.wrap_up_ended(ended.model_copy(update={"chat_id": "x"}))
-
-
-async def test_a_pause_that_is_delivered_twice_counts_once(
-    store: Store,
-    vhost_url: str,
-    database: Database,
-    announcer: Announcer,
-    identifications: Identifications,
-    observer: EventObserver,
-) -> None:
-    ended = PauseEnded(
+    chat, other = new_id(), new_id()
+    wrap_up = WrapUpEnded(chat_id=chat, department="algemeen", seconds=74)
+    pause = PauseEnded(
         pause_id=new_id(), agent_id="an", departments=["premies", "algemeen"], reason="lunch", since=now_ms(), seconds=9
     )
     handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
-    async with consuming(vhost_url, create_router(handlers, announcer, identifications)):
-        await observer.put(ended, ended, WrapUpEnded(chat_id=new_id(), department="algemeen", seconds=1))
+    async with consuming(vhost_url, make_router(handlers)):
+        await observer.put(wrap_up, wrap_up, pause, pause, wrap_up.model_copy(update={"chat_id": other}))
         async with asyncio.timeout(PATIENCE):
-            while not await database["wrap_ups"].count_documents({}):  # of one queue, in order
+            while not await database["wrap_ups"].find_one({"_id": row_id(other)}):  # of one queue, in order
                 await asyncio.sleep(0.01)
+    wrap_ups = await database["wrap_ups"].find({}).to_list(None)
+    assert {one["_id"]: one["seconds"] for one in wrap_ups} == {row_id(chat): 74, row_id(other): 74}
     (kept,) = await database["pause_statistics"].find({}).to_list(None)
-    assert (kept["_id"], kept["serves"], kept["seconds"]) == (ended.pause_id, "algemeen,premies", 9)
+    assert (kept["_id"], kept["serves"], kept["seconds"]) == (pause.pause_id, "algemeen,premies", 9)
     assert "agent_id" not in kept, "figures of agents are off"
+    with pytest.raises(ValueError, match="not a wrap-up"):
+        await handlers.wrap_up_ended(wrap_up.model_copy(update={"chat_id": "x"}))
     with pytest.raises(ValueError, match="not a pause"):
-        await handlers.pause_ended(ended.model_copy(update={"pause_id": "x"}))
+        await handlers.pause_ended(pause.model_copy(update={"pause_id": "x"}))

@@ -13,7 +13,6 @@ from services.common.config.integrations import Integrations
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.types import ButtonColour, ButtonReason, Cause
 from services.common.internal_api.transcripts import Label, LeftQuestion, Rating
-from services.common.messaging.consumer import Consumers
 from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database
 from services.transcripts.after_chat.labels import Labels
@@ -29,7 +28,8 @@ from services.transcripts.past_chats.store import PastChats
 from services.transcripts.questions.store import Questions
 from services.transcripts.statistics.store import Statistics
 from tests.support.browser_systems import DEPARTMENTS
-from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, state, until
+from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, state
+from tests.transcripts.consuming import consuming
 from tests.transcripts.outbox.conftest import webhook
 
 ALL = ["chat.opened", "chat.assigned", "chat.accepted", "chat.closed", "question.left", "rating.given", "chat.labelled"]
@@ -52,20 +52,13 @@ async def told(database: Database, target: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def consuming(vhost_url: str, store: Store, announcer: Announcer, database: Database) -> AsyncIterator[None]:
+async def announcing(vhost_url: str, store: Store, announcer: Announcer, database: Database) -> AsyncIterator[None]:
+    """The announcer gets the events in its queue while the context is open."""
     handlers = Handlers(store, Publisher(vhost_url, "transcripts"), now_ms, Statistics(database))
     publisher = Publisher(vhost_url, "transcripts")
     identifications = Identifications(store, Writer(store, 5_000), publisher, now_ms)
-    router = create_router(handlers, announcer, identifications)
-    consumers = Consumers(vhost_url, router, lambda: asyncio.sleep(0))
-    task = asyncio.create_task(consumers.run())
-    try:
-        await until(lambda: consumers.running, "the consumers")
+    async with consuming(vhost_url, create_router(handlers, announcer, identifications)):
         yield
-        await consumers.drain()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_chat_is_announced_from_its_events_once(
@@ -80,7 +73,7 @@ async def test_a_chat_is_announced_from_its_events_once(
         state(chat, 4, Cause.TRANSFERRED, turn=2, department="premies"),
         state(chat, 5, Cause.CLOSED, turn=2, department="premies", reason="citizen"),
     ]
-    async with consuming(vhost_url, store, announcer, database):
+    async with announcing(vhost_url, store, announcer, database):
         await observer.put(*events, *events, *reversed(events))
 
         async def is_handled() -> bool:

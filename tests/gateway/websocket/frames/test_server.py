@@ -16,6 +16,7 @@ from services.common.events.types import Attachment, ChatStatus, CloseReason, De
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
 from tests.gateway.making import AN, CHAT, NOW, agent_view, entry, id_of, seal, view
+from tests.support.servers import PATIENCE
 
 ID = id_of(1)
 CONNECTION = Path(__file__).parents[4] / "services/gateway/web/shared/connection.js"
@@ -147,6 +148,6 @@ def test_a_step_of_an_identification_is_shown_to_both_sides_and_only_from_the_sy
     assert "event" not in forged
     asked = types.Identification(id=id_of(5), step=types.IdentificationStep.ASKED)
     fresh = entry(4, **{**told, "about": types.About(identification=asked), "at": utcnow()})
-    assert 590 <= json.loads(server.message(fresh))["identification"]["seconds"] <= 600
+    assert 600 - PATIENCE <= json.loads(server.message(fresh))["identification"]["seconds"] <= 600
     old = fresh.model_copy(update={"at": utcnow() - timedelta(hours=1)})
     assert json.loads(server.message(old))["identification"]["seconds"] == 0
