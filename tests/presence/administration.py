@@ -15,9 +15,13 @@ Requests = Sequence[tuple[str, dict[str, Any]]]
 
 def speak(service: Presence, sender: str, agent: Agent | None = None) -> None:
     """The requests that follow are of this service, for this agent."""
-    token = keys_of(sender).service_token(sender, audience="presence")
-    said = keys_of("presence").agent_token(agent) if agent else None
-    service.headers = {"Authorization": f"Bearer {token}", **({AGENT_HEADER: said} if said else {})}
+
+    def headers() -> dict[str, str]:
+        token = keys_of(sender).service_token(sender, audience="presence")
+        said = keys_of("presence").agent_token(agent) if agent else None
+        return {"Authorization": f"Bearer {token}", **({AGENT_HEADER: said} if said else {})}
+
+    service.make_headers = headers
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -36,12 +36,15 @@ START_PATIENCE = 3 * PATIENCE  # seconds: a process that starts computes for lon
 
 @dataclass
 class Presence:
-    """A running service, and the client that a gateway would be."""
+    """A running service, and the client that a gateway would be.
+
+    `make_headers` is called for each request: a token is valid for two minutes, and a slow machine takes longer.
+    """
 
     process: asyncio.subprocess.Process
     url: str
     http: aiohttp.ClientSession
-    headers: dict[str, str]
+    make_headers: Callable[[], dict[str, str]]
 
     async def ask(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """The answer; after a 503 the request is repeated, as a gateway would."""
@@ -51,7 +54,7 @@ class Presence:
         return answer
 
     async def ask_once(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        async with self.http.post(self.url + path, json=body, headers=self.headers) as answer:
+        async with self.http.post(self.url + path, json=body, headers=self.make_headers()) as answer:
             return answer.status, await answer.json() if answer.content_length else None
 
     async def log_in(self, username: str = "an", password: str = "demo") -> tuple[int, Any]:
@@ -87,7 +90,10 @@ async def presence(rabbitmq_url: str, mongodb_url: str, **variables: str) -> Asy
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.presence", cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
     )
-    headers = {"Authorization": f"Bearer {Keys(SECRET).service_token('gateway')}"}
+
+    def headers() -> dict[str, str]:
+        return {"Authorization": f"Bearer {Keys(SECRET).service_token('gateway')}"}
+
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as http:
             running = Presence(process, f"http://127.0.0.1:{port}", http, headers)
@@ -288,7 +294,7 @@ async def test_the_answers_to_gateways(vhost_url: str, mongodb_url: str, mongodb
         body = {"username": "an", "password": "wrong", "address": "192.0.2.1"}
         for attempt in range(2, 40):
             async with service.http.post(
-                service.url + presence_api.SESSION_OPEN, json=body, headers=service.headers
+                service.url + presence_api.SESSION_OPEN, json=body, headers=service.make_headers()
             ) as answer:
                 if answer.status == 429:
                     assert attempt > 10

@@ -140,6 +140,16 @@ async def is_offline(context: Context) -> bool:
     return not await is_online(context)
 
 
+async def goes_after_a_full_grace(context: Context, clock: Clock, one: Replica) -> None:
+    """Check that the agent is online until the grace period is over, and no longer."""
+    pass_time(clock, [one], GRACE - 0.1)
+    await one.looks()
+    assert await is_online(context)
+    pass_time(clock, [one], 0.2)
+    await one.looks()
+    assert await is_offline(context)
+
+
 async def log_in(context: Context) -> str:
     await context.stores.agents.put_accounts([AN], context.clock())
     return (await context.stores.sessions.begin(AN.id, context.clock(), 12))[1]
@@ -177,12 +187,7 @@ async def test_comes_with_the_first_list_and_goes_after_the_grace(
         await gateway.sends_list(AN.id)  # their last sign of life
         await gateway.sends_list()
         await one.looks()
-        pass_time(clock, [one], GRACE - 0.1)
-        await one.looks()
-        assert await is_online(context)
-        pass_time(clock, [one], 0.2)
-        await one.looks()
-        assert await is_offline(context)
+        await goes_after_a_full_grace(context, clock, one)
         await observer.catch_up(context.publisher)
         assert [r.reason for r in observer.seen(PlaceReleased)] == [ReleaseReason.AGENT_GONE]
         await gateway.sends_list(AN.id)
@@ -317,12 +322,7 @@ async def test_who_came_a_moment_ago_has_a_full_grace(module_vhost_url: str, con
         assert one.presence.online == {AN.id}
         await gateway.sends_list()
         await one.looks()
-        pass_time(clock, [one], GRACE - 0.1)
-        await one.looks()
-        assert await is_online(context)
-        pass_time(clock, [one], 0.2)
-        await one.looks()
-        assert await is_offline(context)
+        await goes_after_a_full_grace(context, clock, one)
 
 
 async def test_a_list_with_a_new_agent_is_processed_at_once(
@@ -386,12 +386,7 @@ async def test_a_fresh_listener_gives_everyone_a_full_grace(
     await there(context.stores, AN)
     async with replica(module_vhost_url, context, clock) as one:
         await one.looks()
-        pass_time(clock, [one], GRACE - 0.1)
-        await one.looks()
-        assert await is_online(context)
-        pass_time(clock, [one], 0.2)
-        await one.looks()
-        assert await is_offline(context)
+        await goes_after_a_full_grace(context, clock, one)
 
 
 async def test_an_agent_set_online_by_another_replica_is_not_offline_for_this_one(
@@ -402,12 +397,7 @@ async def test_an_agent_set_online_by_another_replica_is_not_offline_for_this_on
         pass_time(clock, [one], GRACE * 1.2)  # they were in no list for longer than the grace period
         await there(context.stores, AN)
         await one.looks()
-        pass_time(clock, [one], GRACE - 0.1)
-        await one.looks()
-        assert await is_online(context)
-        pass_time(clock, [one], 0.2)
-        await one.looks()
-        assert await is_offline(context)
+        await goes_after_a_full_grace(context, clock, one)
 
 
 async def test_a_listener_without_its_own_echo_judges_no_agent(

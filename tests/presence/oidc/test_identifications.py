@@ -23,6 +23,7 @@ from services.presence.oidc import issuer as issuer_module
 from services.presence.oidc.identifications import CODE_ALPHABET, Identifications, code_of, name_of
 from services.presence.oidc.issuer import Client, Issuer, Refused
 from tests.presence.conftest import SECRET, Clock, EventObserver
+from tests.presence.oidc.conftest import WRONG_CLAIMS, shifted
 from tests.support.metrics import sample
 from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
 
@@ -200,16 +201,7 @@ async def fails(
 @pytest.mark.parametrize(
     "overrides",
     [
-        {"nonce": "another"},
-        {"nonce": None},
-        {"aud": "another client"},
-        {"aud": [CLIENT_ID, "another client"]},
-        {"aud": None},
-        {"iss": "https://another.example"},
-        {"exp": -120},
-        {"exp": None},
-        {"iat": 120},
-        {"sub": None},
+        *WRONG_CLAIMS,
         {"acr": None},
         {"acr": "urn:unknown"},
         {"acr": [EID]},
@@ -226,17 +218,15 @@ async def test_a_wrong_claim_is_no_identity(
     clock: Clock,
     overrides: dict[str, object],
 ) -> None:
-    now = int(clock().timestamp())
-    issuer.overrides = {k: now + v if isinstance(v, int) and k in ("exp", "iat") else v for k, v in overrides.items()}
+    issuer.overrides = shifted(overrides, clock())
     await fails(door, context_at, observer)
 
 
 @pytest.mark.parametrize("overrides", [{"exp": -50}, {"iat": 50}], ids=str)
 async def test_clocks_may_differ_by_a_minute(
-    door: Door, issuer: MockIssuer, clock: Clock, overrides: dict[str, int]
+    door: Door, issuer: MockIssuer, clock: Clock, overrides: dict[str, object]
 ) -> None:
-    now = int(clock().timestamp())
-    issuer.overrides = {name: now + seconds for name, seconds in overrides.items()}
+    issuer.overrides = shifted(overrides, clock())
     assert (await door.identifications.finish(await door.answer())).outcome == "identified"
 
 
