@@ -1,9 +1,11 @@
 """Systems of the end-to-end tests that not every test may share."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
 
+from tests.support.mock_issuer import MockIssuer
 from tests.support.servers import Broker, System, running_system, unique
 from tests.support.shared_systems import SharedSystems
 
@@ -30,3 +32,19 @@ def hasty(
         return running_system(tmp_path_factory.mktemp("hasty"), RATE_LIMITS="off", **servers, **limits)
 
     return shared_systems.get("hasty", start)
+
+
+@pytest.fixture
+def base(running: tuple[System, MockIssuer]) -> str:
+    """The address of a module's system with an issuer."""
+    return running[0].base_url
+
+
+@pytest.fixture
+def issuer(running: tuple[System, MockIssuer]) -> Iterator[MockIssuer]:
+    """Its issuer. What a test changes of it is as before afterwards."""
+    issuer = running[1]
+    claims, refreshes = dict(issuer.claims), issuer.refreshes
+    yield issuer
+    issuer.claims, issuer.overrides, issuer.error = claims, {}, ""
+    issuer.refreshes, issuer.down = refreshes, False

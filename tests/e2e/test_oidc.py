@@ -10,7 +10,7 @@ import pytest
 from services.common.clock import utcnow
 from services.presence.agents import totp
 from tests.support.clients import Agent, citizen, http_client, pair, until_blue
-from tests.support.issuer_systems import LIEN, TOTP_SECRET, for_one_test, running_issuer_system
+from tests.support.issuer_systems import TOTP_SECRET, running_issuer_system
 from tests.support.mock_issuer import MockIssuer
 from tests.support.servers import PATIENCE, Broker, System
 
@@ -22,16 +22,6 @@ def running(
     """Roles are checked each second, where the issuer gives a refresh token."""
     with running_issuer_system(tmp_path_factory.mktemp("issuer"), broker, mongodb_url, OIDC_REFRESH="1") as made:
         yield made
-
-
-@pytest.fixture
-def base(running: tuple[System, MockIssuer]) -> str:
-    return running[0].base_url
-
-
-@pytest.fixture
-def issuer(running: tuple[System, MockIssuer]) -> Iterator[MockIssuer]:
-    yield from for_one_test(running[1], LIEN)
 
 
 @contextlib.asynccontextmanager

@@ -1,9 +1,8 @@
 """Whole systems with the issuer of the tests: one whose agents log in there, one whose citizens identify there."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from deploy.local import ports
 from deploy.local.settings import SERVICES
@@ -108,10 +107,3 @@ def running_identifying_system(home: Path, **variables: str) -> Iterator[tuple[S
         }
         with running_browser_system(home, (), None, "", **settings | variables) as system:
             yield system, issuer
-
-
-def for_one_test(issuer: MockIssuer, claims: Mapping[str, Any]) -> Iterator[MockIssuer]:
-    """The issuer of a system for one test. What the test has changed of it is as before afterwards."""
-    yield issuer
-    issuer.claims, issuer.overrides, issuer.error = dict(claims), {}, ""
-    issuer.refreshes = issuer.down = False

@@ -33,10 +33,16 @@ def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFacto
     return shared_systems.get("system", lambda: running_browser_system(home, [FLEUR], DEMO_AGENTS="8"))
 
 
+@pytest.fixture
+def sites() -> tuple[str, ...]:
+    """Other servers to which the browsers of a scene may go."""
+    return ()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def scene(system: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers, who go home at the end."""
-    made = Scene(system.base_url, browser)
+async def scene(system: System, browser: Browser, sites: tuple[str, ...]) -> AsyncIterator[Scene]:
+    """People with browsers, who go home at the end. Where a module has a system of its own, they are there."""
+    made = Scene(system.base_url, browser, sites)
     yield made
     await asyncio.to_thread(system.wait_ready)
     await made.close()

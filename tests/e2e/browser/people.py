@@ -258,8 +258,8 @@ class Person:
 class Scene:
     """The people of one test; `close()` leaves the system as it was: nobody logged in, no chat open."""
 
-    def __init__(self, base: str, browser: Browser) -> None:
-        self.base, self.browser = base, browser
+    def __init__(self, base: str, browser: Browser, sites: Iterable[str] = ()) -> None:
+        self.base, self.browser, self.sites = base, browser, tuple(sites)
         self.citizens: list[Person] = []
         self.agents: list[Person] = []
 
@@ -295,7 +295,7 @@ class Scene:
         await context.add_init_script(WATCH)
         # Listened for on each page from its beginning: at the moment of a press it may come too late.
         context.on("page", lambda page: page.on("filechooser", lambda _: None))
-        person = Person(self.base, context, await context.new_page())
+        person = Person(self.base, context, await context.new_page(), sites=[*self.sites])
         loud = ("error", "warning")
         context.on("console", lambda m: person.complaints.append(f"{m.text} {m.location}") if m.type in loud else None)
         context.on("weberror", lambda e: person.complaints.append(str(e.error)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.e2e.browser.host_pages import STRICT, HostPages, host_pages
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, focused, press, until
@@ -68,7 +68,7 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def chats(port: int, tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def system(port: int, tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system whose departments list the origin of the host pages; one of them asks first."""
     home = tmp_path_factory.mktemp("embedding")
     departments = home / "departments.toml"
@@ -78,14 +78,6 @@ def chats(port: int, tmp_path_factory: pytest.TempPathFactory, broker: Broker, m
     variables = {"DEPARTMENTS_FILE": str(departments)}
     with running_browser_system(home, [Account("ada", capacity=3)], broker, mongodb_url, **variables) as running:
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(chats: System, browser: Browser) -> AsyncIterator[Scene]:
-    made = Scene(chats.base_url, browser)
-    yield made
-    await asyncio.to_thread(chats.wait_ready)
-    await made.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

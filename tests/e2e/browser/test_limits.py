@@ -1,14 +1,12 @@
 """What pages show when a time limit of the server passes, on a system whose limits are seconds."""
 
-import asyncio
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, WebSocket, expect
+from playwright.async_api import WebSocket, expect
 
 from tests.e2e.browser.people import PHONE, Person, Scene, focused, press, until
 from tests.e2e.browser.test_accessibility import problems
@@ -33,20 +31,11 @@ LIMITS = {
 
 
 @pytest.fixture(scope="module")
-def hurried(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system with these limits, the agents of the demonstration, and ada, who has two chats at a time."""
     home, ada = tmp_path_factory.mktemp("hurried"), Account("ada", capacity=2)
     with running_browser_system(home, [ada], broker, mongodb_url, **LIMITS) as running:
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(hurried: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People on that system."""
-    made = Scene(hurried.base_url, browser)
-    yield made
-    await asyncio.to_thread(hurried.wait_ready)
-    await made.close()
 
 
 async def test_who_waited_in_vain_may_leave_a_question_too(scene: Scene) -> None:

@@ -1,11 +1,9 @@
 """A supervisor watches their departments as they work, and acts: on a wide page and on a phone."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Locator, Route, expect
+from playwright.async_api import Locator, Route, expect
 
 from tests.e2e.browser.people import PHONE, Person, Scene, press
 from tests.e2e.browser.test_accessibility import problems
@@ -26,7 +24,7 @@ IMPATIENT = "remind_after = 1\nalarm_after = 2\n"
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system in which a citizen has waited too long after two seconds."""
     name, home = unique("live-"), tmp_path_factory.mktemp("office")
     file = home / "departments.toml"
@@ -42,14 +40,6 @@ def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url
     ) as running:
         yield running
     broker.remove_vhost(name)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(office: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers at that system, who go home at the end."""
-    made = Scene(office.base_url, browser)
-    yield made
-    await made.close()
 
 
 def row(table: Locator, name: str) -> Locator:

@@ -1,18 +1,16 @@
 """The console's way by the organisation: the button, the choice of a role, what went wrong, and emergency access."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
 from services.common.clock import utcnow
 from services.presence.agents import totp
 from tests.e2e.browser.people import Person, Scene, press
 from tests.e2e.browser.test_accessibility import problems
-from tests.support.issuer_systems import LIEN, TOTP_SECRET, for_one_test, running_issuer_system
+from tests.support.issuer_systems import TOTP_SECRET, running_issuer_system
 from tests.support.mock_issuer import MockIssuer
 from tests.support.servers import Broker, System
 
@@ -27,21 +25,14 @@ def running(
         yield made
 
 
+@pytest.fixture(scope="module")
+def system(running: tuple[System, MockIssuer]) -> System:
+    return running[0]
+
+
 @pytest.fixture
-def issuer(running: tuple[System, MockIssuer]) -> Iterator[MockIssuer]:
-    yield from for_one_test(running[1], LIEN)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(running: tuple[System, MockIssuer], browser: Browser) -> AsyncIterator[Scene]:
-    """People on that system. Their browsers go to the issuer too."""
-    system, issuer = running
-    made = Scene(system.base_url, browser)
-    yield made
-    await asyncio.to_thread(system.wait_ready)
-    for person in made.agents:
-        person.addresses = [address for address in person.addresses if not address.startswith(issuer.url)]
-    await made.close()
+def sites(issuer: MockIssuer) -> tuple[str, ...]:
+    return (issuer.url,)
 
 
 async def ready(person: Person, name: str) -> None:

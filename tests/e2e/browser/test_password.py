@@ -1,9 +1,7 @@
 """People change their password on the console: agents in the menu, officers in the bar."""
 
 import asyncio
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Route, expect
@@ -17,7 +15,6 @@ from tests.support.servers import Broker, System
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 NEW = "vier groene fietsen"
-SHOTS = os.environ.get("SHOTS")  # a folder for pictures of the states
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +22,6 @@ def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url
     people = (Account("ada"), Account("audra", role="auditor"), Account("gert", role="auditor"))
     with running_browser_system(tmp_path_factory.mktemp("office"), people, broker, mongodb_url) as running:
         yield running
-
-
-async def shot(person: Person, name: str) -> None:
-    if SHOTS:
-        await person.page.screenshot(path=Path(SHOTS) / f"{name}.png")
 
 
 async def enter(person: Person, username: str, password: str = "demo") -> None:
@@ -65,7 +57,6 @@ async def test_an_agent_changes_their_password_and_the_other_browser_is_logged_o
         await fill(ada, old, new, again)
         await expect(alert).to_contain_text(words)
         await focused(ada, place)
-    await shot(ada, "password-refused")
     await fill(ada, "demo", NEW, NEW)
     await expect(ada.hook("password-old")).to_have_count(0)
     await expect(ada.page.locator("details.menu > summary")).to_be_focused()  # the menu is shut: its button is hidden
@@ -88,7 +79,6 @@ async def test_an_officer_has_the_same_dialog_on_a_small_screen(scene: Scene) ->
     await expect(audra.page.get_by_role("dialog").locator("input[autocomplete=username]")).to_have_value("audra")
     assert await problems(audra.page) == []
     assert await audra.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    await shot(audra, "password-phone")
     await fill(audra, "demo", NEW, NEW)
     await expect(audra.hook("password-old")).to_have_count(0)
     await expect(audra.hook("access-log")).to_be_visible()

@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Route, expect
 
 from services.common.config.departments import load_departments
 from services.common.events.types import CloseReason
@@ -93,12 +93,9 @@ async def played(office: tuple[System, Settings]) -> dict[str, str]:
     return {"an": an, "bert": bert}
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(office: tuple[System, Settings], browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers at that system, who go home at the end."""
-    made = Scene(office[0].base_url, browser)
-    yield made
-    await made.close()
+@pytest.fixture(scope="module")
+def system(office: tuple[System, Settings]) -> System:
+    return office[0]
 
 
 async def names(person: Person, number: int) -> list[str]:

@@ -1,6 +1,5 @@
 """Pictures and PDFs in place, and files that are pasted or dropped, for citizens and agents."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -27,12 +26,6 @@ async def gives(person: Person, kind: str, name: str, content: bytes) -> None:
     await person.hook("chat-input").evaluate(GIVE, [kind, name, "image/png", list(content)])
 
 
-async def looks(scene: str, *people: Person) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
-        for number, person in enumerate(people):
-            await person.page.screenshot(path=Path(folder) / f"{scene}-{number}.png")
-
-
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 async def test_what_is_pasted_or_dropped_is_shown_in_place_and_viewed_by_a_press(
     scene: Scene, size: tuple[int, int]
@@ -47,7 +40,6 @@ async def test_what_is_pasted_or_dropped_is_shown_in_place_and_viewed_by_a_press
     for person, found in zip((citizen, agent), pictures, strict=True):
         await expect(found).to_have_count(2)
         await expect(person.page.get_by_role("button", name="Afbeelding: schermafdruk.png")).to_be_visible()
-    await looks(f"previews-{size[0]}", citizen, agent)
     for person, found in zip((citizen, agent), pictures, strict=True):
         await found.last.focus()
         await person.page.keyboard.press("Enter")
@@ -55,7 +47,6 @@ async def test_what_is_pasted_or_dropped_is_shown_in_place_and_viewed_by_a_press
         await expect(view.get_by_role("img")).to_be_visible()
         assert await view.locator("canvas").evaluate("(one) => [one.width, one.height].every((side) => side > 100)")
         assert await violations(person.page, ()) == []
-    await looks(f"view-{size[0]}", citizen, agent)
     for person, found in zip((citizen, agent), pictures, strict=True):
         await person.page.keyboard.press("Escape")
         await expect(person.hook("preview-view")).to_have_count(0)

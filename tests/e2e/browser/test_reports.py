@@ -3,13 +3,13 @@
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
 from services.common.mongo.client import Database, open_database
 from services.transcripts.after_chat.ratings import Ratings
@@ -70,12 +70,9 @@ async def month(office: Office) -> None:
     database.client.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(office: Office, browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers at that system, who go home at the end."""
-    made = Scene(office.system.base_url, browser)
-    yield made
-    await made.close()
+@pytest.fixture(scope="module")
+def system(office: Office) -> System:
+    return office.system
 
 
 async def october(sara: Person, by: str = "day") -> None:

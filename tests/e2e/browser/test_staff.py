@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Locator, Route, expect
+from playwright.async_api import Locator, Route, expect
 
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, focused, log_in, until
 from tests.e2e.browser.test_access_log import officer
@@ -29,19 +28,11 @@ CHOSEN = "vier groene fietsen"
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system whose accounts are in the database."""
     home: Path = tmp_path_factory.mktemp("office")
     with running_browser_system(home, ACCOUNTS, broker, mongodb_url, CONFIG_SOURCE="database") as running:
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(office: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People with browsers at that system, who go home at the end."""
-    made = Scene(office.base_url, browser)
-    yield made
-    await made.close()
 
 
 async def administrator(scene: Scene, username: str = "beheer", size: tuple[int, int] | None = None) -> Person:
