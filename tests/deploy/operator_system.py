@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,3 +98,7 @@ async def operator_system(
         for name, value in {"PRESENCE_URL": one.url, "TRANSCRIPTS_URL": url, "TOKEN_SECRET": SECRET}.items():
             monkeypatch.setenv(name, value)
         yield OperatorSystem(one, url, capsys)
+
+
+MakeOperatorSystem = Callable[..., AbstractAsyncContextManager[OperatorSystem]]
+"""`operator_system` with its servers: takes `of_transcripts` and the variables of both services."""

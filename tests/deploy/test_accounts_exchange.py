@@ -21,7 +21,7 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api.transcripts import ChangeOfAccount
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account, AccountsFile
-from tests.deploy.operator_system import OperatorSystem, operator_system
+from tests.deploy.operator_system import MakeOperatorSystem, OperatorSystem
 from tests.presence.accounts.test_changes import BEA, FILE
 from tests.presence.conftest import HASH, eventually
 from tests.presence.test_service import presence
@@ -46,19 +46,11 @@ def account_of(file: Path, username: str) -> Account:
 
 
 @pytest.fixture
-async def system(
-    vhost_url: str,
-    mongodb_url: str,
-    mongodb_prefix: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> AsyncIterator[OperatorSystem]:
+async def system(operated: MakeOperatorSystem, tmp_path: Path) -> AsyncIterator[OperatorSystem]:
     """The services with the accounts `an`, `bea` and `beheer`, of whom the last two are administrators."""
     seed = tmp_path / "seed.toml"
     seed.write_text(FILE)
-    servers, file = (vhost_url, mongodb_url, mongodb_prefix), str(seed)
-    async with operator_system(servers, monkeypatch, capsys, ACCOUNTS_FILE=file, RATE_LIMITS="off") as one:
+    async with operated(ACCOUNTS_FILE=str(seed), RATE_LIMITS="off") as one:
         yield one
 
 
@@ -217,18 +209,10 @@ async def test_an_import_that_is_broken_off_says_what_is_done_and_is_finished_by
         assert await revisions(system) == {"an": 1, "bea": 2, "beheer": 2, "cas": 1}
 
 
-async def test_where_the_accounts_are_in_a_file_both_are_refused(
-    vhost_url: str,
-    mongodb_url: str,
-    mongodb_prefix: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+async def test_where_the_accounts_are_in_a_file_both_are_refused(operated: MakeOperatorSystem, tmp_path: Path) -> None:
     given = tmp_path / "given.toml"
     given.write_text(FILE)
-    servers = (vhost_url, mongodb_url, mongodb_prefix)
-    async with operator_system(servers, monkeypatch, capsys, CONFIG_SOURCE="file") as system:
+    async with operated(CONFIG_SOURCE="file") as system:
         for arguments in (("import", str(given)), ("export", str(tmp_path / "out.toml"))):
             status, _, refusal = await system.run(main, *arguments)
             assert (status, "CONFIG_SOURCE=file" in refusal) == (1, True)

@@ -20,7 +20,7 @@ from services.common.internal_api.configuration import (
 )
 from services.common.internal_api.transcripts import ACCESS_NOTE, AccessNoted, ChangeOfDepartments
 from tests.common.config.test_departments import GOOD, NAMES
-from tests.deploy.operator_system import operator_system
+from tests.deploy.operator_system import MakeOperatorSystem
 from tests.presence.conftest import SECRET
 
 SECOND = f'# de tweede\n[[departments]]\nid = "premies"\n{NAMES}\n'
@@ -34,18 +34,12 @@ departments = ["algemeen"]
 
 
 async def test_a_file_goes_in_and_out_and_a_wrong_one_changes_nothing(
-    vhost_url: str,
-    mongodb_url: str,
-    mongodb_prefix: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    operated: MakeOperatorSystem, tmp_path: Path
 ) -> None:
     seed, given, integrations = tmp_path / "seed.toml", tmp_path / "given.toml", tmp_path / "integrations.toml"
     seed.write_text(GOOD)
     integrations.write_text(WEBHOOK)
-    servers, webhooks = (vhost_url, mongodb_url, mongodb_prefix), {"INTEGRATIONS_FILE": str(integrations)}
-    async with operator_system(servers, monkeypatch, capsys, webhooks, DEPARTMENTS_FILE=str(seed)) as system:
+    async with operated({"INTEGRATIONS_FILE": str(integrations)}, DEPARTMENTS_FILE=str(seed)) as system:
         run = partial(system.run, main)
         given.write_text(GOOD + SECOND)
         assert await run("import", str(given), "--by=griffie") == (0, "version 2 has algemeen, premies\n", "")
