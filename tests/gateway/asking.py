@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from multidict import CIMultiDictProxy
 
-from tests.gateway.standing import World
+from tests.gateway.standing import World, gateway_of
 from tests.gateway.test_button_state import button_event
 from tests.support.servers import PATIENCE
 
@@ -55,3 +56,24 @@ async def show(world: World, client: Client, green: bool = True, revision: int =
             if button["reason"] == ("available" if green else "closed"):
                 return
             await asyncio.sleep(0.05)
+
+
+async def require_listed_pages_alone(world: World, departments: Path, method: str, path: str, headers: str) -> None:
+    """Check that a page that a department lists may send this request from another origin, and that no other may.
+
+    Args:
+        world: The other services.
+        departments: The file that is written for this.
+        method: The method of the request.
+        path: Its path.
+        headers: The names of its headers, as `Access-Control-Request-Headers` has them.
+    """
+    text = world.settings.departments_file.read_text("utf-8")
+    departments.write_text(text.replace("origins = []", 'origins = ["https://loket.be"]', 1), "utf-8")
+    settings = world.settings.model_copy(update={"departments_file": departments})
+    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        for origin, status in (("https://loket.be", 200), ("https://evil.be", 400)):
+            async with session.options(path, headers={**asked, "Origin": origin}) as answer:
+                assert answer.status == status, origin
+                assert (answer.headers.get("Access-Control-Allow-Origin") == origin) == (status == 200)

@@ -56,6 +56,16 @@ async def close_code(socket_: ClientConnection, seconds: float = PATIENCE) -> in
     return socket_.close_code
 
 
+async def narrow_connection(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection whose reader holds 4 KiB, so that the server notices soon that nothing is read."""
+    host, port = address.split(":")
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+    return await asyncio.open_connection(sock=sock, limit=4_096)
+
+
 class Raw:
     """A websocket by hand: it never answers a ping, and reads only in `frames`."""
 
@@ -64,12 +74,7 @@ class Raw:
 
     @classmethod
     async def open(cls, gateway: Gateway, path: str = "/ws/citizen", **headers: str) -> "Raw":
-        host, port = gateway.address.split(":")
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
-        reader, writer = await asyncio.open_connection(sock=sock, limit=4_096)
+        reader, writer = await narrow_connection(gateway.address)
         key = base64.b64encode(os.urandom(16)).decode()
         head = f"GET {path} HTTP/1.1\r\nHost: {gateway.address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -167,6 +167,15 @@ function tab(t, element = host()) {
   return { one, shown };
 }
 
+// The other tabs: what they say is posted, and what is said to them is kept.
+function otherTabs(t) {
+  const others = new BroadcastChannel(`${PREFIX}shared`);
+  t.after(() => others.close());
+  const said = [];
+  others.onmessage = ({ data }) => said.push(data);
+  return { others, said };
+}
+
 const soon = () => new Promise((done) => setTimeout(done, 50));
 
 async function until(condition) {
@@ -175,10 +184,7 @@ async function until(condition) {
 
 test("a tab without a chat gets that of another tab, at once or when it starts", async (t) => {
   const it = browser(t);
-  const others = new BroadcastChannel(`${PREFIX}shared`);
-  t.after(() => others.close());
-  const asked = [];
-  others.onmessage = ({ data }) => asked.push(data);
+  const { others, said: asked } = otherTabs(t);
   const { one, shown } = tab(t);
   followTabs(one, PREFIX);
   await until(() => asked.length);
@@ -199,10 +205,7 @@ test("a tab without a chat gets that of another tab, at once or when it starts",
 
 test("a tab that keeps its chat in local storage neither asks nor takes", async (t) => {
   const it = browser(t);
-  const others = new BroadcastChannel(`${PREFIX}shared`);
-  t.after(() => others.close());
-  const asked = [];
-  others.onmessage = ({ data }) => asked.push(data);
+  const { others, said: asked } = otherTabs(t);
   const { one, shown } = tab(t, host("local"));
   followTabs(one, PREFIX);
   others.postMessage({ chat: CHAT });
@@ -214,10 +217,7 @@ test("a tab gives its chat to one that asks, until it has ended", async (t) => {
   browser(t);
   const store = createStore(PREFIX, host());
   store.write("chat", CHAT);
-  const others = new BroadcastChannel(`${PREFIX}shared`);
-  t.after(() => others.close());
-  const given = [];
-  others.onmessage = ({ data }) => given.push(data);
+  const { others, said: given } = otherTabs(t);
   const gone = new AbortController();
   t.after(() => gone.abort());
   shareWithTabs(store, CHAT, gone.signal, () => {});

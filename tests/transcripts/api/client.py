@@ -93,3 +93,22 @@ async def seal(store: Store, at: datetime) -> None:
     end = seal_entry(CHAT, 4).model_copy(update={"at": at})
     await store.insert([end])
     await store.close_chats([end])
+
+
+async def require_few_at_a_time(
+    api: ApiClient, path: str, body: dict[str, Any], number: int, going: asyncio.Event
+) -> None:
+    """Check that of so many requests at once some are refused at once, and that the others are answered.
+
+    Args:
+        api: The service, in which the work of a request waits for `going`.
+        path: The path of the requests.
+        body: The body of each of them.
+        number: How many are sent.
+        going: Lets the work begin.
+    """
+    asked = [asyncio.create_task(api.ask(path, body)) for _ in range(number)]
+    done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    assert {task.result()[1]["code"] for task in done} == {"rate_limited"}
+    going.set()
+    assert 200 in {status for status, _ in await asyncio.gather(*waiting)}

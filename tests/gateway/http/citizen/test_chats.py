@@ -11,7 +11,7 @@ from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason
 from services.gateway import rate_limits
 from services.gateway.http.citizen import chats
-from tests.gateway.asking import Client
+from tests.gateway.asking import Client, require_listed_pages_alone
 from tests.gateway.making import CHAT, OTHER
 from tests.gateway.standing import KEYS, World, gateway_of
 from tests.support.servers import PATIENCE
@@ -68,15 +68,7 @@ async def test_presses_without_end_are_refused_with_the_time_to_wait(
 
 
 async def test_a_page_that_embeds_the_chat_may_end_it(world: World, tmp_path: Path) -> None:
-    departments = tmp_path / "departments.toml"
-    text = world.settings.departments_file.read_text("utf-8")
-    departments.write_text(text.replace("origins = []", 'origins = ["https://loket.be"]', 1), "utf-8")
-    settings = world.settings.model_copy(update={"departments_file": departments})
-    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
-    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
-        for origin, status in (("https://loket.be", 200), ("https://evil.be", 400)):
-            async with session.options(PATH, headers={**asked, "Origin": origin}) as answer:
-                assert answer.status == status
+    await require_listed_pages_alone(world, tmp_path / "departments.toml", "DELETE", PATH, "authorization")
 
 
 async def test_the_pages_that_embed_the_chat_are_those_of_the_file_as_it_is_now(

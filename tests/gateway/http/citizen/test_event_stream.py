@@ -1,7 +1,6 @@
 """`event_stream.py` behind a real server: every page gets each change, and none delays another."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.gateway.http.citizen import event_stream as module
 from services.gateway.http.citizen.event_stream import Listeners
+from tests.gateway.browsers import narrow_connection
 from tests.gateway.making import value_of
 from tests.gateway.standing import listening, until
 from tests.support.servers import PATIENCE
@@ -34,12 +34,7 @@ class StreamServer:
 
     async def page(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A page that has asked for the stream and read the head of the answer."""
-        host, port = self.address.split(":")
-        small = socket.socket()
-        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        small.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
-        reader, writer = await asyncio.open_connection(sock=small, limit=4096)
+        reader, writer = await narrow_connection(self.address)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         assert b"content-type: text/event-stream" in head

@@ -14,7 +14,7 @@ from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway import rate_limits
 from services.gateway.http.console import left_questions
-from tests.gateway.asking import Client
+from tests.gateway.asking import Client, require_listed_pages_alone
 from tests.gateway.making import AN, CHAT, NOW, OTHER, entry, id_of, view
 from tests.gateway.standing import KEYS, World, gateway_of
 
@@ -163,16 +163,7 @@ async def test_too_many_attempts_are_429(world: World, monkeypatch: pytest.Monke
 
 
 async def test_a_page_that_embeds_the_chat_may_ask_and_another_may_not(world: World, tmp_path: Path) -> None:
-    departments = tmp_path / "departments.toml"
-    text = world.settings.departments_file.read_text("utf-8")
-    departments.write_text(text.replace("origins = []", 'origins = ["https://loket.be"]', 1), "utf-8")
-    settings = world.settings.model_copy(update={"departments_file": departments})
-    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
-    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
-        for origin, status in (("https://loket.be", 200), ("https://evil.be", 400)):
-            async with session.options(PATH, headers={**asked, "Origin": origin}) as answer:
-                assert answer.status == status
-                assert (answer.headers.get("Access-Control-Allow-Origin") == origin) == (status == 200)
+    await require_listed_pages_alone(world, tmp_path / "departments.toml", "POST", PATH, "authorization,content-type")
 
 
 # ── agents ───────────────────────────────────────────────────────────────────────────────────────────────────────────

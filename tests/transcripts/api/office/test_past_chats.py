@@ -16,7 +16,7 @@ from services.transcripts.log.store import Store
 from services.transcripts.past_chats.store import Found, PastChats, Wanted
 from services.transcripts.settings import Settings
 from services.transcripts.statistics.store import Statistics
-from tests.transcripts.api.client import ApiClient
+from tests.transcripts.api.client import ApiClient, require_few_at_a_time
 from tests.transcripts.api.test_access_log import entries
 from tests.transcripts.past_chats.conftest import FORM, Player
 
@@ -143,11 +143,7 @@ async def test_a_reader_makes_few_searches_at_a_time(api: ApiClient, monkeypatch
         return await real(self, wanted)
 
     monkeypatch.setattr(PastChats, "search", held)
-    asked = [asyncio.create_task(api.ask(PAST_CHATS, DEPARTMENT)) for _ in range(5)]
-    done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-    assert {task.result()[1]["code"] for task in done} == {"rate_limited"}
-    going.set()
-    assert 200 in {status for status, _ in await asyncio.gather(*waiting)}
+    await require_few_at_a_time(api, PAST_CHATS, DEPARTMENT, 5, going)
 
 
 async def test_the_service_lists_a_chat_that_has_ended(

@@ -12,7 +12,7 @@ from services.transcripts.after_chat.ratings import Ratings
 from services.transcripts.log.store import Store
 from services.transcripts.questions.store import Questions
 from services.transcripts.statistics.store import Statistics
-from tests.transcripts.api.client import ApiClient
+from tests.transcripts.api.client import ApiClient, require_few_at_a_time
 from tests.transcripts.statistics.month import ALGEMEEN, play
 
 QUERY: dict[str, Any] = {
@@ -80,8 +80,4 @@ async def test_one_supervisor_makes_two_reports_at_a_time_at_most(
         return await real(self, *given)
 
     monkeypatch.setattr(Statistics, "report", held)
-    asked = [asyncio.create_task(api.ask(REPORT, QUERY)) for _ in range(4)]
-    done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-    assert {task.result()[1]["code"] for task in done} == {"rate_limited"}
-    going.set()
-    assert 200 in {status for status, _ in await asyncio.gather(*waiting)}
+    await require_few_at_a_time(api, REPORT, QUERY, 4, going)

@@ -1,4 +1,4 @@
-"""What is a text, and what only looks like one: attachments/formats/texts.py. And names: attachments/names.py."""
+"""What is a text, and what only looks like one: attachments/formats/texts.py."""
 
 import codecs
 import time
@@ -6,10 +6,8 @@ import time
 import pytest
 
 from services.transcripts.attachments.judging import judge
-from services.transcripts.attachments.kinds import CSV, JPEG, OFFICE, PDF, TEXT, Kind, Refused
-from services.transcripts.attachments.names import MAX_NAME, safe_name
-
-DOCX = OFFICE["application/vnd.openxmlformats-officedocument.wordprocessingml.document"]
+from services.transcripts.attachments.kinds import CSV, TEXT, Refused
+from services.transcripts.attachments.names import safe_name
 
 
 @pytest.mark.parametrize(
@@ -136,51 +134,3 @@ def test_encodings() -> None:
     for content in (b"\xff\xfea\0\0\0", b"\xff\xfe\x00\xd8a\0", b"\xff\xfb\x90\x64" + bytes(50), b"a\x1ab"):
         with pytest.raises(Refused):
             judge(content, "x.csv")
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ('Offerte "tuinhuis".pdf', PDF),
-        ("plan A? (def: 2*3).pdf", PDF),
-        ("👨\u200d👩\u200d👧 gezin.pdf", PDF),
-        ("vlag 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f 👍🏽 🇧🇪 ❤️.pdf", PDF),
-        ("می\u200cخواهم.pdf", PDF),  # noqa: RUF001
-        ("nieuw \U0001fae9.pdf", PDF),
-        ("Schermafbeelding 10.22\u202fAM.jpg", JPEG),
-        ("foto.jfif", JPEG),
-        ("foto.JPE", JPEG),
-        ("sjabloon.dotx", DOCX),
-        ("brief.docx", DOCX),
-        *((f"x{e}", TEXT) for e in (".log", ".md", ".tsv", ".ics", ".eml", ".json", ".xml", ".txt")),
-    ],
-)
-def test_the_owners_name_stays(name: str, kind: Kind) -> None:
-    assert safe_name(name, kind) == name
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "safe"),
-    [
-        ("a\u200d.pdf", PDF, "a.pdf"),
-        ("\u200da\u200d\u200db.pdf", PDF, "a\u200db.pdf"),
-        ("a\u200bb\u2066c\ufeff.pdf", PDF, "abc.pdf"),
-        ("a\U000e0067b.pdf", PDF, "ab.pdf"),
-        ("x.html", TEXT, "x.html.txt"),
-        ("x.exe", TEXT, "x.exe.txt"),
-        ("lijst.xlsx", DOCX, "lijst.xlsx.docx"),
-    ],
-)
-def test_what_is_unseen_goes_and_the_ending_is_that_of_the_type(name: str, kind: Kind, safe: str) -> None:
-    assert safe_name(name, kind) == safe
-
-
-def test_long_names_are_cut_between_characters_and_keep_their_ending() -> None:
-    for unit in ("é" * 3, "e\u0301\u0323", "👨\u200d👩\u200d👧", "👍🏽", "🇧🇪", "❤️", "می\u200c"):
-        safe = safe_name(unit * 90 + ".log", TEXT)
-        assert len(safe) <= MAX_NAME
-        assert safe.endswith(".log")
-        assert safe_name(safe, TEXT) == safe
-        assert (unit * 90).startswith(safe.removesuffix(".log")) or unit.startswith("e")
-        stem = safe.removesuffix(".log")
-        assert not stem.endswith(("\u200d", "👍")), unit
