@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.config.departments import parse_hours
+from services.common.config.toml_file import ConfigurationError
 from services.common.http.key_ring import parse_public_keys
 
 EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): a restart does not help
@@ -200,8 +201,10 @@ def _address(value: str, *schemes: str) -> str:
     return value
 
 
-def explain(error: ValidationError) -> list[str]:
-    """Return one line for each missing or invalid setting: its variable and the problem, never its value."""
+def explain(error: ValidationError | ConfigurationError) -> list[str]:
+    """Return one line for each missing or invalid setting or file: its name and the problem, never its value."""
+    if isinstance(error, ConfigurationError):
+        return [str(error)]
     lines = []
     for item in error.errors(include_url=False, include_input=False):
         name = "_".join(str(p) for p in item["loc"]).upper() or "settings"

@@ -336,10 +336,8 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
         configure_logging(name, settings.log_level)
         app = create_app(settings)
         certificate = _certificate(settings)
-    except ValidationError as error:
+    except (ValidationError, ConfigurationError) as error:
         _refuse(name, explain(error))
-    except ConfigurationError as error:
-        _refuse(name, [str(error)])
     process_metrics.begin()
     bounds = bounds_of(settings)
     host, port = settings.listen_address, getattr(settings, f"{name}_port")

@@ -28,11 +28,8 @@ def main(arguments: list[str]) -> int:
         settings = PresenceSettings(token_secret="of no use here, never kept")  # noqa: S106 - no secret; signs nothing
         departments = load_departments(settings.departments_file)
         lines = list(calendar(settings, departments, int(year)))
-    except ValidationError as error:
+    except (ValidationError, ConfigurationError) as error:
         print(*(f"calendar: {line}" for line in explain(error)), sep="\n", file=sys.stderr)
-        return EX_CONFIG
-    except ConfigurationError as error:
-        print(f"calendar: {error}", file=sys.stderr)
         return EX_CONFIG
     print(*lines, sep="\n")
     return 0

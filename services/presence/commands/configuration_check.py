@@ -34,11 +34,8 @@ def main(arguments: list[str]) -> int:
         found = Configuration.load(settings)
         integrations = os.environ.get("INTEGRATIONS_FILE")
         load_integrations(Path(integrations) if integrations else None, found.departments.ids)
-    except ValidationError as error:
+    except (ValidationError, ConfigurationError) as error:
         print(*(f"departments-check: {line}" for line in explain(error)), sep="\n", file=sys.stderr)
-        return EX_CONFIG
-    except ConfigurationError as error:
-        print(f"departments-check: {error}", file=sys.stderr)
         return EX_CONFIG
     print(f"{arguments[0]} can be used: {', '.join(found.departments.ids)}")
     return 0

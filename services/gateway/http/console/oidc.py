@@ -6,7 +6,6 @@ login failed: `/agent?login=<code>`. The console shows what to do. No address of
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -20,12 +19,12 @@ from services.common.internal_api import presence as presence_api
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.dependencies import (
-    BODY_SECONDS,
     address_of,
     answer_of_issuer,
     body_of,
     passed_on,
     problems_of,
+    read_bounded,
     read_json,
     require_own_origin,
     scheme_of,
@@ -171,15 +170,10 @@ async def _logout_token(request: Request) -> str:
     Raises:
         Problem: 400 `invalid` when there is not exactly one, or the form is too large or too slow.
     """
-    body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_FORM:
-                    raise _no_token()
+        body = await read_bounded(request, MOST_FORM)
         tokens = parse_qs(body.decode("ascii"), max_num_fields=10).get("logout_token", [])
-    except (TimeoutError, ValueError):
+    except (Problem, ValueError):
         raise _no_token() from None
     if len(tokens) != 1 or len(tokens[0]) > 16_384:
         raise _no_token()

@@ -12,15 +12,26 @@ import { button } from "./dom.js";
 export function refusal(t, answer) {
   if (answer.code === "totp_required") return t("login.totp_required");
   if (answer.code === "password_change_required") return t("login.new_required");
+  return refusalOfPassword(t, answer, t("login.bad_credentials"));
+}
+
+/**
+ * Why a password, or a new one, was not accepted, in words; `unknown` is said where it is not known who asks.
+ *
+ * @param {Translator} t
+ * @param {Answer} answer
+ * @param {string} unknown
+ */
+export function refusalOfPassword(t, answer, unknown) {
   if (answer.code === "password_too_short") return t("password.too_short", { n: SHORTEST });
   if (answer.code === "password_easy") return t("password.easy");
   if (answer.code === "password_unchanged") return t("password.unchanged");
-  if (answer.status === 401) return t("login.bad_credentials");
+  if (answer.status === 401) return unknown;
   if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
   return t(answer.status === 0 ? "login.network" : "login.unavailable");
 }
 
-const SHORTEST = 12; // characters of a password, as presence has it
+export const SHORTEST = 12; // characters of a password, as presence has it
 const OUTCOMES = ["oidc_cancelled", "oidc_expired", "oidc_failed", "oidc_acr", "oidc_no_role", "rate_limited", "unavailable"];
 
 /**

@@ -1,10 +1,9 @@
 /** The dialog in which a person changes their own password. */
 import { changePassword } from "./api.js";
 import { show } from "./dialogs.js";
+import { SHORTEST, refusalOfPassword } from "./login.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
-
-const SHORTEST = 12; // characters, as presence has it
 
 /**
  * Why it did not work, in words.
@@ -14,12 +13,7 @@ const SHORTEST = 12; // characters, as presence has it
  */
 export function refusal(t, answer) {
   if (answer.code === "bad_credentials") return t("password.wrong");
-  if (answer.code === "password_too_short") return t("password.too_short", { n: SHORTEST });
-  if (answer.code === "password_easy") return t("password.easy");
-  if (answer.code === "password_unchanged") return t("password.unchanged");
-  if (answer.status === 401) return t("login.over");
-  if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
-  return t(answer.status === 0 ? "login.network" : "login.unavailable");
+  return refusalOfPassword(t, answer, t("login.over"));
 }
 
 /**

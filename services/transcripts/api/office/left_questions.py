@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -15,6 +17,7 @@ from services.transcripts.api.access_log import access_of
 from services.transcripts.api.context import Context
 from services.transcripts.api.responses import json_response
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -60,12 +63,7 @@ def create_routes(context: Context) -> APIRouter:
     @routes.post(transcripts_api.QUESTION_DONE, status_code=204)
     async def done(request: Request, query: transcripts_api.QuestionDone) -> Response:
         caller(request).require_agent(query.agent_id, query.departments)
-        now_done = await context.questions.done(query, context.clock())
-        if now_done is None:
-            raise Problem(404, "no_such_question", "There is no such question in these departments.")
-        if isinstance(now_done, transcripts_api.Claimed):
-            raise _claimed(now_done)
-        if now_done:
+        if _found(await context.questions.done(query, context.clock())):
             metrics.QUESTIONS.labels("done").inc()
             await context.access_log.record(Access("question_done", query.agent_id, "agent", query.chat_id))
             log.info("question_done", chat_id=query.chat_id, agent_id=query.agent_id)
@@ -74,11 +72,7 @@ def create_routes(context: Context) -> APIRouter:
     @routes.post(transcripts_api.QUESTION_CLAIM, response_model=transcripts_api.LeftQuestion)
     async def claim(request: Request, query: transcripts_api.QuestionClaim) -> Response:
         caller(request).require_agent(query.agent_id, query.departments)
-        found = await context.questions.claim(query, context.clock())
-        if found is None:
-            raise Problem(404, "no_such_question", "There is no such question in these departments.")
-        if isinstance(found, transcripts_api.Claimed):
-            raise _claimed(found)
+        found = _found(await context.questions.claim(query, context.clock()))
         log.info("question_claimed", chat_id=query.chat_id, agent_id=query.agent_id)
         await context.access_log.record(Access("question_claimed", query.agent_id, "agent", query.chat_id))
         return json_response(found)
@@ -86,10 +80,7 @@ def create_routes(context: Context) -> APIRouter:
     @routes.post(transcripts_api.QUESTION_UNCLAIM, status_code=204)
     async def unclaim(request: Request, query: transcripts_api.QuestionClaim) -> Response:
         caller(request).require_agent(query.agent_id, query.departments, query.any_agent)
-        free = await context.questions.unclaim(query, context.clock())
-        if free is None:
-            raise Problem(404, "no_such_question", "There is no such question in these departments.")
-        if not free:
+        if not _found(await context.questions.unclaim(query, context.clock())):
             raise Problem(403, "not_yours", "A colleague is dealing with this question.")
         log.info("question_released", chat_id=query.chat_id, agent_id=query.agent_id)
         return Response(status_code=204)
@@ -97,6 +88,15 @@ def create_routes(context: Context) -> APIRouter:
     return routes
 
 
-def _claimed(by: transcripts_api.Claimed) -> Problem:
-    detail = f"{by.name} is dealing with this question. Choose another one, or ask them to release it."
-    return Problem(409, "claimed", detail, claimed=by.model_dump(mode="json"))
+def _found(outcome: T | transcripts_api.Claimed | None) -> T:
+    """Return what was done with a question.
+
+    Raises:
+        Problem: 404 `no_such_question` for None, 409 `claimed` when a colleague deals with it.
+    """
+    if outcome is None:
+        raise Problem(404, "no_such_question", "There is no such question in these departments.")
+    if isinstance(outcome, transcripts_api.Claimed):
+        detail = f"{outcome.name} is dealing with this question. Choose another one, or ask them to release it."
+        raise Problem(409, "claimed", detail, claimed=outcome.model_dump(mode="json"))
+    return outcome
