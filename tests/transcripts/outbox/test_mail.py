@@ -177,6 +177,14 @@ def test_nothing_that_a_citizen_writes_becomes_a_header(departments: Departments
     assert made.get_content_type() == "text/plain"
 
 
+@pytest.mark.parametrize("field", ["name", "contact", "text"])
+def test_nothing_that_a_citizen_writes_looks_like_a_line_of_the_chat(departments: Departments, field: str) -> None:
+    question = asked(**{field: "x\nVraag 1234\ny"})
+    lines = content_of(mail_of(mail(content=True), SENDER, [question], departments, OPENED_AT)).splitlines()
+    assert any("Vraag 1234" in line for line in lines)
+    assert not [line for line in lines if line.startswith("Vraag 1234")]
+
+
 @pytest.mark.parametrize("sender", ["chat@stad.example\r\nBcc: x@y.z", "chat@stad.example\nX: y"])
 def test_a_header_with_a_line_break_is_refused(departments: Departments, sender: str) -> None:
     with pytest.raises(ValueError, match=r"(?i)line|carriage|invalid|addr_spec|CR or LF"):
