@@ -33,12 +33,13 @@ test("what is wished meanwhile waits, and only the last of it is asked for and s
 });
 
 test("after the end nothing is asked or shown", async () => {
-  const { wishes, asked, shown, answer } = server();
-  wishes.run("day");
-  wishes.run("week");
-  wishes.stop();
-  await answer();
-  assert.deepEqual([asked, shown], [["day"], []]);
+  for (const waiting of [[], ["week"]]) {
+    const { wishes, asked, shown, answer } = server();
+    for (const wish of ["day", ...waiting]) wishes.run(wish);
+    wishes.stop();
+    await answer();
+    assert.deepEqual([asked, shown], [["day"], []]);
+  }
 });
 
 test("a request that fails holds up none after it", async () => {

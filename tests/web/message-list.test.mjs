@@ -44,6 +44,7 @@ test("messages of one author stand together when they come soon after each other
   const joined = items.map((item, index) => together(items[index - 1], item));
   assert.deepEqual(joined, [false, false, true, false, false, false, true]);
   assert.equal(together({ ...items[1], state: "failed" }, items[2]), false);
+  assert.equal(together({ ...items[1], own: !items[1].own }, items[2]), false);
   assert.equal(together({ ...items[3], name: "Bert" }, { ...items[4], at: items[3].at }), false);
   assert.equal(together(items[0], { ...items[0], key: "system:2" }), false);
 });

@@ -213,6 +213,18 @@ test("a tab that keeps its chat in local storage neither asks nor takes", async 
   assert.deepEqual([asked, shown, it.keys(it.sessionStorage)], [[], [], []]);
 });
 
+test("on a shared computer a tab gets the chat of another one, also where its page asks for local storage", async (t) => {
+  const it = browser(t);
+  it.localStorage.setItem(`${PREFIX}shared`, "true");
+  const { others, said: asked } = otherTabs(t);
+  const { one, shown } = tab(t, host("local"));
+  followTabs(one, PREFIX);
+  await until(() => asked.length);
+  others.postMessage({ chat: CHAT });
+  await until(() => shown.length);
+  assert.deepEqual([asked, shown, it.keys(it.sessionStorage)], [[{ ask: true }], ["launcher"], ["chat"]]);
+});
+
 test("a tab gives its chat to one that asks, until it has ended", async (t) => {
   browser(t);
   const store = createStore(PREFIX, host());
