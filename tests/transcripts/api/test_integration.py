@@ -197,6 +197,12 @@ async def test_closed_chats_are_listed_without_persons(api: ApiClient, database:
     assert page["next"] is None
     assert not any(word in str(page) for word in ("Peeters", "'an'", "kwetterbes"))
     assert {entry["act"] for entry in await logged(database)} == {"chats_listed"}
+    for day, number in (("2026-11-21", 0), ("2026-11-22", 2), ("2026-11-23", 0)):
+        page = (await api.ask(CLOSED_CHATS, {**ALGEMEEN, "since": day, "until": day}))[1]
+        assert len(page["chats"]) == number, day
+    for days, number in (({"since": "2026-11-23"}, 0), ({"until": "2026-11-21"}, 0), ({"since": "2026-11-22"}, 2)):
+        page = (await api.ask(CLOSED_CHATS, {"reader": READER, "department": "algemeen", **days}))[1]
+        assert len(page["chats"]) == number, days
 
 
 async def test_a_transcript_is_read_after_the_end_and_the_client_is_the_reader(
