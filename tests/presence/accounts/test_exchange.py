@@ -106,6 +106,8 @@ def test_each_difference_is_a_change_that_shows_no_secret() -> None:
 def test_others_stay_unless_they_are_to_be_removed() -> None:
     known = [page(AN, BEA, CAS)]
     assert changes_of([BEA], known, remove_others=False) == []
+    changed = [AN.model_copy(update={"capacity": 4})]
+    assert names(changes_of(changed, known, remove_others=False)) == ["an"], "an administrator stays beside the file"
     removed = changes_of([BEA], known, remove_others=True)
     assert [(one.request.username, one.request.base, one.request.members) for one in removed] == [
         ("an", 4, None),
