@@ -1,5 +1,6 @@
 """A supervisor watches their departments as they work, and acts: on a wide page and on a phone."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
