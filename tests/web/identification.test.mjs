@@ -83,9 +83,9 @@ test("the console says it in the agent's language, and in the words of the log w
     words(step(2, "a", "identified", LIEN)),
     "De burger heeft zich geïdentificeerd via Toegangsbeheer als Lien De Smet. Betrouwbaarheidsniveau: hoog.",
   );
-  assert.equal(words(step(2, "a", "identified")), "woorden voor de burger");
-  assert.equal(words(step(2, "a", "later_step")), "woorden voor de burger");
-  assert.equal(words({ ...step(2, "a", "asked"), identification: undefined }), "woorden voor de burger", "from a transcript");
+  assert.equal(words(step(2, "a", "identified")), "De burger las: “woorden voor de burger”");
+  assert.equal(words(step(2, "a", "later_step")), "De burger las: “woorden voor de burger”");
+  assert.equal(words({ ...step(2, "a", "asked"), identification: undefined }), "De burger las: “woorden voor de burger”", "from a transcript");
 });
 
 test("the page after it closes its window after 20 seconds, and not when a key was pressed", async () => {

@@ -11,7 +11,6 @@ from services.common.config.stored_text import StoredText
 from services.common.config.watch import Apply, ConfigurationWatch
 from services.common.messaging.configuration_queue import ConfigurationFollower
 from services.common.messaging.publisher import Publisher
-from services.common.messaging.retry import retry_with_backoff
 from services.common.runtime.service import Service
 
 
@@ -45,6 +44,8 @@ def follow_departments(
     follower = ConfigurationFollower(service.settings.rabbitmq_url, service.name, publisher, source)
 
     async def first() -> None:
+        from services.common.messaging.retry import retry_with_backoff  # it imports the database's client
+
         await source.arrived.wait()
         await retry_with_backoff(lambda: watch.begin(load), patience=float("inf"))  # to apply it may need the database
 

@@ -23,9 +23,9 @@ export function systemWords(t, { event, text, about = {}, identification }, { ow
     transferred: () => told(`transferred.${detail}.${by}`, `transferred.${detail}`, `transferred.${by}`, "transferred.nobody"),
     closed: () => told(`closed.${reason}.${by}`, `closed.${reason}`, "closed"),
   };
-  if (identification) return identified(t, identification, { ...values, by }) ?? text ?? "";
-  const key = words[event ?? ""]?.();
-  return key ? t(key, values) : text ? t("said.shown", { text }) : "";
+  const key = identification ? undefined : words[event ?? ""]?.();
+  const known = identification ? identified(t, identification, { ...values, by }) : key && t(key, values);
+  return known ?? (text ? t("said.shown", { text }) : "");
 }
 
 /**
