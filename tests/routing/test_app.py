@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.config import watch
 from services.routing.app import create_app
@@ -11,10 +10,11 @@ from services.routing.settings import RoutingSettings
 from tests.routing.scene import SECRET, until
 from tests.support.browser_systems import DEPARTMENTS
 from tests.support.http_server import served
+from tests.support.metrics import sample
 
 
 def applied() -> float:
-    return REGISTRY.get_sample_value("eloket_configuration_changes_total", {"outcome": "applied"}) or 0.0
+    return sample("eloket_configuration_changes_total", {"outcome": "applied"}) or 0.0
 
 
 async def test_other_departments_apply_while_the_database_is_away(

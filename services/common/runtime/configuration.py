@@ -44,10 +44,8 @@ def follow_departments(
     follower = ConfigurationFollower(service.settings.rabbitmq_url, service.name, publisher, source)
 
     async def first() -> None:
-        from services.common.messaging.retry import retry_with_backoff  # it imports the database's client
-
         await source.arrived.wait()
-        await retry_with_backoff(lambda: watch.begin(load), patience=float("inf"))  # to apply it may need the database
+        await watch.begin(load)
 
     service.background("configuration_queue", follower.run, early=True)
     service.begin_with("configuration", first)
