@@ -19,6 +19,7 @@ from typing import Any
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
+from deploy.new_file import new_file
 from deploy.refusals import of_file, refuse
 from services.common.access_chain import Head, Verifier
 from services.common.internal_api.transcripts import ACCESS_LOG, AccessQuery
@@ -34,7 +35,7 @@ def main() -> int:
         pages = _of_file(Path(options.file)) if options.file else _of_service(options.by)
         verifier = Verifier()
         if options.export:
-            with os.fdopen(os.open(options.export, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            with new_file(Path(options.export)) as file:
                 for page in pages:
                     verifier.take(page)
                     file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in page)

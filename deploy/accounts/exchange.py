@@ -10,19 +10,19 @@ which are made. Accounts that are not in the file stay, unless `--remove-others`
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import getpass
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Literal
 
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
+from deploy.new_file import new_file
 from deploy.refusals import of_file, refuse
 from services.common.batches import batched
 from services.common.clock import utcnow
@@ -78,26 +78,12 @@ def export_file(found: Services, file: Path, by: str) -> None:
         Refused: A service does not answer, or the accounts are in a file already.
         OSError: The file cannot be written, or exists.
     """
-    with _new_file(file) as out:
+    with new_file(file) as out:
         found.ask("transcripts", ACCESS_NOTE, AccessNoted(act="accounts_exported", reader=Reader(agent_id=by)))
         accounts = [one for page in _pages(found, secrets=True) for one in page.accounts]
         head = [line.format(at=utcnow()) for line in HEAD]
         out.write(toml_text.document("accounts", [one.members or {} for one in accounts], *head))
-        out.flush()
-        os.fsync(out.fileno())
     print(f"accounts in {file}: {len(accounts)}, with hashes of passwords; only its owner can read it")
-
-
-@contextlib.contextmanager
-def _new_file(file: Path) -> Iterator[IO[str]]:
-    """Open a file that was not there, for its owner alone. It is removed when it is not written to its end."""
-    number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as out:
-            yield out
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise
 
 
 def _pages(found: Services, secrets: bool = False) -> list[ExportPage]:

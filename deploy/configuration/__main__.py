@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.erasures import services
 from deploy.erasures.services import Refused, Services
 from deploy.local.settings import Refusal
+from deploy.new_file import new_file
 from deploy.refusals import of_file, refuse
 from services.common.config.toml_file import MOST_STORED
 from services.common.events.types import Record
@@ -96,7 +97,7 @@ def export_file(found: Services, file: Path | None) -> None:
     if file is None:
         sys.stdout.write(newest.text)
         return
-    with file.open("x", encoding="utf-8") as out:
+    with new_file(file) as out:
         out.write(newest.text)
     print(f"version {newest.version}, of {newest.at:%Y-%m-%d %H:%M} UTC by {newest.by.name}, is in {file}")
 

@@ -12,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Scope
 
+from deploy.access_log import __main__ as access_log
 from deploy.erasures.services import Refused, Services, find
 from deploy.local.settings import Refusal
 from deploy.refusals import of_file
@@ -23,17 +24,18 @@ from tests.presence.conftest import SECRET
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[str]:
-    """The address of a server that answers one request with these bytes, then closes the connection."""
+def answering(*answers: bytes) -> Iterator[str]:
+    """The address of a server that answers each request with the next of these, and then closes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                asked = b""
-                while not asked.endswith(b"\r\n\r\n{}"):
-                    asked += connection.recv(65_536)
-                connection.sendall(answer)
+            for answer in answers:
+                connection, _ = server.accept()
+                with connection:
+                    asked = b""
+                    while not asked.endswith(b"}"):
+                        asked += connection.recv(65_536)
+                    connection.sendall(answer)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -105,3 +107,19 @@ def test_a_file_that_cannot_be_used_is_named_where_it_is_known(tmp_path: Path) -
         os.write(full, b"x")
     os.close(full)
     assert of_file(written.value) == "No space left on device"
+
+
+def test_an_export_that_is_broken_off_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part of the access log looks like the whole of it, and a repetition would find its file there."""
+    page = b'{"entries": [{"seq": 1}]}'
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(page), page)
+    export = tmp_path / "access-log.jsonl"
+    with answering(first, b"") as url:
+        for name, value in {"TRANSCRIPTS_URL": url, "TOKEN_SECRET": SECRET}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("sys.argv", ["verify-access-log", f"--export={export}"])
+        assert access_log.main() == 1
+    assert "does not answer" in capsys.readouterr().err
+    assert not export.exists()
