@@ -1,4 +1,4 @@
-"""A file that a command of the operator writes: new, for its owner alone, and whole or not there."""
+"""A file that a command of the operator writes: new, and whole or not there."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import IO
 
 
 @contextlib.contextmanager
-def new_file(file: Path) -> Iterator[IO[str]]:
-    """Open a file that was not there, for its owner alone. It is removed when it is not written to its end.
+def new_file(file: Path, mode: int = 0o600) -> Iterator[IO[str]]:
+    """Open a file that was not there. It is removed when it is not written to its end.
 
     Args:
         file: Where it is made.
+        mode: Who may read it, less the umask: by default its owner alone.
 
     Raises:
         OSError: It cannot be made or written, or it was there.
     """
-    number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(number, "w", encoding="utf-8") as out:
             yield out

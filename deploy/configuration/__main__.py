@@ -97,7 +97,7 @@ def export_file(found: Services, file: Path | None) -> None:
     if file is None:
         sys.stdout.write(newest.text)
         return
-    with new_file(file) as out:
+    with new_file(file, 0o666) as out:  # nothing in it is secret
         out.write(newest.text)
     print(f"version {newest.version}, of {newest.at:%Y-%m-%d %H:%M} UTC by {newest.by.name}, is in {file}")
 
