@@ -103,6 +103,8 @@ class Context:
         self.rescans = Rescans(self.files, scanner, settings.clamd_timeout, clock)
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
+        # Their own: two are drawn at a time, for up to 20 s each, and no download waits for that.
+        self.preview_downloads = ConcurrencyLimit(each=8, total=40, waiting=20, patience=DOWNLOAD_PATIENCE)
         self.access_verifications = ConcurrencyLimit(each=1, total=1, waiting=1, patience=REPORT_PATIENCE)
         self.reports = ConcurrencyLimit(each=1, total=2, waiting=1, patience=REPORT_PATIENCE)
         self.verifications = ConcurrencyLimit(each=3, total=3, waiting=6, patience=DOWNLOAD_PATIENCE)

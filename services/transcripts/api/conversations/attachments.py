@@ -51,7 +51,7 @@ def create_routes(context: Context) -> APIRouter:
     @routes.get("/chats/{chat_id}/attachments/{attachment_id}/preview", response_class=Response)
     async def preview(request: Request, chat_id: str, attachment_id: str, size: str = "small") -> Response:
         file = await _read_by(context, request, chat_id, attachment_id)
-        release = await context.slot(context.file_downloads, file.chat_id)
+        release = await context.slot(context.preview_downloads, file.chat_id)
         try:
             drawn = await context.previews.of(file, size == "large")
         except NoFile:

@@ -98,6 +98,25 @@ async def test_a_preview_that_the_end_of_the_service_interrupts_is_drawn_later(a
     assert await files.preview(id_) is None
 
 
+async def test_no_download_waits_for_previews(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, number, drawn = await uploaded(api, png(20, 20)), 0, asyncio.Event()
+
+    async def of(*_: object) -> None:
+        nonlocal number
+        number += 1
+        await drawn.wait()
+
+    monkeypatch.setattr(Previews, "of", of)
+    waiting = [asyncio.create_task(api.get(f"{path}/preview")) for _ in range(8)]
+    await until(lambda: number == 8, "the previews")
+    try:
+        status = (await api.get(path))[0]
+    finally:
+        drawn.set()
+    assert [one[0] for one in await asyncio.gather(*waiting)] == [204] * 8
+    assert status == 200
+
+
 async def test_a_file_without_a_picture_has_no_preview(api: ApiClient, files: Files) -> None:
     for content, name in (
         (b"een tekst", "brief.txt"),
