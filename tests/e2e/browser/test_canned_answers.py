@@ -216,3 +216,26 @@ async def test_what_is_written_after_saving_stays_to_be_saved(scene: Scene) -> N
     await sara.hook("answer-save").click()
     await expect(answer(sara, "laat")).to_contain_text("Tot morgen, {{citizen}}.")
     await expect(answer(sara, "laat")).to_have_count(1)
+
+
+async def test_an_answer_that_is_being_written_is_not_lost_by_a_logout(scene: Scene) -> None:
+    simon = await supervisor(scene, "simon")
+    await simon.hook("answer-add").click()
+    await simon.hook("answer-title").fill("Openingsuren")
+    await simon.hook("open-answers").click()
+    await expect(simon.hook("answer-title")).to_have_count(0)
+    for name in ("logout", "logout-everywhere"):
+        await simon.page.locator("details.menu summary").click()
+        await simon.hook(name).click()
+        await expect(simon.page.get_by_role("dialog")).to_contain_text("Stoppen zonder te bewaren?")
+        await simon.page.keyboard.press("Escape")
+    async with simon.page.expect_event("dialog") as asking:
+        await simon.page.close(run_before_unload=True)
+    await (await asking.value).dismiss()
+    await simon.hook("open-answers").click()
+    await expect(simon.hook("answer-title")).to_have_value("Openingsuren")
+    await simon.hook("answer-cancel").click()
+    await simon.hook("confirm").click()
+    await simon.page.locator("details.menu summary").click()
+    await simon.hook("logout").click()
+    await expect(simon.hook("login-username")).to_be_visible()

@@ -28,7 +28,7 @@ import { reading, save } from "./reading.js";
 import { answersFor, cannedAnswers } from "./canned-answers.js";
 import { drawWrapUps, isSaid, wrapUpLeft, wrapUpWords } from "./wrap-ups.js";
 import { confirmEnd, isLabelled } from "./labels.js";
-import { answersView } from "./edit-canned-answers.js";
+import { answersView, askBefore } from "./edit-canned-answers.js";
 import { showShortcuts, watchShortcuts } from "./shortcuts.js";
 
 const PRESENT = 30_000; // ms after a press or a key for which a person is there, focus or not
@@ -152,9 +152,9 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       if (work.identify(id)) say(t("identify.sent"));
     },
     shortcuts: () => showShortcuts(t),
-    logout: () => onLogout(openChats(work.desk()).length),
+    logout: () => askBefore(t, canned, () => onLogout(openChats(work.desk()).length)),
     password: onPassword,
-    logoutEverywhere: () => onLogout(openChats(work.desk()).length, true),
+    logoutEverywhere: () => askBefore(t, canned, () => onLogout(openChats(work.desk()).length, true)),
     language: onLanguage,
   };
 
@@ -604,7 +604,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   for (const type of ["focus", "resize"]) addEventListener(type, () => work.look(), { signal: gone.signal });
   document.addEventListener("visibilitychange", () => work.look(), { signal: gone.signal });
   addEventListener("hashchange", () => isPast(location.hash) && openOverview("past"), { signal: gone.signal });
-  addEventListener("beforeunload", (event) => uploads.busy() && event.preventDefault(), { signal: gone.signal });
+  addEventListener("beforeunload", (event) => (uploads.busy() || canned.changed()) && event.preventDefault(), { signal: gone.signal });
   show(work.desk().selected ? "chat" : "list");
   loadDepartments();
   if (isPast(location.hash)) openOverview("past");

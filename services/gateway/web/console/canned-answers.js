@@ -160,9 +160,10 @@ export function faultsOf(draft) {
 
 /**
  * Loads the list at once, and again when somebody comes back to the page or `look()`s after a minute or more: `{list(), at(), failed(), refresh(),
- * look(), save(draft), remove(one), draft(), keep(draft), stop()}`. `list()` is null until it is known. `save` and `remove` resolve to
+ * look(), save(draft), remove(one), draft(), keep(draft), changed(), stop()}`. `list()` is null until it is known. `save` and `remove` resolve to
  * `{problem, current}`: `problem` null, or why not: "changed", "code_taken", "too_many_answers", "forbidden", "gone", "invalid" or "failed".
- * `current` is what is stored, where the server told it. `keep` holds what a supervisor has written while the page shows something else.
+ * `current` is what is stored, where the server told it. `keep` holds what a supervisor has written while the page shows something else;
+ * `changed()`: that is not what is stored.
  *
  * @param {{onChange(): void}} options
  */
@@ -223,6 +224,7 @@ export function cannedAnswers({ onChange }) {
     draft: () => written,
     /** @param {CannedAnswerDraft | null} draft */
     keep: (draft) => void (written = draft),
+    changed: () => written !== null && differs(written, list?.find((one) => one.id === written?.id) ?? null),
     stop: () => gone.abort(),
   };
 }

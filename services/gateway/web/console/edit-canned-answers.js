@@ -130,16 +130,9 @@ export function answersView(t, { canned, own, names, say, acts }) {
   /** @param {CannedAnswerDraft} draft */
   const cancel = (draft) => leave(() => shut(draft.code));
 
-  function changed() {
-    const draft = form && canned.draft();
-    return draft ? differs(draft, canned.list()?.find((one) => one.id === draft.id) ?? null) : false;
-  }
-
+  const changed = () => form !== null && canned.changed();
   /** @param {() => void} go */
-  function leave(go) {
-    if (!changed()) return go();
-    confirm(t, { title: t("answers.discard"), body: t("answers.discard_body"), yes: t("answers.discard_yes"), onYes: go });
-  }
+  const leave = (go) => askBefore(t, canned, go);
 
   /** @param {string} code */
   function shut(code) {
@@ -177,6 +170,18 @@ export function answersView(t, { canned, own, names, say, acts }) {
   if (kept) open(kept);
   const focus = () => (form ? form.focus() : frame.focus());
   return { element: frame.element, focus, draw, changed, leave, stop: () => (form = null) };
+}
+
+/**
+ * Asks first where an answer is being written that is not stored.
+ *
+ * @param {Translator} t
+ * @param {Pick<ReturnType<typeof import("./canned-answers.js").cannedAnswers>, "changed">} canned
+ * @param {() => void} go
+ */
+export function askBefore(t, canned, go) {
+  if (!canned.changed()) return go();
+  confirm(t, { title: t("answers.discard"), body: t("answers.discard_body"), yes: t("answers.discard_yes"), onYes: go });
 }
 
 /** @param {Translator} t @param {CannedAnswer} one */
