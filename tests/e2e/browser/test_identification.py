@@ -84,6 +84,9 @@ async def test_a_citizen_identifies_and_the_agent_sees_who_it_is(
     await expect(agent.hook("chat-identify")).to_have_text("Identificatie gevraagd")
     await expect(agent.hook("chat-identify")).to_have_attribute("aria-disabled", "true")
     assert ASKED in await citizen.told()
+    for place in (citizen.hook("identify-problem"), agent.hook("identify-late")):  # there before it has words
+        await expect(place).to_be_empty()
+        await expect(place).to_have_css("display", "block")
     assert not await problems(citizen.page)
     assert not await problems(agent.page)
     await expect(citizen.hook("chat-input")).to_be_in_viewport(ratio=1)

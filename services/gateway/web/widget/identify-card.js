@@ -6,7 +6,7 @@ import { openRequest } from "../shared/identification.js";
 const LOOKS = `
 .chat > .identify { position: relative; flex: 0 1 auto; min-height: 8rem; max-height: 45%; overflow-y: auto; font-size: .9375rem; }
 .identify p { margin: 0 0 .4rem; }
-.identify p:empty { display: none; }
+.identify p:empty { margin: 0; }
 .identify .row { position: sticky; bottom: 0; align-items: center; padding-block: .25rem; background: var(--soft); }
 .identify a.primary { display: inline-block; padding: .5rem .9rem; border: 1px solid transparent; border-radius: .4rem; background: var(--press); color: #fff; font-weight: 600; text-decoration: none; }
 .identify code { font-weight: 700; letter-spacing: .15em; font-size: 1.0625rem; }
