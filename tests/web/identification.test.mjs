@@ -67,7 +67,7 @@ test("an agent may ask again once a request is answered, over, or was lost", () 
   assert.equal(late({ ...asked, ended: { kind: "closed", reason: "citizen" } }, NOW + 600_000), false);
 });
 
-test("the console says it in the agent's language, and in the words of the log where it knows none", async () => {
+test("the console says it in the agent's language, and where it knows no words, what the citizen read", async () => {
   const t = await consoleTexts("nl");
   const context = { own: "agent-an", name: "burger", departments: new Map() };
   const words = (message) => systemWords(t, message, context);
@@ -83,9 +83,10 @@ test("the console says it in the agent's language, and in the words of the log w
     words(step(2, "a", "identified", LIEN)),
     "De burger heeft zich geïdentificeerd via Toegangsbeheer als Lien De Smet. Betrouwbaarheidsniveau: hoog.",
   );
-  assert.equal(words(step(2, "a", "identified")), "De burger las: “woorden voor de burger”");
-  assert.equal(words(step(2, "a", "later_step")), "De burger las: “woorden voor de burger”");
-  assert.equal(words({ ...step(2, "a", "asked"), identification: undefined }), "De burger las: “woorden voor de burger”", "from a transcript");
+  const read = "De burger las: “woorden voor de burger”";
+  assert.equal(words(step(2, "a", "identified")), read);
+  assert.equal(words(step(2, "a", "later_step")), read);
+  assert.equal(words({ ...step(2, "a", "asked"), identification: undefined }), read, "from a transcript");
 });
 
 test("the page after it closes its window after 20 seconds, and not when a key was pressed", async () => {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Route, expect
+from playwright.async_api import Dialog, Locator, Route, expect
 
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, focused, log_in, until
 from tests.e2e.browser.test_access_log import officer
@@ -57,6 +57,20 @@ def no(person: Person) -> Locator:
 def alarm(person: Person) -> Locator:
     """What is told wherever the person is."""
     return person.page.locator("#alarm")
+
+
+async def closes_unasked(person: Person) -> None:
+    """Close the page, which asks nothing. A question that no test listens for is answered by Playwright itself."""
+    asked: list[str] = []
+
+    async def answer(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        await dialog.accept()
+
+    person.page.on("dialog", answer)
+    async with person.page.expect_event("close"):
+        await person.page.close(run_before_unload=True)
+    assert not asked
 
 
 async def held(person: Person, address: str) -> asyncio.Event:
@@ -230,8 +244,7 @@ async def test_a_canned_answer_that_is_being_written_is_not_lost_unasked(scene: 
     await beheer.hook("subject-staff").click()
     await beheer.hook("confirm").click()
     await expect(beheer.hook("staff-table")).to_be_visible()
-    async with beheer.page.expect_event("close"):  # nothing is asked any more
-        await beheer.page.close(run_before_unload=True)
+    await closes_unasked(beheer)
 
 
 async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: Scene) -> None:
@@ -548,5 +561,4 @@ async def test_an_officer_whose_session_has_ended_reads_no_promise_about_their_w
     await bea.passes(61, bea.hook("login-submit"))
     await expect(bea.hook("login-lead")).to_have_text("Uw sessie is beëindigd. Meld u opnieuw aan.")
     await expect(bea.hook("staff-once")).to_have_count(0)
-    async with bea.page.expect_event("close"):  # nothing is asked any more
-        await bea.page.close(run_before_unload=True)
+    await closes_unasked(bea)

@@ -23,9 +23,10 @@ export function systemWords(t, { event, text, about = {}, identification }, { ow
     transferred: () => told(`transferred.${detail}.${by}`, `transferred.${detail}`, `transferred.${by}`, "transferred.nobody"),
     closed: () => told(`closed.${reason}.${by}`, `closed.${reason}`, "closed"),
   };
-  const key = identification ? undefined : words[event ?? ""]?.();
-  const known = identification ? identified(t, identification, { ...values, by }) : key && t(key, values);
-  return known ?? (text ? t("said.shown", { text }) : "");
+  const shown = text ? t("said.shown", { text }) : "";
+  if (identification) return identified(t, identification, { ...values, by }) ?? shown;
+  const key = words[event ?? ""]?.();
+  return key ? t(key, values) : shown;
 }
 
 /**
