@@ -44,18 +44,9 @@ DETAILS = {
     Cause.AGENT_LEFT: [Detail.NOT_ACCEPTED],
     Cause.TRANSFERRED: [Detail.REFUSED, Detail.UNANSWERED, Detail.OVERFLOW, Detail.SILENT],
 }
-TIMES = ("wait", "first_answer", "duration")
-FIGURES = (
-    "offered",
-    "served",
-    "abandoned",
-    *TIMES,
-    "wrap_up",
-    "paused",
-    "transferred",
-    "left_questions",
-    "helped",
-    "score",
+FIGURES = re.findall(
+    r'"(\w+)"',
+    (SERVICES / "gateway/web/console/reports.js").read_text("utf-8").partition("FIGURES = [")[2].partition("]")[0],
 )
 PREVIEWS = ("previewClose", "previewFailed", "previewOpen", "previewPage", "previewPicture", "previewSave")
 SHORTCUTS = (
