@@ -4,58 +4,35 @@ import asyncio
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Route, expect
 
+from tests.e2e.browser.administration import CUT, REFUSED, administered_system, administrator, refused, sound
 from tests.e2e.browser.people import PHONE, Person, Scene, focused
 from tests.e2e.browser.test_access_log import officer
-from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
 from tests.support.clients import button
 from tests.support.servers import PATIENCE, Broker, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-ACCOUNTS = (
-    Account("ada"),
-    Account("beheer", role="administrator"),
-    Account("bea", role="administrator"),
-)
-REFUSED = r"409|422"  # what the browser says of a refusal
 SELDOM = f"{DAYS[(datetime.now(UTC).weekday() + 3) % len(DAYS)]} 03:00-03:01"
 """Opening hours that are not now."""
-CUT = "ERR_FAILED|dynamically imported"
-"""What it says of a request without an answer."""
 FAILED = "Dat is niet gelukt."
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system whose departments are in the database."""
-    home: Path = tmp_path_factory.mktemp("office")
-    with running_browser_system(home, ACCOUNTS, broker, mongodb_url, CONFIG_SOURCE="database") as running:
+    with administered_system(tmp_path_factory, broker, mongodb_url, (Account("ada"),)) as running:
         yield running
 
 
-async def administrator(scene: Scene, username: str = "beheer", size: tuple[int, int] | None = None) -> Person:
+async def at_departments(scene: Scene, username: str = "beheer", size: tuple[int, int] | None = None) -> Person:
     """An administrator who looks at the departments."""
-    person = await officer(scene, username, "answer-add", size)
-    await person.hook("subject-config").press("Enter")
-    await expect(person.hook("config-version")).to_be_visible()
-    return person
-
-
-async def refused(person: Person, address: str, status: int) -> None:
-    """Answer the next request for this address with this status; 0: not at all."""
-
-    async def answer(route: Route) -> None:
-        await (route.fulfill(status=status, json={"code": "x"}) if status else route.abort())
-
-    await person.page.route(address, answer, times=1)
+    return await administrator(scene, "config", "config-version", username, size)
 
 
 async def reason(scene: Scene, wanted: str) -> None:
@@ -65,15 +42,8 @@ async def reason(scene: Scene, wanted: str) -> None:
             await asyncio.sleep(0.2)
 
 
-async def sound(person: Person) -> None:
-    """Nothing on the page is wrong for axe, and nothing makes it scroll sideways."""
-    assert await problems(person.page) == []
-    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert await person.page.evaluate(wide) == 0
-
-
 async def test_hours_are_changed_by_a_form_seen_before_and_restored(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     await reason(scene, "no_agents")
     await expect(beheer.hook("config-department")).to_have_count(2)
     await expect(beheer.hook("config-version")).to_contain_text("Versie 1, bewaard door systeembeheer")
@@ -112,7 +82,7 @@ async def test_hours_are_changed_by_a_form_seen_before_and_restored(scene: Scene
 
 
 async def test_of_two_administrators_the_second_reads_who_was_first(scene: Scene) -> None:
-    beheer, bea = await administrator(scene), await administrator(scene, "bea")
+    beheer, bea = await at_departments(scene), await at_departments(scene, "bea")
     for person, seconds in ((beheer, "30"), (bea, "40")):
         await person.hook("config-edit-premies").click()
         await person.hook("config-wrap_up").fill(seconds)
@@ -131,7 +101,7 @@ async def test_of_two_administrators_the_second_reads_who_was_first(scene: Scene
 
 
 async def test_what_is_wrong_in_the_text_is_said_and_nothing_is_lost_unasked(scene: Scene) -> None:
-    beheer = await administrator(scene, size=PHONE)
+    beheer = await at_departments(scene, size=PHONE)
     await beheer.hook("config-text").click()
     area = beheer.hook("config-area")
     text = await area.input_value()
@@ -172,7 +142,7 @@ async def test_what_is_wrong_in_the_text_is_said_and_nothing_is_lost_unasked(sce
 
 @pytest.mark.parametrize(("language", "edit"), [("fr", "Modifier"), ("de", "Ändern"), ("en", "Change")])
 async def test_the_form_is_in_every_language(scene: Scene, language: str, edit: str) -> None:
-    bea = await administrator(scene, "bea")
+    bea = await at_departments(scene, "bea")
     await bea.page.locator("#officer-language").select_option(language)
     await expect(bea.page.locator("html")).to_have_attribute("lang", language)
     await expect(bea.hook("config-edit-algemeen")).to_have_text(edit)  # the list has been made again
@@ -183,7 +153,7 @@ async def test_the_form_is_in_every_language(scene: Scene, language: str, edit: 
 
 
 async def test_a_year_that_does_not_come_is_reported_and_the_one_before_stays(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     await beheer.hook("config-edit-algemeen").click()
     await beheer.hook("config-check").click()
     year = await beheer.hook("config-year").input_value()
@@ -196,7 +166,7 @@ async def test_a_year_that_does_not_come_is_reported_and_the_one_before_stays(sc
 
 
 async def test_older_versions_that_do_not_come_can_be_asked_for_again(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     cut = asyncio.Event()
     made = {"at": "2026-11-30T08:00:00.000Z", "by": {"id": "b", "name": "Beheer"}, "act": "imported", "about": None}
 
@@ -223,7 +193,7 @@ async def test_older_versions_that_do_not_come_can_be_asked_for_again(scene: Sce
 
 
 async def test_nothing_that_was_changed_is_lost_unasked(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     held = asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -253,7 +223,7 @@ async def test_nothing_that_was_changed_is_lost_unasked(scene: Scene) -> None:
 
 
 async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     held = asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -285,7 +255,7 @@ async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: 
     await beheer.hook("config-versions").click()
     restores = beheer.page.get_by_test_id(re.compile("^config-restore-"))
     await restores.first.click()
-    bea = await administrator(scene, "bea")
+    bea = await at_departments(scene, "bea")
     await bea.hook("config-edit-premies").click()
     await bea.hook("config-patience").fill("130")
     await bea.hook("config-save").click()
@@ -301,7 +271,7 @@ async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: 
 
 
 async def test_a_session_or_a_role_that_has_ended_is_named_and_the_form_stays(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     beheer.expects("401", "403")
     await beheer.hook("config-edit-algemeen").click()
     await beheer.hook("config-wrap_up").fill("77")
@@ -313,7 +283,7 @@ async def test_a_session_or_a_role_that_has_ended_is_named_and_the_form_stays(sc
 
 
 async def test_the_first_fault_on_the_page_has_the_focus_and_says_what_is_allowed(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     await beheer.hook("config-edit-algemeen").click()
     name = beheer.hook("config-names-fr")
     before = await name.input_value()

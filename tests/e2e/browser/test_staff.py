@@ -3,26 +3,19 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Dialog, Locator, Route, expect
 
+from tests.e2e.browser.administration import CUT, REFUSED, administered_system, administrator, refused, sound
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, focused, log_in, until
 from tests.e2e.browser.test_access_log import officer
-from tests.e2e.browser.test_configuration import CUT, REFUSED, refused, sound
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
 from tests.support.servers import Broker, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-ACCOUNTS = (
-    *(Account(name) for name in ("ada", "els", "finn", "guus", "hugo")),
-    Account("beheer", role="administrator"),
-    Account("bea", role="administrator"),
-    Account("audra", role="auditor"),
-)
+OTHERS = (*(Account(name) for name in ("ada", "els", "finn", "guus", "hugo")), Account("audra", role="auditor"))
 FORM = {"role": "agent", "departments": ["algemeen"], "capacity": 1, "locales": ["nl"], "break_glass": False}
 CHOSEN = "vier groene fietsen"
 
@@ -30,17 +23,13 @@ CHOSEN = "vier groene fietsen"
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system whose accounts are in the database."""
-    home: Path = tmp_path_factory.mktemp("office")
-    with running_browser_system(home, ACCOUNTS, broker, mongodb_url, CONFIG_SOURCE="database") as running:
+    with administered_system(tmp_path_factory, broker, mongodb_url, OTHERS) as running:
         yield running
 
 
-async def administrator(scene: Scene, username: str = "beheer", size: tuple[int, int] | None = None) -> Person:
+async def at_staff(scene: Scene, username: str = "beheer", size: tuple[int, int] | None = None) -> Person:
     """An administrator who looks at the staff."""
-    person = await officer(scene, username, "answer-add", size)
-    await person.hook("subject-staff").press("Enter")
-    await expect(person.hook("staff-table")).to_be_visible()
-    return person
+    return await administrator(scene, "staff", "staff-table", username, size)
 
 
 async def act(person: Person, name: str) -> None:
@@ -100,7 +89,7 @@ async def until_known(person: Person, password: str) -> None:
 
 @pytest.mark.parametrize("size", [None, PHONE], ids=["1280", "360"])
 async def test_an_account_is_added_used_changed_undone_and_removed(scene: Scene, size: tuple[int, int] | None) -> None:
-    beheer = await administrator(scene, size=size)
+    beheer = await at_staff(scene, size=size)
     await sound(beheer)
     username = "cas" if size is None else "dirk"
     await beheer.hook("staff-add").press("Enter")
@@ -158,7 +147,7 @@ async def test_an_account_is_added_used_changed_undone_and_removed(scene: Scene,
 
 
 async def test_a_refusal_names_who_was_first_and_the_own_account_stays(scene: Scene) -> None:
-    beheer, bea = await administrator(scene), await administrator(scene, "bea")
+    beheer, bea = await at_staff(scene), await at_staff(scene, "bea")
     for person, capacity in ((beheer, "3"), (bea, "4")):
         await person.hook("staff-edit-ada").click()
         await person.hook("staff-capacity").fill(capacity)
@@ -177,7 +166,7 @@ async def test_a_refusal_names_who_was_first_and_the_own_account_stays(scene: Sc
 
 
 async def test_nothing_that_was_changed_is_lost_unasked(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_staff(scene)
     go = await held(beheer, "**/api/accounts/search")
     await beheer.hook("overview-refresh").click()
     await beheer.hook("staff-edit-els").click()
@@ -248,7 +237,7 @@ async def test_a_canned_answer_that_is_being_written_is_not_lost_unasked(scene: 
 
 
 async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_staff(scene)
     go = await held(beheer, "**/api/accounts/change")
     await beheer.hook("staff-edit-finn").click()
     await beheer.hook("staff-name").fill("Finn Smet")
@@ -351,7 +340,7 @@ async def test_what_is_changed_after_saving_stays_to_be_saved(scene: Scene) -> N
 
 
 async def test_what_cannot_be_done_is_named_and_the_form_stays(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_staff(scene)
     beheer.expects("401", "403", "503", CUT)
     await beheer.hook("staff-edit-hugo").click()
     await beheer.hook("staff-name").fill("Hugo Smet")
@@ -374,7 +363,7 @@ async def test_what_cannot_be_done_is_named_and_the_form_stays(scene: Scene) -> 
 
 
 async def test_an_account_that_is_gone_meanwhile_is_named_with_the_focus_there(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_staff(scene)
     made = await beheer.page.request.post(
         f"{scene.base}/api/accounts", data={"username": "ine", "form": {"name": "Ine", **FORM}}, headers=own(scene)
     )
@@ -403,7 +392,7 @@ def own(scene: Scene) -> dict[str, str]:
 
 
 async def test_more_accounts_come_once_and_the_focus_is_on_the_first_of_them(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_staff(scene)
     answers = {"": (["aa", "ab"], True), "ab": (["ac", "ad"], False)}
     asked: list[str] = []
     cut = asyncio.Event()
@@ -443,7 +432,7 @@ SHOWN |= {"by": {"id": "b", "name": "Beheer", "role": "administrator"}}
 
 
 async def test_an_account_that_was_added_is_shown_whatever_was_searched_for(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_staff(scene)
     row = beheer.page.get_by_role("row")
     for name in ("Beheer", "Audra"):
         await expect(row.filter(has=beheer.page.get_by_role("rowheader", name=name))).to_contain_text("alle diensten")
@@ -500,7 +489,7 @@ COPIES = """watched.copies = 0;
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE, (640, 400)], ids=["1280", "360", "zoomed"])
 async def test_a_wheel_brings_the_end_of_the_page(scene: Scene, size: tuple[int, int]) -> None:
-    bea = await administrator(scene, "bea", size=size)
+    bea = await at_staff(scene, "bea", size=size)
     await bea.hook("staff-edit-els").click()
     await expect(bea.hook("staff-act-remove")).not_to_be_in_viewport()
     await bea.page.mouse.move(size[0] / 2, size[1] - 50)
@@ -509,7 +498,7 @@ async def test_a_wheel_brings_the_end_of_the_page(scene: Scene, size: tuple[int,
 
 
 async def test_an_agent_whose_password_was_reset_is_out_and_chooses_another_one(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_staff(scene)
     ada = await scene.agent("ada")
     await beheer.hook("staff-edit-ada").click()
     await act(beheer, "make_password")
