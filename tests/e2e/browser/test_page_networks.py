@@ -3,10 +3,13 @@
 Most tests move the clock of the page; the promises in seconds are held by tests/web too.
 """
 
-import pytest
-from playwright.async_api import Locator, expect
+import asyncio
+import contextlib
 
-from tests.e2e.browser.networks import Network, answer
+import pytest
+from playwright.async_api import Browser, Locator, expect
+
+from tests.e2e.browser.networks import Network, answer, network
 from tests.e2e.browser.people import PHONE, Person, Scene, until
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_networks import LOUD, other_ways
@@ -28,37 +31,55 @@ def launcher(citizen: Person, colour: str) -> Locator:
     return citizen.page.locator(f"[data-testid=chat-button][data-colour={colour}]")
 
 
-@pytest.mark.parametrize("how", ["down", "frozen", "portal"])
 async def test_an_open_page_is_blue_with_the_ways_that_it_has_and_comes_back_by_itself(
-    networked: Scene, between: Network, system: System, how: str
+    system: System, browser: Browser
 ) -> None:
-    """In real time: what the network does then, and the timers of the page, come in their own order."""
-    async with agent(system.base_url):
-        citizen = await networked.citizen(size=PHONE)
-        citizen.expects(*LOUD)
-        await citizen.button("green")
-        await citizen.whole()
-        if how == "frozen":
-            between.freeze()
-        else:
-            await between.down()
-        if how == "portal":
-            between.answers = {f"GET /api/button{path}": answer("200 OK") for path in ("", "/events")}
-            await between.up()
-        await citizen.button("blue")
-        await expect(citizen.hook("chat-button")).to_contain_text("Telefoon: +32 2 555 01 00")
-        await citizen.hook("chat-button").click()
-        await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
-        await other_ways(citizen, "chat-reach")
-        if how == "down":
-            assert not await problems(citizen.page)
-        await citizen.page.keyboard.press("Escape")
-        await expect(citizen.hook("chat-reach")).to_be_hidden()
-        between.answers = {}
-        between.thaw()
-        if how == "down":
-            await between.up()
-        await expect(launcher(citizen, "green")).to_be_attached(timeout=GUARD_MS)
+    """In real time: what the network does then, and the timers of the page, come in their own order.
+
+    Three pages wait at the same time, each on a network of its own.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        people: dict[str, tuple[Network, Scene]] = {}
+        for how in ("down", "frozen", "portal"):
+            between = await stack.enter_async_context(network(system.base_url))
+            people[how] = between, Scene(between.base, browser)
+        try:
+            async with agent(system.base_url), asyncio.TaskGroup() as group:
+                for how, (between, scene) in people.items():
+                    group.create_task(_loses_its_server(scene, between, how), name=how)
+        finally:
+            for between, scene in people.values():
+                between.thaw()
+                await between.up()
+                await scene.close()
+
+
+async def _loses_its_server(scene: Scene, between: Network, how: str) -> None:
+    citizen = await scene.citizen(size=PHONE)
+    citizen.expects(*LOUD)
+    await citizen.button("green")
+    await citizen.whole()
+    if how == "frozen":
+        between.freeze()
+    else:
+        await between.down()
+    if how == "portal":
+        between.answers = {f"GET /api/button{path}": answer("200 OK") for path in ("", "/events")}
+        await between.up()
+    await citizen.button("blue")
+    await expect(citizen.hook("chat-button")).to_contain_text("Telefoon: +32 2 555 01 00")
+    await citizen.hook("chat-button").click()
+    await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
+    await other_ways(citizen, "chat-reach")
+    if how == "down":
+        assert not await problems(citizen.page)
+    await citizen.page.keyboard.press("Escape")
+    await expect(citizen.hook("chat-reach")).to_be_hidden()
+    between.answers = {}
+    between.thaw()
+    if how == "down":
+        await between.up()
+    await expect(launcher(citizen, "green")).to_be_attached(timeout=GUARD_MS)
 
 
 async def test_a_page_that_never_got_a_button_shows_it_as_unknown_and_asks_on(
