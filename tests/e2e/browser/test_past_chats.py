@@ -20,7 +20,7 @@ from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
 from tests.support.browser_systems import running_browser_system
 from tests.support.clients import Agent
-from tests.support.servers import PATIENCE, Broker, System, unique
+from tests.support.servers import Broker, System, unique
 from tests.transcripts.conftest import SECRET
 from tests.transcripts.past_chats.conftest import FORM, Player
 
@@ -60,7 +60,10 @@ async def id_of(system: System, username: str) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def played(office: tuple[System, Settings]) -> dict[str, str]:
-    """Chats have ended, and the system has listed them by itself. The ids of the agents by their usernames."""
+    """Chats have ended, and are listed. The ids of the agents by their usernames.
+
+    That the system lists them by itself, in one of its rounds, is waited for by test_agents_day.py.
+    """
     system, settings = office
     an, bert = [await id_of(system, username) for username in ("an", "bert")]
     database: Database = open_database(settings, "transcripts")
@@ -70,7 +73,6 @@ async def played(office: tuple[System, Settings]) -> dict[str, str]:
         *(("citizen", "Waar vraag ik een parkeerkaart aan?"), (an, "In het loket op de Grote Markt.")),
         agent=an,
         at=YESTERDAY + later,
-        listed=False,
         name="Zoë Vandenbroucke",
         form=FORM,
     )
@@ -78,17 +80,14 @@ async def played(office: tuple[System, Settings]) -> dict[str, str]:
         *(("citizen", "Où est ma prime?"), (bert, "Elle arrive.")),
         agent=bert,
         at=YESTERDAY + 2 * later,
-        listed=False,
         name="Luc",
         locale="fr",
         reason=CloseReason.INACTIVE,
     )
     for n in range(MANY):
         at = YESTERDAY - n * later
-        await player.ended(("citizen", f"Vraag {n} over een fiets"), at=at, agent=an, listed=False, name=f"Burger {n}")
-    async with asyncio.timeout(PATIENCE):
-        while await database["past_chats"].count_documents({}) < MANY + 2:
-            await asyncio.sleep(0.2)
+        await player.ended(("citizen", f"Vraag {n} over een fiets"), at=at, agent=an, name=f"Burger {n}")
+    assert await database["past_chats"].count_documents({}) == MANY + 2
     database.client.close()
     return {"an": an, "bert": bert}
 
