@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Route, expect
@@ -321,7 +322,7 @@ async def test_a_page_that_could_not_be_loaded_can_be_chosen_again(scene: Scene)
 
 
 async def test_what_is_changed_after_saving_stays_to_be_saved(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     alarm = beheer.page.locator("#alarm")
     held = asyncio.Event()
 
@@ -363,7 +364,7 @@ async def test_what_is_changed_after_saving_stays_to_be_saved(scene: Scene) -> N
 
 
 async def test_an_older_version_that_comes_late_replaces_no_newer_one(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     held = asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -384,7 +385,7 @@ async def test_an_older_version_that_comes_late_replaces_no_newer_one(scene: Sce
 
 
 async def test_a_file_that_is_too_large_is_not_taken(scene: Scene, tmp_path: Path) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_departments(scene)
     await beheer.hook("config-text").click()
     before = await beheer.hook("config-area").input_value()
     (tmp_path / "large.toml").write_text("#" * 400_001)

@@ -290,7 +290,7 @@ async def test_an_answer_that_comes_late_is_shown_and_takes_nothing_away(scene: 
 
 
 async def test_what_is_changed_after_saving_stays_to_be_saved(scene: Scene) -> None:
-    beheer = await administrator(scene)
+    beheer = await at_staff(scene)
     more = "Wat u daarna hebt gewijzigd, is nog niet bewaard."
     go = await held(beheer, "**/api/accounts/change")
     await beheer.hook("staff-edit-hugo").click()
