@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import field_validator, model_validator
 
@@ -18,6 +18,8 @@ _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
 
 class Settings(Shared):
     """Settings that only the gateway has, beside those of all services."""
+
+    signs: ClassVar[bool] = True
 
     trusted_proxies: str = described(
         "networks whose `X-Forwarded-For` and `-Proto` are believed, separated by commas", ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
@@ -28,6 +28,8 @@ def is_safe(url: object) -> bool:
 
 class PresenceSettings(Settings):
     """Settings that only presence has, beside those of all services."""
+
+    signs: ClassVar[bool] = True
 
     agent_grace: float = described("without a sign of life for so long an agent is gone", 10.0, gt=0, le=600)
     session_hours: float = described("an agent stays logged in for so many hours", 12.0, gt=0, le=168)

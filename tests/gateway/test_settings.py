@@ -3,8 +3,12 @@
 import pytest
 from pydantic import ValidationError
 
+from services.common.config.settings import Settings as Shared
 from services.common.config.settings import explain
 from services.gateway.settings import Settings
+from services.presence.settings import PresenceSettings
+from services.routing.settings import RoutingSettings
+from services.transcripts.settings import Settings as TranscriptsSettings
 
 SECRET = "a secret of the tests alone"
 
@@ -19,6 +23,22 @@ def test_networks_and_addresses_are_named() -> None:
     settings = Settings(token_secret=SECRET, trusted_proxies="10.0.0.0/8, 192.168.1.7 ,fd00::/8,")
     assert all(settings.is_trusted_proxy(a) for a in ("10.255.0.1", "192.168.1.7", "fd00::1"))
     assert not any(settings.is_trusted_proxy(a) for a in ("11.0.0.1", "192.168.1.8", "::1", "proxy", "10.0.0.1, x"))
+
+
+KEYS_ALONE = {"token_secret": SECRET, "verification_keys": f"gateway:{'A' * 43}", "token_keys": "only"}
+
+
+@pytest.mark.parametrize("service", [Settings, PresenceSettings])
+def test_a_service_that_signs_needs_a_key_where_keys_alone_count(service: type[Shared]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        service.model_validate(KEYS_ALONE)
+    assert "SIGNING_KEY" in explain(caught.value)[0]
+    assert service.model_validate(KEYS_ALONE | {"signing_key": "ab" * 32}).token_keys == "only"
+
+
+@pytest.mark.parametrize("service", [RoutingSettings, TranscriptsSettings])
+def test_a_service_that_signs_nothing_needs_none(service: type[Shared]) -> None:
+    assert service.model_validate(KEYS_ALONE).token_keys == "only"
 
 
 @pytest.mark.parametrize("wrong", ["proxy.example", "10.0.0.1/8", "10.0.0.0/8;11.0.0.0/8"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """Settings that all services share. A service adds its own in a subclass. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    signs: ClassVar[bool] = False
+    """Whether the service signs tokens (`services/common/http/key_ring.py`)."""
 
     token_secret: str = described("signs tokens; the same in every service", min_length=16)
     token_secret_previous: str = described("still accepted while `TOKEN_SECRET` is rotated", "")
@@ -131,6 +133,8 @@ class Settings(BaseSettings):
     def _with_keys(cls, value: str, info: ValidationInfo) -> str:
         if value == "only" and not info.data.get("verification_keys"):
             raise ValueError("is `only`, and there are no VERIFICATION_KEYS: no token would be accepted")
+        if value == "only" and cls.signs and not info.data.get("signing_key"):
+            raise ValueError("is `only`, and there is no SIGNING_KEY: no token of this service would be accepted")
         return value
 
     @field_validator("own_port")

@@ -56,6 +56,9 @@ WishedAct = Literal[
 ]
 Value = str | int | bool | list[str]
 Username = Annotated[str, Field(max_length=100)]
+Language = Annotated[str, Field(max_length=10)]
+"""A language that an agent speaks, as `nl`."""
+MOST_LANGUAGES = 10
 Sought = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]  # MongoDB takes no expression with \x00
 
 
@@ -68,7 +71,7 @@ class AccountForm(Record):
         default_factory=list
     )
     capacity: Annotated[int, Field(ge=-(2**31), le=2**31)] = 1
-    locales: Annotated[list[Annotated[str, Field(max_length=10)]], Field(max_length=10)] = Field(default_factory=list)
+    locales: Annotated[list[Language], Field(max_length=MOST_LANGUAGES)] = Field(default_factory=list)
     break_glass: bool = False
 
 

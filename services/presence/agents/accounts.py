@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from services.common.config.departments import LOCALES, Departments
 from services.common.config.toml_file import ConfigurationError, Source, load_toml
 from services.common.events.types import derived_id
+from services.common.internal_api.accounts import MOST_LANGUAGES, Language
 from services.common.internal_api.presence import OfficerRole
 from services.presence.agents import totp
 from services.presence.agents.roles import MOST_CAPACITY, require_consistent
@@ -51,7 +52,7 @@ class Account(BaseModel):
     departments: tuple[str, ...] = ()
     capacity: int = Field(1, ge=0, le=MOST_CAPACITY)
     supervisor: bool = False
-    locales: tuple[str, ...] = LOCALES
+    locales: tuple[Language, ...] = Field(LOCALES, max_length=MOST_LANGUAGES)
     totp_secret: Annotated[str, AfterValidator(_totp_secret)] | None = Field(None, repr=False)
     break_glass: bool = False
     disabled: bool = False

@@ -59,6 +59,7 @@ def test_accounts_are_read(tmp_path: Path) -> None:
         (GOOD.replace("capacity = 3", "capacity = -1"), r"accounts\.0\.capacity"),
         (GOOD.replace("capacity", "capasity"), r"accounts\.0\.capasity"),
         (GOOD.replace('"premies"', '"nowhere"'), "'karel' serves 'nowhere'"),
+        (GOOD.replace('"fr"', '"Nederlands en Frans"'), r"accounts\.0\.locales\.1"),
         (GOOD + GOOD, "'karel' is there twice"),
         (GOOD + 'totp_secret = "JBSWY3DP"', r"accounts\.0\.totp_secret.*too short"),
         (GOOD + "break_glass = true", "needs a totp_secret"),
