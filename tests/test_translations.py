@@ -213,7 +213,7 @@ MADE = {
         *under("choice", "fewest_chats", "language", "longest_idle", "named", "only_one", "other"),
         *under("connection", "back", "connecting", "offline", "online", "stopped"),
         *under("download", "html", "json", "pdf", "txt"),
-        *under("ended", *CloseReason, "away", "other"),
+        *under("ended", *CloseReason, "away", "other", "you"),
         *under("error", "chat_closed", "invalid", "not_yours", "rate_limited", "too_long", "unavailable"),
         *under("error", "identifying_number", "unknown_attachment", "other"),
         *under("masked", "national", "iban", "card"),

@@ -102,6 +102,10 @@ test("a chat that was taken back unseen was not accepted in time", () => {
   assert.deepEqual(chats.endKey({ ended: over, seen: false }), ["gone", "not_accepted"]);
   assert.deepEqual(chats.endKey({ ended: over, seen: true }), ["gone", "agent_left"]);
   assert.deepEqual(chats.endKey({ ended: { kind: "closed", reason: "citizen" }, seen: false }), ["ended", "citizen"]);
+  const closed = { kind: "closed", reason: "agent" };
+  assert.deepEqual(chats.endKey({ ended: closed, closing: false }), ["ended", "agent"], "a supervisor, or another browser");
+  assert.deepEqual(chats.endKey({ ended: closed, closing: true }), ["ended", "you"]);
+  assert.deepEqual(chats.endKey({ ended: { kind: "closed", reason: "citizen" }, closing: true }), ["ended", "citizen"], "sooner");
 });
 
 test("a note that is told again stands once, and is the receipt of ours", () => {

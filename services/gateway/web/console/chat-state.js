@@ -254,9 +254,9 @@ export const closeIsDue = (one) =>
  * @param {DeskChat} one
  * @returns {[group: string, name: string]}
  */
-export function endKey({ ended: over, seen, refusing, transferred }) {
+export function endKey({ ended: over, seen, refusing, transferred, closing }) {
   if (!over) return ["gone", "other"];
-  if (over.kind === "closed") return ["ended", over.reason];
+  if (over.kind === "closed") return ["ended", over.reason === "agent" && closing ? "you" : over.reason];
   if (refusing && !seen) return ["gone", "refused"];
   const why = over.reason === "agent_left" && !seen ? "not_accepted" : over.reason;
   return ["gone", why === "not_accepted" && transferred ? "unanswered" : why];
