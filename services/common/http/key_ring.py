@@ -28,7 +28,7 @@ OWNERS = ("gateway", "presence", "operator")
 """Who signs tokens: the gateway for itself and its citizens, presence for agents, the operator's commands."""
 
 ALGORITHM = "EdDSA"
-MOST_TOKEN = 16_384  # characters: an agent's name their departments, and the head of a request has room for two
+MOST_TOKEN = 16_384  # characters: that of an agent names their departments; the head of a request has room for two
 REMEMBERED = 1_000  # verified tokens: a verification costs 170 µs, a lookup 1
 
 
