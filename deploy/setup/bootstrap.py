@@ -31,18 +31,17 @@ CHECKOV = VENV / "checkov"
 WEB = ROOT / "services" / "gateway" / "web"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 # The stages run one after the other. The suites of a stage run in parallel: (files at a time, arguments of pytest).
-# Tests that kill whole systems run beside those that need a single service or a browser. Most of them wait for limits
-# and for processes that start again, so that two files at a time leave no core idle.
+# Browsers need processors. Tests of one service, and those that kill whole systems, mostly wait: for processes that
+# start and stop, and for limits. So they run beside each other, and no core is idle.
 # Files run in the order in which they are collected, so that those that share a system follow each other.
 BROWSER = "tests/e2e/browser"
 WHOLE_SYSTEMS = ("tests/e2e", "tests/system/chaos", "tests/system/rollout", "tests/system/bench", "tests/system/scale")
-UNIT = ("3", ("-m", "not integration", *("--ignore=" + folder for folder in (*WHOLE_SYSTEMS, "tests/deploy"))))
-HEAVY = ("2", (*WHOLE_SYSTEMS, "--ignore=" + BROWSER))
-LIGHT = (
-    "3",
-    ("-m", "integration", "--ignore-glob=tests/e2e/test_*.py", *("--ignore=" + name for name in WHOLE_SYSTEMS[1:])),
-)
-STAGES = ((UNIT,), (LIGHT, HEAVY))
+WITHOUT_SYSTEMS = tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)
+UNIT = ("3", ("-m", "not integration", *WITHOUT_SYSTEMS, "--ignore=tests/deploy"))
+BROWSERS = ("2", (BROWSER,))
+SYSTEMS = ("2", (*WHOLE_SYSTEMS, "--ignore=" + BROWSER))
+SERVICES = ("2", ("-m", "integration", *WITHOUT_SYSTEMS))
+STAGES = ((UNIT,), (BROWSERS, SYSTEMS, SERVICES))
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "accounts-export": ("deploy.accounts.exchange", "FILE ARGS", "export"),
     "accounts-import": ("deploy.accounts.exchange", "FILE ARGS", "import"),
