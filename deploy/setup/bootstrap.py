@@ -40,7 +40,7 @@ WITHOUT_SYSTEMS = tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)
 UNIT = ("3", ("-m", "not integration", *WITHOUT_SYSTEMS, "--ignore=tests/deploy"))
 BROWSERS = ("2", (BROWSER,))
 SYSTEMS = ("2", (*WHOLE_SYSTEMS, "--ignore=" + BROWSER))
-SERVICES = ("2", ("-m", "integration", *WITHOUT_SYSTEMS))
+SERVICES = ("3", ("-m", "integration", *WITHOUT_SYSTEMS))
 STAGES = ((UNIT,), (BROWSERS, SYSTEMS, SERVICES))
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "accounts-export": ("deploy.accounts.exchange", "FILE ARGS", "export"),
