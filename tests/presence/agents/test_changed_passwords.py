@@ -271,13 +271,18 @@ async def test_a_password_for_one_login_lets_nobody_in_without_a_new_one(
     assert await attempt(logins, "", GOOD) == "in"
 
 
-async def test_a_code_is_not_used_up_before_the_new_password_is_good(context: Context, clock: Clock) -> None:
+async def with_second_factor(context: Context, clock: Clock) -> tuple[Logins, str]:
+    """Logins of an agent with a second factor and a password for one login, and the code that is right now."""
     secret = totp.new_secret()
     one = named().model_copy(update={"must_change_password": True, "totp_secret": secret})
     await context.stores.agents.put_accounts([one], utcnow())
     logins = door(context, clock)
     logins.follow_accounts({"an": secret}, None)
-    code = totp.code_at(secret, totp.step_of(clock()))
+    return logins, totp.code_at(secret, totp.step_of(clock()))
+
+
+async def test_a_code_is_not_used_up_before_the_new_password_is_good(context: Context, clock: Clock) -> None:
+    logins, code = await with_second_factor(context, clock)
 
     async def tried(new: str, code: str) -> str:
         wish = Credentials(username="an", password="oud wachtwoord", address="192.0.2.1", code=code, new=new)
@@ -294,12 +299,7 @@ async def test_a_code_is_not_used_up_before_the_new_password_is_good(context: Co
 
 
 async def test_a_new_password_that_is_not_good_enough_takes_back_no_wrong_code(context: Context, clock: Clock) -> None:
-    secret = totp.new_secret()
-    one = named().model_copy(update={"must_change_password": True, "totp_secret": secret})
-    await context.stores.agents.put_accounts([one], utcnow())
-    logins = door(context, clock)
-    logins.follow_accounts({"an": secret}, None)
-    right = totp.code_at(secret, totp.step_of(clock()))
+    logins, right = await with_second_factor(context, clock)
     wrong = f"{(int(right) + 1) % 10**totp.DIGITS:06}"
 
     async def tried(new: str, code: str, number: int) -> str:
