@@ -10,6 +10,7 @@ several deliveries in one attempt gets what waits together, from one replica at 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -79,6 +80,7 @@ class Courier:
         self._lease = timedelta(seconds=LEASES * limit)
         self._circuit = Circuit()
         self._free = asyncio.Semaphore(AT_ONCE if together == 1 else 1)
+        self._claiming = asyncio.Lock()  # until what was claimed is in `_running`
         self._running: set[asyncio.Task[None]] = set()
         self._candidates: deque[str] = deque()
         self._wake = asyncio.Event()
@@ -135,18 +137,19 @@ class Courier:
         if self._rest():
             return False
         await self._free.acquire()
-        try:
-            # a failure may have opened the circuit while this waited
-            deliveries = [] if self._rest() else await self._claim()
-        except BaseException:
-            self._free.release()
-            raise
-        if not deliveries:
-            self._free.release()
-            return False
-        task = asyncio.create_task(self._attempt(deliveries))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
+        async with self._claiming:
+            try:
+                # meanwhile a failure may have opened the circuit, or the process may end
+                deliveries = [] if self._rest() or self._stopping else await self._claim()
+            except BaseException:
+                self._free.release()
+                raise
+            if not deliveries:
+                self._free.release()
+                return False
+            task = asyncio.create_task(self._attempt(deliveries))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
         if self._circuit.is_open:
             await asyncio.wait([task])
         return True
@@ -236,5 +239,9 @@ class Courier:
     async def drain(self) -> None:
         """Claim nothing more, and let the attempts that were begun end, for a short time."""
         self._stopping = True
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=DRAIN_LIMIT)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_LIMIT):
+                async with self._claiming:
+                    pass
+                if self._running:
+                    await asyncio.wait(set(self._running))

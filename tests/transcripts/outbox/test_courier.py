@@ -152,14 +152,13 @@ async def test_a_target_that_fails_is_left_alone_until_one_attempt_succeeds(
 ) -> None:
     monkeypatch.setattr(rules, "FIRST_REST", 3_600.0)
     monkeypatch.setattr(rules, "LONGEST_REST", 3_600.0)
+    monkeypatch.setattr(courier_module, "DRAIN_LIMIT", PATIENCE)
     await add(outbox, 40)
     receiver.statuses = [500] * 1_000
     sender, target = make_sender(), webhook(receiver.url)
-    async with delivering(outbox, sender, target):
+    async with delivering(outbox, sender, target) as (courier,):
         await until(lambda: value("circuit_open") == 1, "the circuit")
-        async with asyncio.timeout(PATIENCE):  # what was begun before it opened has ended
-            while await database["outbox"].count_documents({"claim": {"$exists": True}}):
-                await asyncio.sleep(0.02)
+        await courier.drain()  # what was begun before it opened has ended
         assert OPENS_AFTER <= len(receiver.got) <= OPENS_AFTER + courier_module.AT_ONCE
     receiver.statuses = []
     monkeypatch.setattr(rules, "FIRST_REST", 0.05)
@@ -185,6 +184,30 @@ async def test_a_drain_lets_an_attempt_end_and_begins_no_other(
         await add(outbox, 1)
         courier.wake()
         assert len(receiver.got) == 1
+
+
+async def test_a_drain_waits_for_what_is_just_being_claimed(
+    outbox: Outbox, database: Database, receiver: Receiver, make_sender: MakeSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "DRAIN_LIMIT", PATIENCE)
+    claiming, go_on, claim = asyncio.Event(), asyncio.Event(), outbox.claim
+
+    async def slowly(id_: str, now: datetime, lease: timedelta) -> Delivery | None:
+        claimed = await claim(id_, now, lease)
+        claiming.set()
+        await go_on.wait()
+        return claimed
+
+    monkeypatch.setattr(outbox, "claim", slowly)
+    await add(outbox, 2)
+    async with delivering(outbox, make_sender(), webhook(receiver.url)) as (courier,):
+        await claiming.wait()
+        draining = asyncio.create_task(courier.drain())
+        await asyncio.sleep(0)
+        go_on.set()
+        await draining
+        assert await states(database, done=1, due=1)()
+    assert await states(database, done=1, due=1)()
 
 
 async def test_what_a_replica_had_when_it_ended_is_delivered_by_another(
