@@ -1,6 +1,6 @@
 """`make bench`: how fast the system is, beside a plain relay, and what got worse since the last kept table.
 
-It takes names of parts (all but growth by default): messages, button, pages, starts, logs, files, limits, growth.
+It takes names of parts (all but growth by default): idle, messages, button, pages, starts, logs, files, limits, growth.
 """
 
 from __future__ import annotations

@@ -16,13 +16,15 @@ from tests.support.servers import System, start_system, wait_for
 from tests.system.bench import chats, messages
 from tests.system.bench import pages as button_pages
 from tests.system.bench.clients import ClientFactory
+from tests.system.bench.idle import idle
 from tests.system.bench.limits import limits
 from tests.system.bench.messages import Size
 from tests.system.bench.report import Report
 from tests.system.environment import AgentAccounts, agent_accounts
 
-PARTS = ("messages", "button", "pages", "starts", "logs", "files", "limits", "growth")
+PARTS = ("idle", "messages", "button", "pages", "starts", "logs", "files", "limits", "growth")
 DEFAULT = PARTS[:-1]
+IDLE_AGENTS = 20
 BUSY_AGENTS = 10  # agents with many places, for starts
 
 
@@ -34,13 +36,14 @@ class Plan:
     rounds: int = 3
     size: Size = field(default_factory=Size)
     pages: int = 2_000
+    idle: float = 30  # seconds for which the quiet system is measured
     asking: float = 2  # seconds in which the button is asked for
     starts: float = 5  # seconds of starts in a round
     log: int = 500  # messages of the transcript that is downloaded
     times: int = 20  # downloads of each format in a round, and reconnects
 
 
-QUICK = Plan(rounds=1, size=Size(2, 40, 1, 1), pages=50, asking=0.3, starts=0.5, log=20, times=2)
+QUICK = Plan(rounds=1, size=Size(2, 40, 1, 1), pages=50, idle=1, asking=0.3, starts=0.5, log=20, times=2)
 
 
 def measure(report: Report, plan: Plan, home: Path, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
@@ -61,11 +64,16 @@ def measure(report: Report, plan: Plan, home: Path, run: Callable[[Coroutine[Any
 
 
 async def _fresh(
-    report: Report, plan: Plan, system: System, clients: ClientFactory, http: aiohttp.ClientSession, username: str
+    report: Report, plan: Plan, system: System, clients: ClientFactory, http: aiohttp.ClientSession, names: list[str]
 ) -> None:
-    """The gateway's growth in memory, once and first: what a process has taken it keeps, and then does not grow."""
+    """The quiet system and the gateway's growth in memory, once and first.
+
+    A process keeps the memory that it has taken, and then does not grow.
+    """
+    if "idle" in plan.parts:
+        await idle(report, system, clients, names[:IDLE_AGENTS], plan.idle)
     if "files" in plan.parts:
-        await chats.files(report, system, clients, http, username)
+        await chats.files(report, system, clients, http, names[0])
     if "pages" in plan.parts:
         await button_pages.resident(report, system, min(plan.pages, 1_000))
 
@@ -74,7 +82,7 @@ async def _rounds(report: Report, plan: Plan, system: System, agents: AgentAccou
     names = agents.usernames
     async with http_client() as http:
         clients = ClientFactory(system, http)
-        await _fresh(report, plan, system, clients, http, names[0])
+        await _fresh(report, plan, system, clients, http, names)
         for number in range(1, plan.rounds + 1):
             print(f"round {number} of {plan.rounds}", file=sys.stderr)
             if "messages" in plan.parts:

@@ -14,6 +14,8 @@ from tests.system.bench.report import Report, last, markdown, write
 from tests.system.bench.websocket_client import MASK, masked
 
 SHOWN = (
+    "| idle: processor, all |",
+    "| idle: memory, all |",
     "| p99 at 40 msg/s |",
     "| most messages, closed loop |",
     "| processor for 1,000, closed loop, transcripts |",
