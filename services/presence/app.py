@@ -36,6 +36,7 @@ from services.presence import repairs
 from services.presence.accounts.api import create_accounts_routes
 from services.presence.accounts.changes import AccountChanges
 from services.presence.accounts.held import HeldAccounts, without_unknown_departments
+from services.presence.accounts.secret_seal import SecretSeal
 from services.presence.accounts.store import AccountStore
 from services.presence.agents import idle_sessions
 from services.presence.agents.account_changes import publish_changes, store_accounts
@@ -113,8 +114,9 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         versions = DepartmentVersions(
             settings, VersionStore(database), stores, publisher, source, context.clock, lambda: held.accounts
         )
+        seal = SecretSeal(settings.keys_of_second_factors(service.keys.derived("seal second factors")))
         changes = AccountChanges(
-            settings, AccountStore(database), stores, passwords, held, configuration, context.clock
+            settings, AccountStore(database, seal), stores, passwords, held, configuration, context.clock
         )
 
     async def prepare() -> None:

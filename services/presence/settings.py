@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
@@ -10,6 +12,7 @@ from pydantic import field_validator, model_validator
 
 from services.common.config.settings import Settings, described
 
+DERIVED = "derived"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -40,6 +43,13 @@ class PresenceSettings(Settings):
         le=43_200,
     )
     accounts_file: Path | None = described("the agents' accounts", None)
+    second_factor_keys: str = described(
+        "where the accounts are in the database: the keys that encrypt the secrets of one-time passwords, separated by "
+        "commas, the newest first: 32 random bytes in hexadecimal, `openssl rand -hex 32`, or `derived`: from "
+        "`TOKEN_SECRET`",
+        DERIVED,
+        repr=False,
+    )
     demo_accounts: Literal["on", "off"] = described(
         "also accounts whose password is public: `an`, `bert`, `sofie`", "off"
     )
@@ -85,6 +95,25 @@ class PresenceSettings(Settings):
         "",
     )
 
+    @field_validator("second_factor_keys")
+    @classmethod
+    def _keys(cls, value: str) -> str:
+        parts = _listed(value) or [DERIVED]
+        if any(part != DERIVED and not re.fullmatch("[0-9a-fA-F]{64}", part) for part in parts):
+            raise ValueError(f"is not a list of keys, each of 64 hexadecimal digits or `{DERIVED}`")
+        return ",".join(parts)
+
+    def keys_of_second_factors(self, derived: Sequence[bytes]) -> list[bytes]:
+        """Return the keys, the newest first.
+
+        Args:
+            derived: Those of `TOKEN_SECRET`, the newest first.
+        """
+        keys: list[bytes] = []
+        for part in _listed(self.second_factor_keys):
+            keys += derived if part == DERIVED else [bytes.fromhex(part)]
+        return keys
+
     @field_validator("public_url", "oidc_issuer", "citizen_oidc_issuer")
     @classmethod
     def _https(cls, value: str) -> str:
@@ -110,3 +139,7 @@ class PresenceSettings(Settings):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
+
+
+def _listed(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]

@@ -83,3 +83,24 @@ def test_a_token_secret_that_is_easy_to_guess_is_refused(secret: str) -> None:
 def test_random_token_secrets_are_accepted() -> None:
     for _ in range(1_000):
         PresenceSettings(token_secret=secrets.token_hex(32))
+
+
+def test_the_keys_of_second_factors_are_in_their_order_and_else_derived(monkeypatch: pytest.MonkeyPatch) -> None:
+    derived = [b"present", b"previous"]
+    for value in ("", "derived", " derived, "):
+        monkeypatch.setenv("SECOND_FACTOR_KEYS", value)
+        assert PresenceSettings(token_secret=SECRET).keys_of_second_factors(derived) == derived
+    monkeypatch.setenv("SECOND_FACTOR_KEYS", f"{'0A' * 32}, derived,{'0b' * 32}")
+    settings = PresenceSettings(token_secret=SECRET)
+    assert settings.keys_of_second_factors(derived) == [b"\n" * 32, *derived, b"\x0b" * 32]
+    assert "0A" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["0a" * 31, "0g" * 32, f"{'0a' * 32};{'0a' * 32}", "Derived"])
+def test_what_is_no_key_of_second_factors_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SECOND_FACTOR_KEYS", value)
+    with pytest.raises(ValidationError) as error:
+        PresenceSettings(token_secret=SECRET)
+    (said,) = explain(error.value)
+    assert "SECOND_FACTOR_KEYS" in said
+    assert value not in said

@@ -121,6 +121,7 @@ STAND_INS = {
     "TOKEN_SECRET": "a-secret-of-the-check-alone",
     "SIGNING_KEY": "00" * 32,
     "VERIFICATION_KEYS": "",
+    "SECOND_FACTOR_KEYS": "00" * 32,
     "TRANSCRIPT_KEY": "00" * 32,
     "TRANSCRIPT_KEYS_FORMER": "",
     "RABBITMQ_URL": "amqp://name:word@broker:5672/",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,7 +41,7 @@ from services.common.internal_api.configuration import Author
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.presence.accounts import exchange, rules
 from services.presence.accounts.held import HeldAccounts
-from services.presence.accounts.store import AccountStore, StoredAccount
+from services.presence.accounts.store import AccountStore, StoredAccount, account_of
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account, require_fit
 from services.presence.agents.passwords import Passwords
@@ -52,6 +53,7 @@ from services.presence.stores import Stores
 log = structlog.get_logger()
 
 LOOK_EVERY = 2.0  # seconds between two looks for other revisions
+SEAL_EVERY = 600.0  # seconds between two looks for secrets that a replica with former keys has sealed
 JOB, LEASE = "accounts", 10.0  # the lease of a change
 PATIENCE, AGAIN = 1.5, 0.05  # seconds for which a change waits for the lease, and between two tries
 LIMIT = 3.0
@@ -135,21 +137,34 @@ class AccountChanges:
             found = [(one, rules.view_of(one)) for one in first.file.accounts]
             await self.store.begin(found, self._clock())
             log.info("accounts_begun", accounts=len(found))
-        await self.look()
+        await self.look(again=True)  # also when this is tried a second time: secrets may be left to be sealed
 
-    async def look(self) -> bool:
-        """Hold the newest accounts, if a revision differs from those that are held. Return whether one does."""
-        if await self.store.revisions() == self._held.revisions:
+    async def look(self, again: bool = False) -> bool:
+        """Hold the newest accounts, if a revision differs from those that are held. Return whether they were read.
+
+        `again`: also if none does. Secrets that are not sealed with the newest key are sealed with it.
+        """
+        if await self.store.revisions() == self._held.revisions and not again:
             return False
-        self._held.take(await self.store.all())
+        found = await self.store.all()
+        self._held.take(found)
+        for one in found:
+            if one.account is not None and totp.is_sealed(one.account.totp_secret):
+                log.error("second_factor_not_opened", account_id=one.account.id)
+        sealed = [await self.store.seal_again(one) for one in found if one.outdated]
+        if any(sealed):
+            log.info("second_factors_sealed", accounts=sum(sealed))
         return True
 
     async def run(self) -> None:
         """Look for changes of other replicas until cancelled."""
+        sealed = time.monotonic()
         while True:
             await asyncio.sleep(LOOK_EVERY)
+            again = time.monotonic() - sealed > SEAL_EVERY
             try:
-                await self.look()
+                await self.look(again)
+                sealed = time.monotonic() if again else sealed
             except (*DEPENDENCY_ERRORS, ValueError) as error:  # ValueError: a document that is no account
                 log.warning("accounts_not_read", error=type(error).__name__)
 
@@ -386,7 +401,7 @@ class AccountChanges:
     async def _with_members(self, before: Account, members: Mapping[str, Any]) -> Account:
         """Return the account with these members, and with what a form does not have as it was."""
         kept = {"username", "password_hash", "totp_secret", "disabled", "must_change_password"}
-        made = Account(**{**before.model_dump(include=kept), **members})
+        made = account_of({**before.model_dump(include=kept), **members})
         if made.id == before.id:
             return made
         # A password that a person has chosen is kept by their id. Without it the one before it would count again.
@@ -402,8 +417,14 @@ class AccountChanges:
     # ── exchange with a file ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def export(self, query: ExportQuery) -> ExportPage:
-        """Return accounts with the passwords that count."""
+        """Return accounts with the passwords that count.
+
+        Raises:
+            Problem: 409 `second_factor_not_opened`: no file can have the secret of an account.
+        """
         found, more = await self.store.page(query.after, EXPORTED)
+        if query.secrets:
+            _require_opened(found)
         accounts = await self.with_chosen([one.account for one in found if one.account is not None])
         revisions = {one.username: one.revision for one in found}
         return ExportPage(
@@ -526,6 +547,13 @@ class AccountChanges:
         others = await self.store.administrators()
         if not any(one.username != wish.username and rules.may_administer(one, only) for one in others):
             raise _invalid("last_administrator", place, "This is the last administrator. Add another one first.")
+
+
+def _require_opened(found: Sequence[StoredAccount]) -> None:
+    sealed = [one.username for one in found if one.account is not None and totp.is_sealed(one.account.totp_secret)]
+    if sealed:
+        detail = f"No key opens the second factor of '{sealed[0]}': look at SECOND_FACTOR_KEYS, or make a new one."
+        raise Problem(409, "second_factor_not_opened", detail)
 
 
 def _is_as_seen(found: StoredAccount | None, base: int) -> bool:

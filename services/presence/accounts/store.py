@@ -3,14 +3,15 @@
 accounts: {_id: username, account: what the accounts file has of it, or None: removed, removed, revision, at, by,
 history [AccountEntry]}. A change writes the revision after the one that its author has seen: of two authors one
 succeeds. A removed account keeps its document with the history, without a hash or a secret. The history has never had
-one. accounts_begun: {_id, at}: the accounts of the file are all stored.
+one. The secret of one-time passwords is sealed (`secret_seal.py`); one in clear is of a release before, or of a replica
+of it. accounts_begun: {_id, at}: the accounts of the file are all stored.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,29 +22,43 @@ from services.common.batches import batched
 from services.common.internal_api.accounts import KEPT, PAGE, AccountEntry
 from services.common.internal_api.configuration import Author
 from services.common.mongo.client import Database
+from services.presence.accounts.secret_seal import SecretSeal
+from services.presence.agents import totp
 from services.presence.agents.accounts import Account
 
 AT_ONCE = 20  # accounts written with one command
 FILE = Author(id="operator", name="ACCOUNTS_FILE", role="operator")
 _WITHOUT_HISTORY = {"history": False}
+_ANY_SECRET = "A" * 32  # fits the rules of a secret
 
 
 @dataclass(frozen=True)
 class StoredAccount:
-    """An account with its revision. `account`: None: it is removed."""
+    """An account with its revision.
+
+    Attributes:
+        username: Whose it is.
+        account: The account; None: it is removed. `totp_secret` is sealed where no key opens it.
+        revision: The revision.
+        at: When it was made.
+        by: Who made it.
+        outdated: The secret as it is stored, where it was opened and is not sealed with the newest key.
+    """
 
     username: str
     account: Account | None
     revision: int
     at: datetime
     by: Author
+    outdated: str | None = field(default=None, repr=False)
 
 
 class AccountStore:
     """The accounts in the database. All methods raise `PyMongoError` when it does not answer."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seal: SecretSeal) -> None:
         self._accounts, self._begun = database["accounts"], database["accounts_begun"]
+        self._seal = seal
 
     async def begun(self) -> bool:
         """Return whether the accounts of the file are stored."""
@@ -58,7 +73,7 @@ class AccountStore:
             writes = []
             for account, view in batch:
                 entry = AccountEntry(revision=1, at=now, by=FILE, act="begun", after=dict(view))
-                first = _document(account, 1, now, FILE) | {"history": [entry.model_dump()]}
+                first = self._document(account, 1, now, FILE) | {"history": [entry.model_dump()]}
                 writes.append(UpdateOne({"_id": account.username}, {"$setOnInsert": first}, upsert=True))
             await self._accounts.bulk_write(writes, ordered=False)
         await self._begun.update_one({"_id": "begun"}, {"$setOnInsert": {"at": now}}, upsert=True)
@@ -71,12 +86,12 @@ class AccountStore:
     async def all(self) -> list[StoredAccount]:
         """Return every account that is not removed, in the order of the usernames."""
         found = self._accounts.find({"removed": False}, _WITHOUT_HISTORY).sort("_id", ASCENDING)
-        return [_read(doc) async for doc in found]
+        return [self._read(doc) async for doc in found]
 
     async def get(self, username: str) -> StoredAccount | None:
         """Return this account, also a removed one; None: there never was one."""
         found = await self._accounts.find_one({"_id": username}, _WITHOUT_HISTORY)
-        return _read(found) if found else None
+        return self._read(found) if found else None
 
     async def listed(self, search: str, after: str) -> tuple[list[StoredAccount], bool]:
         """Return accounts after this username with this text in it or in the name, and whether there are others."""
@@ -85,25 +100,25 @@ class AccountStore:
             like = {"$regex": re.escape(search), "$options": "i"}
             wanted["$or"] = [{"_id": like}, {"account.name": like}]
         cursor = self._accounts.find(wanted, _WITHOUT_HISTORY).sort("_id", ASCENDING).limit(PAGE + 1)
-        found = [_read(doc) async for doc in cursor]
+        found = [self._read(doc) async for doc in cursor]
         return found[:PAGE], len(found) > PAGE
 
     async def page(self, after: str, most: int) -> tuple[list[StoredAccount], bool]:
         """Return accounts after this username, and whether there are others."""
         wanted = {"removed": False, "_id": {"$gt": after}}
         cursor = self._accounts.find(wanted, _WITHOUT_HISTORY).sort("_id", ASCENDING).limit(most + 1)
-        found = [_read(doc) async for doc in cursor]
+        found = [self._read(doc) async for doc in cursor]
         return found[:most], len(found) > most
 
     async def some(self, usernames: Sequence[str]) -> dict[str, StoredAccount]:
         """Return those of these accounts that are or were there, by username."""
         found = self._accounts.find({"_id": {"$in": list(usernames)}}, _WITHOUT_HISTORY)
-        return {doc["_id"]: _read(doc) async for doc in found}
+        return {doc["_id"]: self._read(doc) async for doc in found}
 
     async def administrators(self) -> list[Account]:
         """Return the accounts of administrators that are not disabled."""
         wanted = {"removed": False, "account.role": "administrator", "account.disabled": False}
-        found = [_read(doc) async for doc in self._accounts.find(wanted, _WITHOUT_HISTORY)]
+        found = [self._read(doc) async for doc in self._accounts.find(wanted, _WITHOUT_HISTORY)]
         return [one.account for one in found if one.account is not None]
 
     async def history(self, username: str) -> list[AccountEntry]:
@@ -116,7 +131,7 @@ class AccountStore:
 
         `account`: None: it is removed.
         """
-        document = _document(account, entry.revision, entry.at, entry.by)
+        document = self._document(account, entry.revision, entry.at, entry.by)
         if entry.revision == 1:
             try:
                 await self._accounts.insert_one({"_id": username, **document, "history": [entry.model_dump()]})
@@ -129,18 +144,51 @@ class AccountStore:
         )
         return bool(result.modified_count)
 
+    async def seal_again(self, found: StoredAccount) -> bool:
+        """Seal the outdated secret of this account with the newest key. Return False when it was changed meanwhile.
 
-def _document(account: Account | None, revision: int, at: datetime, by: Author) -> dict[str, Any]:
-    stored = account.model_dump(mode="json", exclude={"username"}) if account else None
-    return {"account": stored, "removed": account is None, "revision": revision, "at": at, "by": by.model_dump()}
+        It makes no revision: the account is the same.
+        """
+        if found.account is None or found.account.totp_secret is None or found.outdated is None:
+            return False
+        result = await self._accounts.update_one(
+            {"_id": found.username, "revision": found.revision, "account.totp_secret": found.outdated},
+            {"$set": {"account.totp_secret": self._seal.close(found.account.totp_secret, found.username)}},
+        )
+        return bool(result.modified_count)
+
+    def _document(self, account: Account | None, revision: int, at: datetime, by: Author) -> dict[str, Any]:
+        stored = None
+        if account is not None:
+            stored = account.model_dump(mode="json", exclude={"username"})
+            if account.totp_secret is not None:
+                stored["totp_secret"] = self._seal.close(account.totp_secret, account.username)
+        return {"account": stored, "removed": account is None, "revision": revision, "at": at, "by": by.model_dump()}
+
+    def _read(self, doc: Mapping[str, Any]) -> StoredAccount:
+        known, outdated = doc["account"], None
+        account = None
+        if known is not None:
+            members = {name: value for name, value in known.items() if name in Account.model_fields}
+            if members.get("role"):
+                members.pop("capacity", None)  # an officer's is never given
+            if stored := members.get("totp_secret"):
+                members["totp_secret"] = self._seal.open(stored, doc["_id"])
+                is_open = not totp.is_sealed(members["totp_secret"])
+                outdated = stored if is_open and not self._seal.is_newest(stored) else None
+            account = account_of({"username": doc["_id"], **members})
+        by = Author.model_validate(doc["by"])
+        return StoredAccount(doc["_id"], account, doc["revision"], doc["at"], by, outdated)
 
 
-def _read(doc: Mapping[str, Any]) -> StoredAccount:
-    known = doc["account"]
-    account = None
-    if known is not None:
-        members = {name: value for name, value in known.items() if name in Account.model_fields}
-        if members.get("role"):
-            members.pop("capacity", None)  # an officer's is never given
-        account = Account.model_validate({"username": doc["_id"], **members})
-    return StoredAccount(doc["_id"], account, doc["revision"], doc["at"], Author.model_validate(doc["by"]))
+def account_of(members: Mapping[str, Any]) -> Account:
+    """Return the account of these members, also one whose secret is sealed. An accounts file has no such account.
+
+    Raises:
+        ValidationError: They are no account.
+    """
+    secret = members.get("totp_secret")
+    if not totp.is_sealed(secret):
+        return Account.model_validate(members)
+    made = Account.model_validate({**members, "totp_secret": _ANY_SECRET})
+    return made.model_copy(update={"totp_secret": secret})

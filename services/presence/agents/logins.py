@@ -359,6 +359,7 @@ class Logins:
         if not right or agent_id is None or stored is None:
             return None
         secret = self._second_factors.get(username)
+        await self._require_opened(agent_id, secret, key)
         await self._require_current(agent_id, secret, key, about)
         if await self._must_change(agent_id):  # before the code, which is accepted once
             if not credentials.new:
@@ -369,6 +370,19 @@ class Logins:
         if not credentials.code.strip():
             return CODE_MISSING
         return (agent_id, stored) if await self._is_code(agent_id, secret, credentials.code) else None
+
+    async def _require_opened(self, person_id: str, secret: str | None, key: str) -> None:
+        """Check that this replica knows the secret that the account has.
+
+        Raises:
+            Problem: 503 `unavailable`. The attempt does not count.
+        """
+        if not totp.is_sealed(secret):
+            return
+        if self._limited:
+            await self._context.stores.attempts.take_back(key, self._context.clock())
+        log.error("login_with_sealed_second_factor", account_id=person_id)
+        raise Problem(503, "unavailable", "The code cannot be checked now. Tell your administrator.")
 
     async def _require_current(self, person_id: str, secret: str | None, key: str, about: dict[str, object]) -> None:
         """Check that this replica has the secret of the newest accounts that any replica has read.

@@ -79,4 +79,4 @@ def _known(account: Account) -> dict[str, Any]:
     known = account.model_dump(
         mode="json", include={"role", "username", "name", "password_hash", "must_change_password"}
     )
-    return known | {"enabled": True, "second_factor": totp.fingerprint(account.totp_secret)}
+    return known | {"enabled": True} | totp.known_of(account.totp_secret)

@@ -517,7 +517,7 @@ def _known(account: Account) -> dict[str, Any]:
     """Return the members of a document that are the account's, without the capacity and what stays in the file."""
     elsewhere = {"capacity", "role", "totp_secret", "break_glass", "disabled"}
     known = account.model_dump(mode="json", exclude=elsewhere)
-    return known | {"enabled": True, "second_factor": totp.fingerprint(account.totp_secret)}
+    return known | {"enabled": True} | totp.known_of(account.totp_secret)
 
 
 def _is_stored(account: Account, doc: Mapping[str, Any]) -> bool:

@@ -15,6 +15,8 @@ WINDOW = 1  # steps before and after the present one whose codes are accepted, f
 DIGITS = 6
 LEAST_BYTES = 16  # of a secret (RFC 4226, requirement R6)
 ISSUER = "e-loket chat"
+SEALED = "sealed."
+"""The beginning of a secret as it is stored that no key opens (`accounts/secret_seal.py`)."""
 
 
 def new_secret() -> str:
@@ -38,9 +40,24 @@ def secret_bytes(secret: str) -> bytes:
     return key
 
 
+def is_sealed(secret: str | None) -> bool:
+    """Return whether this is a sealed secret: there is one, and nobody knows which."""
+    return secret is not None and secret.startswith(SEALED)
+
+
 def fingerprint(secret: str | None) -> str:
-    """Return what tells replicas which secret an account has now, and nothing of the secret; empty without one."""
+    """Return what tells replicas which secret an account has now, and nothing of the secret; empty without one.
+
+    Of a sealed secret it is `sealed`, which is that of no secret.
+    """
+    if is_sealed(secret):
+        return "sealed"
     return hashlib.sha256(b"totp " + secret_bytes(secret)).hexdigest()[:32] if secret else ""
+
+
+def known_of(secret: str | None) -> dict[str, str]:
+    """Return the member `second_factor` of a document. A replica that cannot open the secret leaves it as it is."""
+    return {} if is_sealed(secret) else {"second_factor": fingerprint(secret)}
 
 
 def code_at(secret: str, step: int) -> str:

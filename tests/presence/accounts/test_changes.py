@@ -1,13 +1,14 @@
 """Changes of accounts in a real database: one write each, recorded, undone, and refused where nobody could go on."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.errors import AutoReconnect
+from structlog.testing import capture_logs
 
 from services.common.config.toml_file import ConfigurationError
 from services.common.http.problems import Problem
@@ -27,6 +28,7 @@ from services.presence.accounts import changes as changes_module
 from services.presence.accounts.changes import JOB, AccountChanges
 from services.presence.accounts.exchange import members_of
 from services.presence.accounts.held import HeldAccounts
+from services.presence.accounts.secret_seal import SecretSeal
 from services.presence.accounts.store import AccountStore
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account
@@ -39,6 +41,7 @@ from tests.presence.conftest import HASH, standing
 from tests.support.servers import PATIENCE
 
 NOW = datetime(2026, 12, 24, 10, tzinfo=UTC)
+KEY, NEWER = b"k" * 32, b"n" * 32
 FILE = f"""
 [[accounts]]
 username = "an"
@@ -82,8 +85,8 @@ OPERATOR = Author(id="griffie", name="griffie", role="operator")
 class Replica:
     """What a replica of presence has."""
 
-    def __init__(self, settings: PresenceSettings, db: Database) -> None:
-        self.held, self.store, self.stores = HeldAccounts(), AccountStore(db), Stores(db)
+    def __init__(self, settings: PresenceSettings, db: Database, keys: Sequence[bytes] = (KEY,)) -> None:
+        self.held, self.store, self.stores = HeldAccounts(), AccountStore(db, SecretSeal(keys)), Stores(db)
         self.first = Configuration.first(settings)
         self.changes = AccountChanges(
             settings, self.store, self.stores, Passwords(), self.held, self.first, standing(NOW)
@@ -580,3 +583,105 @@ async def test_accounts_are_listed_by_pages_and_found_by_a_text(replicas: tuple[
     found = await one.changes.listed(AccountsQuery(search="NAAM (7)"))
     assert [a.username for a in found.accounts] == ["x007"]
     assert HASH not in repr(first)
+
+
+# ── the secrets of one-time passwords at rest ────────────────────────────────────────────────────────────────────────
+
+
+async def everything(db: Database) -> str:
+    """Return all that is stored."""
+    return str([[doc async for doc in db[name].find({})] for name in await db.list_collection_names()])
+
+
+def settings_of(settings: PresenceSettings, file: Path) -> PresenceSettings:
+    return settings.model_copy(update={"accounts_file": file, "config_source": "database"})
+
+
+async def test_a_secret_is_nowhere_in_the_database(replicas: tuple[Replica, Replica], db: Database) -> None:
+    one, other = replicas
+    made = await one.do("make_totp", "an", 1)
+    secret = (await other.account("an")).totp_secret
+    assert secret
+    assert f"secret={secret}&" in str(made.totp)
+    await one.take_in(((await one.account("an")).model_copy(update={"name": "Anna"}), 2))
+    await one.stores.agents.put_accounts([await one.account("an")], NOW)
+    stored = await everything(db)
+    assert "'an'" in stored
+    assert secret not in stored
+    assert secret not in repr(await one.store.get("an"))
+
+
+async def test_secrets_of_the_file_are_sealed_too(settings: PresenceSettings, db: Database, file: Path) -> None:
+    secret = totp.new_secret()
+    file.write_text(FILE + f'totp_secret = "{secret}"\n')
+    replica = Replica(settings_of(settings, file), db)
+    await replica.changes.begin(replica.first)
+    assert (await replica.account("bea")).totp_secret == secret
+    assert secret not in await everything(db)
+
+
+async def test_what_was_stored_in_clear_goes_on_and_is_sealed_without_a_revision(
+    replicas: tuple[Replica, Replica], settings: PresenceSettings, db: Database, file: Path
+) -> None:
+    one, _ = replicas
+    secret = totp.new_secret()
+    await db["accounts"].update_one({"_id": "an"}, {"$set": {"account.totp_secret": secret}})
+    assert (await one.account("an")).totp_secret == secret
+    later = Replica(settings_of(settings, file), db)
+    await later.changes.begin(later.first)
+    assert {a.username: a.totp_secret for a in later.held.accounts}["an"] == secret
+    assert secret not in await everything(db)
+    assert (later.held.revisions or {})["an"] == 1
+    assert (await one.account("an")).totp_secret == secret
+
+
+async def test_a_replaced_key_seals_again_all_that_the_former_one_has_sealed(
+    replicas: tuple[Replica, Replica], settings: PresenceSettings, db: Database, file: Path
+) -> None:
+    one, _ = replicas
+    await one.do("make_totp", "an", 1)
+    secret = (await one.account("an")).totp_secret
+    both = Replica(settings_of(settings, file), db, [NEWER, KEY])
+    await both.changes.begin(both.first)
+    assert (await both.account("an")).totp_secret == secret
+    alone = Replica(settings_of(settings, file), db, [NEWER])
+    assert (await alone.account("an")).totp_secret == secret
+    still = Replica(settings_of(settings, file), db, [KEY, NEWER])  # a replica that has not been restarted yet
+    await still.do("make_totp", "an", 2)
+    await both.changes.look()
+    newest = (await still.account("an")).totp_secret
+    assert (await alone.account("an")).totp_secret == newest != secret
+
+
+async def test_an_outdated_secret_is_not_put_in_the_place_of_a_newer_one(
+    replicas: tuple[Replica, Replica], settings: PresenceSettings, db: Database, file: Path
+) -> None:
+    one, _ = replicas
+    await one.do("make_totp", "an", 1)
+    both = Replica(settings_of(settings, file), db, [NEWER, KEY])
+    found = await both.store.get("an")
+    assert found is not None
+    await one.do("make_totp", "an", 2)
+    newest = (await one.account("an")).totp_secret
+    assert not await both.store.seal_again(found)
+    assert (await both.account("an")).totp_secret == newest
+
+
+async def test_a_secret_that_no_key_opens_is_kept_and_can_be_replaced(
+    replicas: tuple[Replica, Replica], settings: PresenceSettings, db: Database, file: Path
+) -> None:
+    one, _ = replicas
+    await one.do("make_totp", "beheer", 1, by=BEA)
+    secret = (await one.account("beheer")).totp_secret
+    other = Replica(settings_of(settings, file), db, [NEWER])
+    with capture_logs() as logged:
+        await other.changes.begin(other.first)
+    assert [(e["event"], e["account_id"]) for e in logged] == [("second_factor_not_opened", BEHEER.id)]
+    form = AccountForm(name="Het beheer", role="administrator", break_glass=True)
+    await other.do("change", "beheer", 2, by=BEA, form=form)
+    assert ((await one.account("beheer")).totp_secret, (await one.account("beheer")).name) == (secret, "Het beheer")
+    assert len((await other.changes.export(ExportQuery())).accounts) == 3
+    export = other.changes.export(ExportQuery(secrets=True))
+    assert await refused(export) == (409, "second_factor_not_opened", None)
+    await other.do("make_totp", "beheer", 3, by=BEA)
+    assert not totp.is_sealed((await other.account("beheer")).totp_secret)

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pymongo
 
 from services.common.internal_api import accounts as api
 from services.common.internal_api import presence as presence_api
+from services.presence.agents import totp
 from tests.presence.accounts.test_changes import BEA, FILE
 from tests.presence.conftest import HASH, eventually
 from tests.presence.test_service import Presence, presence
@@ -108,3 +110,27 @@ async def test_when_a_replica_is_killed_each_change_is_whole_or_not_there(
             return (await other.ask(*wish(rest["username"], 1, "change", form=NEW)))[0] == 200
 
         await eventually(goes_on, "the next change")
+
+
+async def test_the_key_of_second_factors_is_replaced_by_restarts_and_authenticators_stay_as_they_are(
+    vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "accounts.toml"
+    secret, key, newer = totp.new_secret(), "0a" * 32, "0b" * 32
+    file.write_text(FILE.replace('name = "An"', f'name = "An"\ntotp_secret = "{secret}"'))
+    more = {"MONGODB_PREFIX": mongodb_prefix, "CONFIG_SOURCE": "database", "ACCOUNTS_FILE": str(file)}
+    more["RATE_LIMITS"] = "off"
+    kept = set[str]()
+    # The last keys are those of another installation.
+    for keys in ("", f"derived,{key}", f"{key},derived", key, f"{newer},{key}", newer, key):
+        async with presence(vhost_url, mongodb_url, **more, SECOND_FACTOR_KEYS=keys) as service:
+            lacks = keys == key and len(kept) == 3
+            status, problem = await (service.ask_once if lacks else service.ask)(*login("demo"))
+            assert (status, problem["code"]) == ((503, "unavailable") if lacks else (401, "totp_required")), keys
+            client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(mongodb_url)
+            with client:
+                doc = client[f"{mongodb_prefix}presence"]["accounts"].find_one({"_id": "an"})
+            assert doc is not None
+            assert secret not in str(doc)
+            kept.add(doc["account"]["totp_secret"])
+    assert len(kept) == 3, "each key has sealed it once, and the one that cannot open it has left it as it is"

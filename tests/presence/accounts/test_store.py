@@ -9,11 +9,14 @@ from services.common.internal_api.accounts import AccountEntry
 from services.common.internal_api.configuration import Author
 from services.common.mongo.client import Database
 from services.presence.accounts import store as store_module
+from services.presence.accounts.secret_seal import SecretSeal
 from services.presence.accounts.store import AccountStore
+from services.presence.agents import totp
 from tests.presence.conftest import account
 
 NOW = datetime(2026, 12, 24, 10, tzinfo=UTC)
 AN = account("an")
+SEAL = SecretSeal([bytes(32)])
 
 
 def entry(revision: int, by: str = "Bea") -> AccountEntry:
@@ -24,7 +27,7 @@ def entry(revision: int, by: str = "Bea") -> AccountEntry:
 
 
 async def test_of_many_who_write_the_same_revision_one_succeeds(db: Database) -> None:
-    store = AccountStore(db)
+    store = AccountStore(db, SEAL)
     for revision in (1, 2, 3):
         outcomes = await asyncio.gather(*(store.put("an", AN, entry(revision, f"author {n}")) for n in range(8)))
         assert sum(outcomes) == 1
@@ -39,14 +42,27 @@ async def test_of_many_who_write_the_same_revision_one_succeeds(db: Database) ->
 
 async def test_the_oldest_changes_go(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "KEPT", 3)
-    store = AccountStore(db)
+    store = AccountStore(db, SEAL)
     for revision in range(1, 6):
         assert await store.put("an", AN, entry(revision))
     assert await store.history("an") == [entry(revision) for revision in (5, 4, 3)]
 
 
+async def test_what_is_written_is_sealed_at_once(db: Database) -> None:
+    store, secret = AccountStore(db, SEAL), totp.new_secret()
+    with_secret = AN.model_copy(update={"totp_secret": secret})
+    await store.begin([(with_secret, {})], NOW)
+    for account_or_none, revision in ((with_secret, 2), (None, 3), (with_secret, 4)):
+        assert secret not in str(await db["accounts"].find_one({"_id": "an"}))
+        assert await store.put("an", account_or_none, entry(revision))
+    assert secret not in str(await db["accounts"].find_one({"_id": "an"}))
+    found = await store.get("an")
+    assert found is not None
+    assert found.account == with_secret
+
+
 async def test_a_removed_account_is_nowhere_but_in_its_history(db: Database) -> None:
-    store = AccountStore(db)
+    store = AccountStore(db, SEAL)
     assert await store.put("an", AN, entry(1))
     assert (await store.all())[0].account == AN
     assert await store.put("an", None, entry(2))

@@ -12,6 +12,7 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.presence import Credentials
 from services.common.mongo.client import Database
+from services.presence.accounts.secret_seal import SecretSeal
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account
 from services.presence.agents.logins import Logins
@@ -174,6 +175,28 @@ async def test_it_is_so_for_officers_too(context: Context, clock: Clock) -> None
     assert await attempt(behind, username="audra") == "unavailable"
     behind.follow_accounts({"audra": RFC}, None)
     assert await attempt(behind, username="audra") == "totp_required"
+
+
+async def test_a_replica_that_has_not_the_key_of_a_secret_lets_nobody_in_and_leaves_it_to_the_others(
+    context: Context, clock: Clock, db: Database
+) -> None:
+    sealed = SecretSeal([b"x" * 32]).close(RFC, "an")
+    without, knows = door(context, clock), door(context, clock)
+    without.follow_accounts({"an": sealed}, None)
+    people = [one.model_copy(update={"totp_secret": sealed}) for one in (AN, AUDRA)] + [account("bert")]
+    await context.stores.officers.put_accounts([AUDRA])
+    await context.stores.officers.put_accounts(people)  # by that replica
+    await context.stores.agents.put_accounts(people, clock())
+    for _ in range(12):
+        assert await attempt(without) == "unavailable", "it counts as no attempt"
+    assert await attempt(without, code_of(clock)) == "unavailable"
+    assert await attempt(without, password="wrong") == "bad_credentials"
+    assert await attempt(without, username="bert") == "ok", "the others log in"
+    assert await attempt(knows, code_of(clock)) == "ok"
+    knows.follow_accounts({"audra": RFC}, None)
+    assert await attempt(knows, username="audra") == "totp_required"
+    await db["agents"].update_one({"_id": AN.id}, {"$unset": {"second_factor": ""}})  # no replica has read it yet
+    assert await attempt(without) == await attempt(without, code_of(clock)) == "unavailable"
 
 
 async def test_an_account_that_an_earlier_release_has_stored_goes_by_the_file(
