@@ -50,7 +50,8 @@ class Gathering(Generic[K, A]):
     """Combines requests for several keys into one call of `question`, with at most `most` keys.
 
     A caller never waits for others to join: while fewer than `UNDER_WAY` requests are in flight, a request starts at
-    once. Keys that arrive while all are in flight go together into the next request.
+    once. Keys that arrive while all are in flight go together into the next request. It is the gateway's own, for no
+    agent: an answer that several get cannot depend on the rights of the one who was first, nor on their session.
     """
 
     def __init__(self, question: Callable[[list[K]], Awaitable[A]], most: int) -> None:
@@ -72,6 +73,7 @@ class Gathering(Generic[K, A]):
         return await answer
 
     async def _ask_all(self) -> None:
+        acting_for.set(None)  # of this task alone, which has begun with what the first caller had
         while self._waiting:
             asked = list(self._waiting)[: self._most]
             waiting = [future for wanted in asked for future in self._waiting.pop(wanted)]

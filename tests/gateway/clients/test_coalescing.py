@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.gateway.clients import http_client
-from services.gateway.clients.http_client import Gathering
+from services.gateway.clients.http_client import Gathering, acting_for
 from tests.support.servers import PATIENCE
 
 
@@ -51,6 +51,19 @@ async def test_what_comes_while_questions_are_under_way_shares_the_next_ones() -
     assert len(oracle.asked) - before <= 3
     assert all(f"{n}" in answer for n, answer in enumerate(answers[http_client.UNDER_WAY :][:25]))
     assert answers[-1] == answers[http_client.UNDER_WAY]
+
+
+async def test_a_shared_question_is_asked_for_no_agent() -> None:
+    asked_for: list[str | None] = []
+
+    async def question(ids: list[str]) -> list[str]:
+        asked_for.append(acting_for.get())
+        return ids
+
+    acting_for.set("the token of the first")
+    assert await Gathering(question, 10).ask("a") == ["a"]
+    assert asked_for == [None]
+    assert acting_for.get() == "the token of the first", "what they ask alone is for them"
 
 
 async def test_an_answer_is_never_older_than_the_asking() -> None:
