@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import io
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Literal
 
@@ -122,9 +123,10 @@ class AccountsText:
                     if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
                         os.fchown(file.fileno(), old.st_uid, old.st_gid)
                     os.fchmod(file.fileno(), old.st_mode & 0o777)
-            if self._path.exists() != self._there or (self._there and self._read() != self.text):
-                raise Refused(f"{self._path} was changed meanwhile; repeat the command.")
-            os.replace(name, self._path)
+            with self._alone():
+                if self._path.exists() != self._there or (self._there and self._read() != self.text):
+                    raise Refused(f"{self._path} was changed meanwhile; repeat the command.")
+                os.replace(name, self._path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
@@ -132,6 +134,21 @@ class AccountsText:
         print(f"{self._path} is written; presence reads it within some seconds, unless its CONFIG_SOURCE is database.")
         if not self._there:
             print("only its owner can read it: give the user of presence the right to, where that is another one.")
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other commands from replacing the file (advisory lock of its folder, `flock(2)`).
+
+        It is taken for the comparison and the replacement only: nobody types a password while others wait. A file
+        system without locks has the comparison alone.
+        """
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _read(self) -> str:
         try:

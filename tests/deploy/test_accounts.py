@@ -1,9 +1,12 @@
 """`make agent`: changes of the accounts file that leave the rest of it alone, and are validated beforehand."""
 
 import asyncio
+import fcntl
 import io
+import os
 import re
 import stat
+import threading
 import tomllib
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from services.common.config.departments import load_departments
 from services.presence.agents.accounts import load_accounts_file
 from services.presence.agents.passwords import Passwords
 from tests.presence.conftest import HASH
-from tests.support.servers import ROOT
+from tests.support.servers import PATIENCE, ROOT
 
 DEPARTMENTS = load_departments(ROOT / "deploy" / "departments.toml")
 FILE = f"""# Accounts of the town.
@@ -207,3 +210,34 @@ def test_a_file_has_to_be_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.delenv("ACCOUNTS_FILE", raising=False)
     assert command.main(["list"]) == 1
     assert "say which file" in capsys.readouterr().err
+
+
+def test_of_two_commands_at_the_same_moment_no_change_is_lost(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replaces, locks, codes = threading.Event(), threading.Event(), dict[str, int]()
+    replace, flock = os.replace, fcntl.flock
+
+    def late_replace(source: str, target: Path) -> None:
+        if not replaces.is_set():
+            replaces.set()
+            assert locks.wait(PATIENCE), "the other command compares the file without the lock"
+        replace(source, target)
+
+    def noted_flock(folder: int, operation: int) -> None:
+        if replaces.is_set():  # of the second command
+            locks.set()
+        flock(folder, operation)
+
+    def disable(username: str) -> None:
+        codes[username] = run(file, "disable", username)
+
+    monkeypatch.setattr(os, "replace", late_replace)
+    monkeypatch.setattr(fcntl, "flock", noted_flock)
+    first = threading.Thread(target=disable, args=("an",))
+    first.start()
+    assert replaces.wait(PATIENCE)
+    disable("bert")
+    first.join()
+    assert codes == {"an": 0, "bert": 1}, "the second one is told to repeat the command"
+    disable("bert")
+    disabled = {one.username for one in load_accounts_file(file, DEPARTMENTS).accounts if one.disabled}
+    assert (codes["bert"], disabled) == (0, {"an", "bert"})
