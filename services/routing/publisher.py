@@ -86,7 +86,14 @@ class ChatPublisher:
             log.info("chat_closed", reason=after.reason, why=why, turn=after.turn, agent_id=after.agent_id)
         elif after.turn > 1:
             REQUEUED.labels(why).inc()
-            log.info("chat_requeued", reason=why, turn=after.turn, former_agent_id=after.former_agent_id)
+            log.info(
+                "chat_requeued",
+                reason=why,
+                turn=after.turn,
+                former_agent_id=after.former_agent_id,
+                department=after.department,
+                wanted_agent_id=after.wanted_agent,
+            )
 
     def _record_assigned(self, after: Chat) -> None:
         got = after.assignments[-1]

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from services.common.events.chats import ChatState, CloseRequested, QueueChanged, TransferRefused
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
@@ -138,7 +139,10 @@ async def test_a_transfer_to_a_department_publishes_and_requests_at_once(
 async def test_a_transfer_to_a_colleague_requests_their_slot(client: aiohttp.ClientSession, scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
-    assert await transfer(client, chat_id=chat_id, agent_id="an", to_agent="bert") == (204, None)
+    with capture_logs() as logged:
+        assert await transfer(client, chat_id=chat_id, agent_id="an", to_agent="bert") == (204, None)
+    (line,) = (one for one in logged if one["event"] == "chat_requeued")
+    assert (line["department"], line["wanted_agent_id"], line["former_agent_id"]) == ("algemeen", "bert", "an")
     wanted = await scene.observer.wait_for(PlaceWanted, lambda w: w.turn == 2)
     assert (wanted.agent_id, wanted.department) == ("bert", "algemeen")
 
