@@ -70,10 +70,11 @@ class AttemptStore:
         """Forget the wrong passwords under this key."""
         await self._attempts.delete_one({"_id": key})
 
-    async def use_once(self, key: str, until: datetime) -> bool:
-        """Mark what has this key as used until then. Return False when it was used before."""
+    async def use_once(self, key: str, until: datetime, kept: str | None = None) -> bool:
+        """Mark what has this key as used until then, and keep a content with it. Return False when it was before."""
+        with_it = {} if kept is None else {"kept": kept}
         try:
-            await self._attempts.insert_one({"_id": key, "expires_at": until})
+            await self._attempts.insert_one({"_id": key, **with_it, "expires_at": until})
         except DuplicateKeyError:
             return False
         return True

@@ -11,6 +11,7 @@ issuer sends it all the same it is not read, compared, stored or logged.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -29,6 +30,7 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api import presence as api
 from services.common.messaging.publisher import Unconfirmed
+from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.presence.context import Context
 from services.presence.oidc.issuer import Issuer, IssuerUnavailable, Refused
 from services.presence.oidc.sealing import Seal
@@ -37,6 +39,7 @@ log = structlog.get_logger()
 
 FLOW_LIFE = timedelta(minutes=10)  # in which the citizen logs in at the issuer
 PATIENCE = 4.5  # seconds for the issuer's answers; a gateway waits 5
+AGAIN = 0.2  # seconds between two looks for the outcome of an answer that has arrived twice
 AT_ONCE = 20  # codes that are exchanged at a time
 CODE_LENGTH = 4
 CODE_ALPHABET = "34679ACDEFGHJKMNPQRTWXY"  # without letters and digits that look like others
@@ -112,6 +115,9 @@ class Identifications:
         """Publish who the citizen is whom the issuer has sent back, or that their identification has failed.
 
         Nothing is published for a login that this browser has not begun: else another person could end the request.
+        The same answer of the issuer, with the cookie of the same browser, has the same outcome as the first time: a
+        browser sends it twice when its page is reloaded. It publishes nothing. Another answer with this state is
+        refused.
 
         Raises:
             Problem: 401 `identification_expired`; 503 `unavailable`: the event could not be published.
@@ -120,8 +126,9 @@ class Identifications:
         flow = self._flows.open(answer.flow, now)
         if flow is None or not hmac.compare_digest(flow["state"].encode(), answer.state.encode("utf-8", "replace")):
             raise _counted("expired", _expired("state"))
-        if not await self._context.stores.attempts.use_once(_key("state", flow["state"]), now + FLOW_LIFE):
-            raise _counted("expired", _expired("state_used"))
+        state, given = _key("state", flow["state"]), _key("answer", "\n".join((flow["state"], *_said(answer))))
+        if not await self._context.stores.attempts.use_once(state, now + FLOW_LIFE, given):
+            return await self._first_outcome(state, given, flow["locale"])
         locale = flow["locale"]
         ended = IdentificationEnded(chat_id=flow["chat_id"], id=flow["id"])
         outcome, why = "failed", ""
@@ -141,9 +148,44 @@ class Identifications:
             await self._context.publisher.publish(ended)
         except Unconfirmed as error:
             log.warning("identification_not_published", chat_id=ended.chat_id)
+            await self._keep_outcome(given, "unavailable")
             raise _counted("unavailable", _not_now()) from error
         IDENTIFICATIONS.labels(outcome).inc()
+        await self._keep_outcome(given, outcome)
         return api.IdentificationOutcome.model_validate({"outcome": outcome, "locale": locale})
+
+    async def _keep_outcome(self, given: str, outcome: str) -> None:
+        """Keep the outcome for a repetition. It says nothing of the citizen, and does not decide what happens."""
+        with contextlib.suppress(*DEPENDENCY_ERRORS):
+            await self._context.stores.attempts.keep(given, outcome, self._context.clock() + FLOW_LIFE)
+
+    async def _first_outcome(self, state: str, given: str, locale: str) -> api.IdentificationOutcome:
+        """Return the outcome of the same answer, which arrived before and may still be at work.
+
+        Args:
+            state: The key of the state.
+            given: The key of the answer.
+            locale: The chat's language.
+
+        Raises:
+            Problem: As `finish`; `identification_expired` for another answer, or without an outcome.
+        """
+        attempts, outcome = self._context.stores.attempts, None
+        if await attempts.kept(state) == given:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    outcome = await self._wait_for_outcome(given)
+        if outcome is None:
+            raise _counted("expired", _expired("state_used"))
+        if outcome == "unavailable":
+            raise _not_now()
+        return api.IdentificationOutcome.model_validate({"outcome": outcome, "locale": locale})
+
+    async def _wait_for_outcome(self, given: str) -> str:
+        while True:
+            if (outcome := await self._context.stores.attempts.kept(given)) is not None:
+                return outcome
+            await asyncio.sleep(AGAIN)
 
     async def _identity(
         self, answer: api.OidcAnswer, flow: Mapping[str, Any], rules: IdentificationRules
@@ -200,6 +242,11 @@ def code_of(request: str) -> str:
         number, rest = divmod(number, len(CODE_ALPHABET))
         letters.append(CODE_ALPHABET[rest])
     return "".join(letters)
+
+
+def _said(answer: api.OidcAnswer) -> tuple[str, str, str]:
+    """Return what the issuer has said beside the state."""
+    return answer.code, answer.error, answer.iss or ""
 
 
 def _key(purpose: str, text: str) -> str:

@@ -1,5 +1,6 @@
 """services/presence/oidc/identifications.py against an issuer over HTTP, a real database and a real broker."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from services.common.internal_api.presence import IdentificationTicket, Identifi
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import Database
 from services.presence.context import Context
+from services.presence.oidc import identifications as identifications_module
 from services.presence.oidc import issuer as issuer_module
 from services.presence.oidc.identifications import CODE_ALPHABET, Identifications, code_of, name_of
 from services.presence.oidc.issuer import Client, Issuer, Refused
@@ -169,9 +171,46 @@ async def test_a_state_is_of_one_browser_one_chat_and_one_use_in_all_replicas(
         assert await door.refusal(answer.model_copy(update={"flow": forged})) == EXPIRED
     assert await published(context_at, observer) == [], "nobody ends the request of another"
     assert (await door.identifications.finish(answer)).outcome == "identified"
-    assert await other.refusal(answer) == EXPIRED, "a replay"
+    for changed in ({"code": foreign.code}, {"error": "access_denied"}, {"iss": "https://elsewhere.example"}):
+        assert await other.refusal(answer.model_copy(update=changed)) == EXPIRED, "another answer with this state"
     assert len(await published(context_at, observer)) == 1
     await other.issuer.close()
+
+
+async def test_the_same_answer_has_the_same_outcome_again_and_publishes_nothing(
+    door: Door, context_at: Context, issuer: MockIssuer, observer: EventObserver, clock: Clock, db: Database
+) -> None:
+    other = Door(context_at, issuer)
+    answer = await door.answer()
+    both = await asyncio.gather(door.identifications.finish(answer), other.identifications.finish(answer))
+    again = await other.identifications.finish(answer)
+    assert {(one.outcome, one.locale) for one in (*both, again)} == {("identified", "fr")}
+    issuer.error = "access_denied"
+    turned_back = await door.answer(str(uuid4()))
+    for one in (door, other):
+        assert (await one.identifications.finish(turned_back)).outcome == "cancelled"
+    assert len(await published(context_at, observer)) == 2
+    assert "Lien" not in str(await db["attempts"].find({}).to_list(None))
+    clock.later(601)
+    assert await other.refusal(answer) == EXPIRED
+    await other.issuer.close()
+
+
+async def test_the_repetition_of_an_answer_that_came_to_nothing_is_expired(
+    door: Door, monkeypatch: pytest.MonkeyPatch, context_at: Context, observer: EventObserver
+) -> None:
+    answer = await door.answer()
+
+    async def dies(*_: object) -> None:
+        raise asyncio.CancelledError  # as a replica that is stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(door.identifications, "_identity", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await door.identifications.finish(answer)
+    monkeypatch.setattr(identifications_module, "PATIENCE", 0.3)
+    assert await door.refusal(answer) == EXPIRED
+    assert await published(context_at, observer) == []
 
 
 async def test_a_login_that_takes_too_long_is_expired(door: Door, clock: Clock) -> None:
@@ -290,6 +329,7 @@ async def test_a_broker_that_is_away_is_said_to_the_citizen(
         assert await door.refusal(answer) == (503, "unavailable")
     assert sample("eloket_presence_identifications_total", {"outcome": "identified"}) == before
     assert [line["event"] for line in logged] == ["identification_not_published"], "the issuer was there"
+    assert await door.refusal(answer) == (503, "unavailable"), "and again when the page is reloaded"
 
 
 async def test_without_rules_there_is_no_identification(door: Door) -> None:
