@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, get_args
+
 from services.common.http.problems import Problem
 from services.common.http.service_tokens import Caller
 from services.common.http.tokens import OPERATOR
-from services.common.internal_api.configuration import Author
+from services.common.internal_api.configuration import Author, AuthorRole
+
+
+def known_author(stored: Mapping[str, Any]) -> Author:
+    """Return the author of a stored change. One with a role that only a later release knows is an administrator here.
+
+    Raises:
+        ValidationError: It is no author.
+    """
+    role = stored.get("role")
+    return Author.model_validate({**stored, "role": role if role in get_args(AuthorRole) else "administrator"})
 
 
 def require_author(asks: Caller, by: Author) -> None:

@@ -26,6 +26,7 @@ PAGE = 50  # versions in one answer
 MOST_CHANGES = 2_000  # lines of the difference of two versions
 Act = Literal["begun", "changed", "imported", "restored"]
 """How a version came to be: of the file at the first start, on a page, by a whole text, from an earlier version."""
+AuthorRole = Literal["administrator", "operator"]
 Locale = Literal["nl", "fr", "de", "en"]
 MOST_ITEMS = 40_000  # of a list in a form: no text has more
 # A form shows whatever a valid text has, so its limits are those of a text.
@@ -38,7 +39,7 @@ class Author(Record):
 
     id: str = Field(max_length=100)
     name: str = Field(max_length=200)
-    role: Literal["administrator", "operator"]
+    role: AuthorRole
 
 
 class ContactForm(Record):

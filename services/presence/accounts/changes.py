@@ -41,7 +41,7 @@ from services.common.internal_api.configuration import Author
 from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.presence.accounts import exchange, rules
 from services.presence.accounts.held import HeldAccounts
-from services.presence.accounts.store import AccountStore, StoredAccount, account_of
+from services.presence.accounts.store import AccountStore, StoredAccount, UnreadableAccount, account_of
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account, require_fit
 from services.presence.agents.passwords import Passwords
@@ -146,8 +146,8 @@ class AccountChanges:
         """
         if await self.store.revisions() == self._held.revisions and not again:
             return False
-        found = await self.store.all()
-        self._held.take(found)
+        found, revisions = await self.store.all()
+        self._held.take(found, revisions)
         for one in found:
             if one.account is not None and totp.is_sealed(one.account.totp_secret):
                 log.error("second_factor_not_opened", account_id=one.account.id)
@@ -179,10 +179,22 @@ class AccountChanges:
         Raises:
             Problem: 404 `no_such_account`.
         """
-        if (found := await self.store.get(username)) is None:
+        if (found := await self._get(username)) is None:
             raise _no_such_account()
         entries = await self.store.history(username)
         return AccountHistory(revision=found.revision, removed=found.account is None, entries=entries)
+
+    async def _get(self, username: str) -> StoredAccount | None:
+        """Return this account, also a removed one; None: there never was one.
+
+        Raises:
+            Problem: 409 `account_of_later_release`.
+        """
+        try:
+            return await self.store.get(username)
+        except UnreadableAccount:
+            detail = "A later release of presence has stored this account. Update presence to that release again."
+            raise Problem(409, "account_of_later_release", detail) from None
 
     async def check(self, wish: AccountWish) -> AccountChecked:
         """Return what `change` would change. Nothing is stored.
@@ -191,7 +203,7 @@ class AccountChanges:
             Problem: As `change`.
         """
         await self.require_administering(wish.by)
-        found = await self.store.get(wish.username)
+        found = await self._get(wish.username)
         if found is not None and await self._is_repetition(found, wish):
             return AccountChecked(fields=[])
         return AccountChecked(fields=(await self._planned(wish, self._required(found, wish))).fields)
@@ -200,12 +212,12 @@ class AccountChanges:
         """Change an account. A wish that changes nothing makes no revision; neither does a repetition.
 
         Raises:
-            Problem: 403 `forbidden`; 404 `no_such_account`, `no_such_revision`; 409 `changed`, `username_taken`; 422
-                with a code and the `field`; 503 `unavailable`.
+            Problem: 403 `forbidden`; 404 `no_such_account`, `no_such_revision`; 409 `changed`, `username_taken`,
+                `account_of_later_release`; 422 with a code and the `field`; 503 `unavailable`.
         """
         async with self._alone():
             await self.require_administering(wish.by)
-            found = await self.store.get(wish.username)
+            found = await self._get(wish.username)
             if found is not None and await self._is_repetition(found, wish):
                 return AccountChanged(account=_shown(found), fields=[])
             before = self._required(found, wish)
@@ -260,7 +272,9 @@ class AccountChanges:
         """
         if wish.act in ("add", *SECRETS) or found.by != wish.by or found.revision != wish.base + 1:
             return False
-        newest = (await self.store.history(found.username))[0]
+        newest = next(iter(await self.store.history(found.username)), None)
+        if newest is None or newest.revision != found.revision:
+            return False
         brought_back = not newest.before  # an undone removal made a password
         if newest.act != ACTS[wish.act] or newest.of != wish.of or brought_back:
             return False
@@ -313,7 +327,7 @@ class AccountChanges:
             return AccountChanged(account=_shown(found), fields=[])
         made = await self._store(wish.username, found, plan, ACTS[wish.act], wish.by, wish.of)
         if made is None:
-            newest = await self.store.get(wish.username)
+            newest = await self._get(wish.username)
             raise changed_meanwhile(newest) if newest else _no_such_account()
         await self._try_to_look()
         uri = totp.uri(plan.secret, wish.username) if plan.secret else None
@@ -375,7 +389,7 @@ class AccountChanges:
         if not entry.undoable:
             raise _invalid("cannot_undo", "of", "This change cannot be undone.")
         if before is None:
-            if entry is not entries[0]:  # that is the removal
+            if entry.revision != wish.base:  # that is the removal
                 raise _invalid("cannot_undo", "of", "The account is removed. Undo that first.")
             form = rules.form_of({**entry.before, "break_glass": False})  # its second factor is gone
             more = {"disabled": entry.before["disabled"]}

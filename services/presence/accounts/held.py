@@ -6,7 +6,7 @@ The watch of the configuration compares their revisions. So what it reads has no
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, Literal
 
 import structlog
@@ -35,10 +35,15 @@ class HeldAccounts:
         known = sorted((self.revisions or {}).items())
         return io.BytesIO("".join(f"{username} {revision}\n" for username, revision in known).encode())
 
-    def take(self, found: Sequence[StoredAccount]) -> None:
-        """Hold these accounts, which are all."""
+    def take(self, found: Sequence[StoredAccount], revisions: Mapping[str, int]) -> None:
+        """Hold these accounts, which are all that this release can read.
+
+        Args:
+            found: The accounts.
+            revisions: The revisions of all by username, also of those that it cannot read.
+        """
         self.accounts = tuple(one.account for one in found if one.account is not None)
-        self.revisions = {one.username: one.revision for one in found}
+        self.revisions = dict(revisions)
 
 
 def without_unknown_departments(accounts: Sequence[Account], departments: Departments) -> tuple[Account, ...]:

@@ -5,6 +5,10 @@ history [AccountEntry]}. A change writes the revision after the one that its aut
 succeeds. A removed account keeps its document with the history, without a hash or a secret. The history has never had
 one. The secret of one-time passwords is sealed (`secret_seal.py`); one in clear is of a release before, or of a replica
 of it. accounts_begun: {_id, at}: the accounts of the file are all stored.
+
+A later release may have stored what this one does not know, and then have been taken back. A member that is unknown
+stays in the document when the account changes. An account, or an entry of the history, that this release cannot read is
+logged and left out: nobody logs in with such an account, and it can be neither changed nor written over.
 """
 
 from __future__ import annotations
@@ -15,16 +19,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import structlog
 from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from services.common.batches import batched
+from services.common.events.types import derived_id
 from services.common.internal_api.accounts import KEPT, PAGE, AccountEntry
 from services.common.internal_api.configuration import Author
 from services.common.mongo.client import Database
 from services.presence.accounts.secret_seal import SecretSeal
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account
+from services.presence.authors import known_author
+
+log = structlog.get_logger()
 
 AT_ONCE = 20  # accounts written with one command
 FILE = Author(id="operator", name="ACCOUNTS_FILE", role="operator")
@@ -51,6 +60,10 @@ class StoredAccount:
     at: datetime
     by: Author
     outdated: str | None = field(default=None, repr=False)
+
+
+class UnreadableAccount(Exception):
+    """A later release has stored an account that this one cannot read."""
 
 
 class AccountStore:
@@ -83,13 +96,19 @@ class AccountStore:
         found = self._accounts.find({"removed": False}, {"revision": True})
         return {doc["_id"]: doc["revision"] async for doc in found}
 
-    async def all(self) -> list[StoredAccount]:
-        """Return every account that is not removed, in the order of the usernames."""
-        found = self._accounts.find({"removed": False}, _WITHOUT_HISTORY).sort("_id", ASCENDING)
-        return [self._read(doc) async for doc in found]
+    async def all(self) -> tuple[list[StoredAccount], dict[str, int]]:
+        """Return the accounts that are not removed, in the order of the usernames, and the revisions of all."""
+        cursor = self._accounts.find({"removed": False}, _WITHOUT_HISTORY).sort("_id", ASCENDING)
+        docs = [doc async for doc in cursor]
+        found = [one for doc in docs if (one := self._readable(doc)) is not None]
+        return found, {doc["_id"]: doc["revision"] for doc in docs}
 
     async def get(self, username: str) -> StoredAccount | None:
-        """Return this account, also a removed one; None: there never was one."""
+        """Return this account, also a removed one; None: there never was one.
+
+        Raises:
+            UnreadableAccount: There is one that this release cannot read.
+        """
         found = await self._accounts.find_one({"_id": username}, _WITHOUT_HISTORY)
         return self._read(found) if found else None
 
@@ -99,37 +118,47 @@ class AccountStore:
         if search:
             like = {"$regex": re.escape(search), "$options": "i"}
             wanted["$or"] = [{"_id": like}, {"account.name": like}]
-        cursor = self._accounts.find(wanted, _WITHOUT_HISTORY).sort("_id", ASCENDING).limit(PAGE + 1)
-        found = [self._read(doc) async for doc in cursor]
-        return found[:PAGE], len(found) > PAGE
+        return await self._first(wanted, PAGE)
 
     async def page(self, after: str, most: int) -> tuple[list[StoredAccount], bool]:
         """Return accounts after this username, and whether there are others."""
-        wanted = {"removed": False, "_id": {"$gt": after}}
-        cursor = self._accounts.find(wanted, _WITHOUT_HISTORY).sort("_id", ASCENDING).limit(most + 1)
-        found = [self._read(doc) async for doc in cursor]
+        return await self._first({"removed": False, "_id": {"$gt": after}}, most)
+
+    async def _first(self, wanted: Mapping[str, Any], most: int) -> tuple[list[StoredAccount], bool]:
+        """Return the first of these accounts, and whether there are others."""
+        found: list[StoredAccount] = []
+        cursor = self._accounts.find(wanted, _WITHOUT_HISTORY).sort("_id", ASCENDING).batch_size(most + 1)
+        async for doc in cursor:
+            if (one := self._readable(doc)) is not None:
+                found.append(one)
+            if len(found) > most:
+                break
+        await cursor.close()
         return found[:most], len(found) > most
 
     async def some(self, usernames: Sequence[str]) -> dict[str, StoredAccount]:
         """Return those of these accounts that are or were there, by username."""
         found = self._accounts.find({"_id": {"$in": list(usernames)}}, _WITHOUT_HISTORY)
-        return {doc["_id"]: self._read(doc) async for doc in found}
+        return {doc["_id"]: one async for doc in found if (one := self._readable(doc)) is not None}
 
     async def administrators(self) -> list[Account]:
         """Return the accounts of administrators that are not disabled."""
         wanted = {"removed": False, "account.role": "administrator", "account.disabled": False}
-        found = [self._read(doc) async for doc in self._accounts.find(wanted, _WITHOUT_HISTORY)]
-        return [one.account for one in found if one.account is not None]
+        found = [self._readable(doc) async for doc in self._accounts.find(wanted, _WITHOUT_HISTORY)]
+        return [one.account for one in found if one is not None and one.account is not None]
 
     async def history(self, username: str) -> list[AccountEntry]:
         """Return the changes of an account, the newest first."""
         found = await self._accounts.find_one({"_id": username}, {"history": True})
-        return [AccountEntry.model_validate(one) for one in reversed(found["history"])] if found else []
+        return [one for raw in reversed(found["history"]) if (one := _entry(raw)) is not None] if found else []
 
     async def put(self, username: str, account: Account | None, entry: AccountEntry) -> bool:
         """Store the revision of `entry`, after the one before it. Return False when that is not the newest (any more).
 
-        `account`: None: it is removed.
+        Args:
+            username: Whose account it is.
+            account: The account; None: it is removed.
+            entry: The entry of the history.
         """
         document = self._document(account, entry.revision, entry.at, entry.by)
         if entry.revision == 1:
@@ -138,10 +167,18 @@ class AccountStore:
             except DuplicateKeyError:
                 return False
             return True
-        history = {"$each": [entry.model_dump()], "$slice": -KEPT}
-        result = await self._accounts.update_one(
-            {"_id": username, "revision": entry.revision - 1}, {"$set": document, "$push": {"history": history}}
-        )
+        wanted: dict[str, Any] = {"_id": username, "revision": entry.revision - 1}
+        push = {"history": {"$each": [entry.model_dump()], "$slice": -KEPT}}
+        if account is not None:  # of an account that is there only the members that this release knows
+            members = {f"account.{name}": value for name, value in document["account"].items()}
+            known = {name: value for name, value in document.items() if name != "account"}
+            result = await self._accounts.update_one(
+                {**wanted, "removed": False}, {"$set": {**known, **members}, "$push": push}
+            )
+            if result.modified_count:
+                return True
+            wanted["removed"] = True
+        result = await self._accounts.update_one(wanted, {"$set": document, "$push": push})
         return bool(result.modified_count)
 
     async def seal_again(self, found: StoredAccount) -> bool:
@@ -165,7 +202,26 @@ class AccountStore:
                 stored["totp_secret"] = self._seal.close(account.totp_secret, account.username)
         return {"account": stored, "removed": account is None, "revision": revision, "at": at, "by": by.model_dump()}
 
+    def _readable(self, doc: Mapping[str, Any]) -> StoredAccount | None:
+        """Return this account; None, and a line in the log, when this release cannot read it."""
+        try:
+            return self._read(doc)
+        except UnreadableAccount:
+            log.error("account_not_read", account_id=_id_of(doc), revision=doc.get("revision"))
+            return None
+
     def _read(self, doc: Mapping[str, Any]) -> StoredAccount:
+        """Return this account.
+
+        Raises:
+            UnreadableAccount: This release cannot read it.
+        """
+        try:
+            return self._parsed(doc)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever a later release may have stored
+            raise UnreadableAccount from error
+
+    def _parsed(self, doc: Mapping[str, Any]) -> StoredAccount:
         known, outdated = doc["account"], None
         account = None
         if known is not None:
@@ -177,8 +233,22 @@ class AccountStore:
                 is_open = not totp.is_sealed(members["totp_secret"])
                 outdated = stored if is_open and not self._seal.is_newest(stored) else None
             account = account_of({"username": doc["_id"], **members})
-        by = Author.model_validate(doc["by"])
-        return StoredAccount(doc["_id"], account, doc["revision"], doc["at"], by, outdated)
+        return StoredAccount(doc["_id"], account, doc["revision"], doc["at"], known_author(doc["by"]), outdated)
+
+
+def _entry(raw: Mapping[str, Any]) -> AccountEntry | None:
+    """Return this entry of a history; None, and a line in the log, when this release does not know what it says."""
+    try:
+        return AccountEntry.model_validate({**raw, "by": known_author(raw["by"])})
+    except (ValueError, TypeError, KeyError):
+        log.warning("account_entry_not_read", revision=raw.get("revision"), act=str(raw.get("act"))[:50])
+        return None
+
+
+def _id_of(doc: Mapping[str, Any]) -> str:
+    account = doc.get("account")
+    role = account.get("role") if isinstance(account, Mapping) else None
+    return derived_id(str(role or "agent"), doc["_id"])
 
 
 def account_of(members: Mapping[str, Any]) -> Account:

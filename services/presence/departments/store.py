@@ -2,20 +2,22 @@
 
 departments: {_id: number of the version, text (TOML), at, by: {id, name, role}, act, about}. The numbers have no gaps.
 A new version has the number after the one that its author has seen, which is unique: of two authors one succeeds. The
-newest `KEPT` versions are stored.
+newest `KEPT` versions are stored. A later release, which was taken back, may have stored acts that this one does not
+know: the text counts all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from services.common.internal_api.configuration import PAGE, Act, Author, Version
 from services.common.mongo.client import Database
+from services.presence.authors import known_author
 
 KEPT = 500
 
@@ -58,7 +60,7 @@ class VersionStore:
         """Return versions before this one, the newest first, at most `PAGE`, and whether there are earlier ones."""
         wanted = {} if before is None else {"_id": {"$lt": before}}
         cursor = self._versions.find(wanted, {"text": False}).sort("_id", DESCENDING).limit(PAGE + 1)
-        found = [Version.model_validate({**d, "version": d["_id"]}) async for d in cursor]
+        found = [Version.model_validate(_known(d)) async for d in cursor]
         return found[:PAGE], len(found) > PAGE
 
     async def add(
@@ -77,4 +79,10 @@ class VersionStore:
 
 
 def _version(found: Mapping[str, Any]) -> StoredVersion:
-    return StoredVersion.model_validate({**found, "version": found["_id"]})
+    return StoredVersion.model_validate(_known(found))
+
+
+def _known(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a version as this release knows it. An act that only a later release knows is a change here."""
+    act = found["act"] if found["act"] in get_args(Act) else "changed"
+    return {**found, "version": found["_id"], "act": act, "by": known_author(found["by"])}

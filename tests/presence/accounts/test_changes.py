@@ -685,3 +685,64 @@ async def test_a_secret_that_no_key_opens_is_kept_and_can_be_replaced(
     assert await refused(export) == (409, "second_factor_not_opened", None)
     await other.do("make_totp", "beheer", 3, by=BEA)
     assert not totp.is_sealed((await other.account("beheer")).totp_secret)
+
+
+# ── what a later release has stored, which was then taken back ───────────────────────────────────────────────────────
+
+
+async def test_an_account_of_a_later_release_is_left_out_and_stays_as_it_is(
+    replicas: tuple[Replica, Replica], settings: PresenceSettings, db: Database, file: Path
+) -> None:
+    await db["accounts"].update_one({"_id": "an"}, {"$set": {"revision": 2, "account.role": "registrar"}})
+    before = await db["accounts"].find_one({"_id": "an"})
+    replica = Replica(settings_of(settings, file), db)
+    with capture_logs() as logged:
+        await replica.changes.begin(replica.first)
+    assert [(e["event"], e["revision"]) for e in logged] == [("account_not_read", 2)]
+    assert [a.username for a in replica.held.accounts] == ["bea", "beheer"]
+    assert not await replica.changes.look(), "it is not read again and again"
+    assert [a.username for a in (await replica.changes.listed(AccountsQuery())).accounts] == ["bea", "beheer"]
+    for request in (
+        replica.do("disable", "an", 2),
+        replica.do("add", "an", 0, form=AN),
+        replica.check("remove", "an", 2),
+        replica.changes.history("an"),
+    ):
+        assert await refused(request) == (409, "account_of_later_release", None)
+    found = Account(username="an", name="An", password_hash=HASH, departments=("algemeen",))
+    for base in (0, 2):
+        assert await replica.take_in((found, base)) == ([], ["an"])
+    assert await db["accounts"].find_one({"_id": "an"}) == before
+
+
+async def test_a_member_that_only_a_later_release_knows_stays(replicas: tuple[Replica, Replica], db: Database) -> None:
+    one, _ = replicas
+    later = {"account.keys": ["k"], "by.organisation": "Gent", "by.role": "registrar"}
+    await db["accounts"].update_one({"_id": "an"}, {"$set": later})
+    await one.do("change", "an", 1, form=AN.model_copy(update={"name": "Anna"}))
+    await one.do("disable", "an", 2)
+    doc = await db["accounts"].find_one({"_id": "an"})
+    assert doc is not None
+    assert (doc["account"]["keys"], doc["account"]["name"], doc["account"]["disabled"]) == (["k"], "Anna", True)
+    await one.do("remove", "an", 3)
+    assert (await db["accounts"].find_one({"_id": "an"}) or {})["account"] is None, "a removed one keeps nothing"
+
+
+async def test_an_act_that_only_a_later_release_knows_is_left_out_of_the_history(
+    replicas: tuple[Replica, Replica], db: Database
+) -> None:
+    one, _ = replicas
+    await one.do("disable", "an", 1)
+    known = await db["accounts"].find_one({"_id": "an"})
+    assert known is not None
+    later = {**known["history"][-1], "revision": 3, "act": "delegated"}
+    await db["accounts"].update_one({"_id": "an"}, {"$set": {"revision": 3}, "$push": {"history": later}})
+    with capture_logs() as logged:
+        assert [e.revision for e in (await one.changes.history("an")).entries] == [2, 1]
+    assert [(e["event"], e["act"]) for e in logged] == [("account_entry_not_read", "delegated")]
+    assert (await one.do("enable", "an", 3)).fields == ["disabled"]
+    assert (await one.do("enable", "an", 3)).fields == [], "a repetition"
+    assert (await one.do("undo", "an", 4, of=4)).fields == ["disabled"]
+    doc = await db["accounts"].find_one({"_id": "an"})
+    assert doc is not None
+    assert [e["act"] for e in doc["history"]] == ["begun", "disabled", "delegated", "enabled", "undone"]

@@ -115,8 +115,8 @@ def test_held_accounts_are_seen_by_their_revisions_alone() -> None:
     held, by = HeldAccounts(), Author(id="x", name="x", role="operator")
     assert held.open("rb").read() == b""
     both = [StoredAccount(one, account(one), n, datetime.now(UTC), by) for n, one in enumerate(("bert", "an"), 1)]
-    held.take(both)
-    assert held.open("rb").read() == b"an 2\nbert 1\n"
+    held.take(both, {"bert": 1, "an": 2, "later": 7})
+    assert held.open("rb").read() == b"an 2\nbert 1\nlater 7\n"
     assert [one.username for one in held.accounts] == ["bert", "an"]
 
 

@@ -64,9 +64,10 @@ async def test_what_is_written_is_sealed_at_once(db: Database) -> None:
 async def test_a_removed_account_is_nowhere_but_in_its_history(db: Database) -> None:
     store = AccountStore(db, SEAL)
     assert await store.put("an", AN, entry(1))
-    assert (await store.all())[0].account == AN
+    accounts, revisions = await store.all()
+    assert ([one.account for one in accounts], revisions) == ([AN], {"an": 1})
     assert await store.put("an", None, entry(2))
-    assert (await store.revisions(), await store.all(), await store.listed("", "")) == ({}, [], ([], False))
+    assert (await store.revisions(), await store.all(), await store.listed("", "")) == ({}, ([], {}), ([], False))
     found = await store.get("an")
     assert found is not None
     assert (found.account, found.revision, len(await store.history("an"))) == (None, 2, 2)
@@ -76,3 +77,14 @@ async def test_a_removed_account_is_nowhere_but_in_its_history(db: Database) -> 
 async def test_what_each_replica_reads_each_2_s_is_in_an_index(db: Database) -> None:
     indexes = [[name for name, _ in one["key"]] for one in (await db["accounts"].index_information()).values()]
     assert ["removed", "_id", "revision"] in indexes
+
+
+async def test_pages_are_full_although_some_cannot_be_read(db: Database) -> None:
+    store = AccountStore(db, SEAL)
+    for n in range(8):
+        assert await store.put(f"agent{n}", account(f"agent{n}"), entry(1))
+    await db["accounts"].update_many({"_id": {"$in": ["agent0", "agent1", "agent3"]}}, {"$set": {"account": {"v": 2}}})
+    first, more = await store.page("", 3)
+    assert ([one.username for one in first], more) == (["agent2", "agent4", "agent5"], True)
+    rest, more = await store.page("agent5", 3)
+    assert ([one.username for one in rest], more) == (["agent6", "agent7"], False)

@@ -281,3 +281,18 @@ async def test_other_services_get_the_newest_version_at_their_start_and_after_a_
     assert any(event.version == 2 for event in observer.seen(ConfigurationWanted))
     follower.handle(ConfigurationVersion(version=2, text="older"))
     assert (held.version, held.text) == (3, GOOD)
+
+
+async def test_the_text_of_a_version_that_a_later_release_has_stored_counts(db: Database) -> None:
+    store = VersionStore(db)
+    await store.begin(GOOD, THURSDAY)
+    later = {"act": "merged", "by.role": "registrar", "reviewed": True}
+    await db["departments"].update_one({"_id": 1}, {"$set": later})
+    newest = await store.newest()
+    assert newest is not None
+    assert (newest.text, newest.act, newest.by.name) == (GOOD, "changed", "DEPARTMENTS_FILE")
+    assert [one.version for one in (await store.listed())[0]] == [1]
+    assert await store.add(1, GOOD, AN, "changed", None, THURSDAY) is not None
+    stored = await db["departments"].find_one({"_id": 1})
+    assert stored is not None
+    assert (stored["act"], stored["reviewed"]) == ("merged", True)

@@ -108,7 +108,11 @@ def install(
         "second_factor_missing, own_account, last_administrator"
     )
     refusals = problems_of(
-        **changing, **BODY, _404="no_such_account", _409="changed, configuration_in_file", _422=wrong
+        **changing,
+        **BODY,
+        _404="no_such_account",
+        _409="changed, account_of_later_release, configuration_in_file",
+        _422=wrong,
     )
 
     @app.post(
@@ -134,7 +138,9 @@ def install(
     @app.post(
         PATH,
         openapi_extra=body_of(NewAccount),
-        responses=problems_of(**changing, **BODY, _409="username_taken, configuration_in_file", _422=wrong),
+        responses=problems_of(
+            **changing, **BODY, _409="username_taken, account_of_later_release, configuration_in_file", _422=wrong
+        ),
     )
     async def add(request: Request) -> Response:
         """Add an account. `password` is for its first login, in which another one is chosen; it is never shown again.
@@ -175,7 +181,13 @@ def install(
     @app.post(
         PATH + "/history",
         openapi_extra=body_of(AccountNamed),
-        responses=problems_of(**problems, **BODY, _404="no_such_account", _409="configuration_in_file", _422="invalid"),
+        responses=problems_of(
+            **problems,
+            **BODY,
+            _404="no_such_account",
+            _409="account_of_later_release, configuration_in_file",
+            _422="invalid",
+        ),
     )
     async def history(request: Request) -> Response:
         """Return the changes of an account, the newest first: who, when, and the fields before and after."""
