@@ -11,12 +11,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
+from services.common.clock import utcnow
 from services.common.http.problems import Problem
 from services.common.internal_api.accounts import (
     EXPORTED,
@@ -56,6 +57,8 @@ LOOK_EVERY = 2.0  # seconds between two looks for other revisions
 SEAL_EVERY = 600.0  # seconds between two looks for secrets that a replica with former keys has sealed
 JOB, LEASE = "accounts", 10.0  # the lease of a change
 PATIENCE, AGAIN = 1.5, 0.05  # seconds for which a change waits for the lease, and between two tries
+LOOK_WITHIN = 1.0  # seconds for the look after a change
+CLOCKS_DIFFER = 0.1  # of a lease: so long before its end nothing is written any more
 LIMIT = 3.0
 """Seconds for a change that has the lease. It ends long before another one can begin, and before the gateway stops
 waiting (5 s): else a password could be made that nobody reads."""
@@ -122,6 +125,7 @@ class AccountChanges:
         self.store = store
         self._settings, self._stores, self._passwords, self._held = settings, stores, passwords, held
         self._configuration, self._clock = configuration, clock
+        self._looking = asyncio.Lock()
 
     async def begin(self, first: Configuration) -> None:
         """Hold the accounts. At the first start they are those of the accounts file.
@@ -144,10 +148,11 @@ class AccountChanges:
 
         `again`: also if none does. Secrets that are not sealed with the newest key are sealed with it.
         """
-        if await self.store.revisions() == self._held.revisions and not again:
-            return False
-        found, revisions = await self.store.all()
-        self._held.take(found, revisions)
+        async with self._looking:  # one look at a time: what is read last is held last
+            if await self.store.revisions() == self._held.revisions and not again:
+                return False
+            found, revisions = await self.store.all()
+            self._held.take(found, revisions)
         for one in found:
             if one.account is not None and totp.is_sealed(one.account.totp_secret):
                 log.error("second_factor_not_opened", account_id=one.account.id)
@@ -215,13 +220,13 @@ class AccountChanges:
             Problem: 403 `forbidden`; 404 `no_such_account`, `no_such_revision`; 409 `changed`, `username_taken`,
                 `account_of_later_release`; 422 with a code and the `field`; 503 `unavailable`.
         """
-        async with self._alone():
+        async with self._alone() as before_end:
             await self.require_administering(wish.by)
             found = await self._get(wish.username)
             if found is not None and await self._is_repetition(found, wish):
                 return AccountChanged(account=_shown(found), fields=[])
             before = self._required(found, wish)
-            return await self._change(wish, found, before)
+            return await self._change(wish, found, before, before_end)
 
     async def require_administering(self, by: Author) -> None:
         """Check that the author of a change is still an administrator.
@@ -241,28 +246,35 @@ class AccountChanges:
             raise Problem(403, "forbidden", "Only an administrator may do this, and you are no longer one.")
 
     @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Do one change at a time, so that two administrators cannot take each other's role in the same moment."""
+    async def _alone(self) -> AsyncIterator[datetime]:
+        """Do one change at a time, so that two administrators cannot take each other's role in the same moment.
+
+        Yields:
+            By the clock of the database, until when a write may be made. The database refuses one that hangs, and
+            arrives when another change may have begun.
+        """
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._wait_for_lease()
+                end = await self._wait_for_lease()
         except TimeoutError:
             raise Problem(
                 503, "unavailable", "Another account is being changed. Try again in 5 seconds.", {"Retry-After": "5"}
             ) from None
         try:
             async with asyncio.timeout(LIMIT):
-                yield
+                yield end - timedelta(seconds=LEASE * CLOCKS_DIFFER)
         except TimeoutError:
-            raise Problem(503, "unavailable", "This took too long. Look whether it was done.") from None
+            raise _took_too_long() from None
         finally:
             with contextlib.suppress(*DEPENDENCY_ERRORS):  # it ends by itself; the answer may have a made password
                 await self._stores.leases.release(JOB, self._clock())
 
-    async def _wait_for_lease(self) -> None:
+    async def _wait_for_lease(self) -> datetime:
+        """Return the end of the lease that was taken."""
         while True:
+            end = utcnow() + timedelta(seconds=LEASE)
             if await self._stores.leases.take(JOB, LEASE, self._clock()):
-                return
+                return end
             await asyncio.sleep(AGAIN)
 
     async def _is_repetition(self, found: StoredAccount, wish: AccountWish) -> bool:
@@ -321,27 +333,41 @@ class AccountChanges:
             fields += ["totp"] if secret and "totp" not in fields else []
         return _Planned(after, was, is_, fields, password, secret)
 
-    async def _change(self, wish: AccountWish, found: StoredAccount | None, before: Account | None) -> AccountChanged:
+    async def _change(
+        self, wish: AccountWish, found: StoredAccount | None, before: Account | None, end: datetime
+    ) -> AccountChanged:
         plan = await self._planned(wish, before)
         if not plan.fields:
             return AccountChanged(account=_shown(found), fields=[])
-        made = await self._store(wish.username, found, plan, ACTS[wish.act], wish.by, wish.of)
+        made = await self._store(wish.username, found, plan, ACTS[wish.act], wish.by, end, wish.of)
         if made is None:
             newest = await self._get(wish.username)
-            raise changed_meanwhile(newest) if newest else _no_such_account()
+            if newest is None:
+                raise _no_such_account()
+            raise _took_too_long() if found and newest.revision == found.revision else changed_meanwhile(newest)
         await self._try_to_look()
         uri = totp.uri(plan.secret, wish.username) if plan.secret else None
         return AccountChanged(account=_shown(made), fields=plan.fields, password=plan.password, totp=uri)
 
     async def _store(
-        self, username: str, found: StoredAccount | None, plan: _Planned, act: Act, by: Author, of: int | None = None
+        self,
+        username: str,
+        found: StoredAccount | None,
+        plan: _Planned,
+        act: Act,
+        by: Author,
+        end: datetime,
+        of: int | None = None,
     ) -> StoredAccount | None:
-        """Store a revision after the one that was found, with its entry. Return None when there is a newer one."""
+        """Store a revision after the one that was found, with its entry.
+
+        Return None when there is a newer one, or when it is too late for this one (`end`).
+        """
         revision = (found.revision if found else 0) + 1
         entry = AccountEntry(
             revision=revision, at=self._clock(), by=by, act=act, of=of, before=plan.was, after=plan.becomes
         )
-        if not await self.store.put(username, plan.account, entry):
+        if not await self.store.put(username, plan.account, entry, end):
             return None
         known = plan.account or (found.account if found else None)
         log.info("account_changed", account_id=known.id if known else None, act=act, by=by.id)
@@ -350,8 +376,9 @@ class AccountChanges:
     async def _try_to_look(self) -> None:
         """Look for other revisions. A failure is only logged: the answer to a stored change may have a password."""
         try:
-            await self.look()
-        except (*DEPENDENCY_ERRORS, ValueError) as error:  # the next look finds it
+            async with asyncio.timeout(LOOK_WITHIN):
+                await self.look()
+        except (*DEPENDENCY_ERRORS, ValueError, TimeoutError) as error:  # the next look finds it
             log.warning("accounts_not_read", error=type(error).__name__)
 
     async def _wished(self, wish: AccountWish, before: Account | None) -> tuple[Account | None, str | None, str | None]:
@@ -458,20 +485,22 @@ class AccountChanges:
             Problem: 422 `invalid_account`, `department_unknown`, `last_administrator`; 503 `unavailable`.
         """
         wanted = [(one, self._account_of(one)) for one in given.accounts]
-        async with self._alone():
+        async with self._alone() as end:
             found = await self.store.some([one.username for one in given.accounts])
             todo = [(one, account) for one, account in wanted if _is_as_seen(found.get(one.username), one.base)]
             await self._require_administrator({one.username: account for one, account in todo})
             done = []
             for one, account in todo:
-                if await self._import_one(one.username, found.get(one.username), account, given.by):
+                if await self._import_one(one.username, found.get(one.username), account, given.by, end):
                     done.append(one.username)
             await self._try_to_look()
         return AccountsImported(
             done=done, meanwhile=[one.username for one in given.accounts if one.username not in done]
         )
 
-    async def _import_one(self, username: str, found: StoredAccount | None, after: Account | None, by: Author) -> bool:
+    async def _import_one(
+        self, username: str, found: StoredAccount | None, after: Account | None, by: Author, end: datetime
+    ) -> bool:
         before = found.account if found else None
         if before is not None and after is not None:
             after = await self._with_same_password(before, after)
@@ -482,7 +511,7 @@ class AccountChanges:
             rules.view_of(after) if after else {},
         )
         plan = _Planned(after, was, becomes, [])
-        return await self._store(username, found, plan, "imported" if after else "removed", by) is not None
+        return await self._store(username, found, plan, "imported" if after else "removed", by, end) is not None
 
     async def _with_same_password(self, before: Account, after: Account) -> Account:
         """Return the account as it is to be. If its password is the one that counts, what is stored of it stays."""
@@ -588,6 +617,10 @@ def _shown(found: StoredAccount | None) -> AccountView | None:
         return None
     view = rules.view_of(found.account)
     return AccountView(username=found.username, revision=found.revision, at=found.at, by=found.by, **view)
+
+
+def _took_too_long() -> Problem:
+    return Problem(503, "unavailable", "This took too long. Look whether it was done.")
 
 
 def _no_such_account() -> Problem:

@@ -152,13 +152,17 @@ class AccountStore:
         found = await self._accounts.find_one({"_id": username}, {"history": True})
         return [one for raw in reversed(found["history"]) if (one := _entry(raw)) is not None] if found else []
 
-    async def put(self, username: str, account: Account | None, entry: AccountEntry) -> bool:
+    async def put(
+        self, username: str, account: Account | None, entry: AccountEntry, before: datetime | None = None
+    ) -> bool:
         """Store the revision of `entry`, after the one before it. Return False when that is not the newest (any more).
 
         Args:
             username: Whose account it is.
             account: The account; None: it is removed.
             entry: The entry of the history.
+            before: By the database's clock, the write is refused from then on, however late it arrives; None: never.
+                A new account is always accepted.
         """
         document = self._document(account, entry.revision, entry.at, entry.by)
         if entry.revision == 1:
@@ -168,6 +172,9 @@ class AccountStore:
                 return False
             return True
         wanted: dict[str, Any] = {"_id": username, "revision": entry.revision - 1}
+        if before is not None:
+            # In milliseconds: the embedded database compares no time of its own with a date.
+            wanted["$expr"] = {"$lt": [{"$toLong": "$$NOW"}, int(before.timestamp() * 1000)]}
         push = {"history": {"$each": [entry.model_dump()], "$slice": -KEPT}}
         if account is not None:  # of an account that is there only the members that this release knows
             members = {f"account.{name}": value for name, value in document["account"].items()}

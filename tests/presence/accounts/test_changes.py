@@ -10,11 +10,13 @@ import pytest
 from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
+from services.common.clock import utcnow
 from services.common.config.toml_file import ConfigurationError
 from services.common.http.problems import Problem
 from services.common.internal_api.accounts import (
     PAGE,
     AccountChanged,
+    AccountEntry,
     AccountForm,
     AccountsImport,
     AccountsQuery,
@@ -746,3 +748,49 @@ async def test_an_act_that_only_a_later_release_knows_is_left_out_of_the_history
     doc = await db["accounts"].find_one({"_id": "an"})
     assert doc is not None
     assert [e["act"] for e in doc["history"]] == ["begun", "disabled", "delegated", "enabled", "undone"]
+
+
+# ── what hangs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_write_that_hangs_for_longer_than_its_lease_changes_nothing(
+    replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = replicas
+    monkeypatch.setattr(changes_module, "LEASE", 0.5)
+    put = one.store.put
+
+    async def hanging(username: str, account: Account | None, entry: AccountEntry, before: datetime) -> bool:
+        await asyncio.sleep((before - utcnow()).total_seconds() + 0.2)
+        return await put(username, account, entry, before)
+
+    monkeypatch.setattr(one.store, "put", hanging)
+    assert await refused(one.do("disable", "beheer", 1, by=BEA)) == (503, "unavailable", None)
+    assert await one.take_in(("an", 1)) == ([], ["an"])
+    assert not (await other.account("beheer")).disabled
+    assert (await other.account("an")).name == "An"
+
+
+async def test_a_look_that_hangs_does_not_put_older_accounts_in_the_place_of_newer_ones(
+    replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = replicas
+    reads, goes_on, every = asyncio.Event(), asyncio.Event(), one.store.all
+
+    async def hanging() -> Any:
+        found = await every()
+        if not reads.is_set():
+            reads.set()
+            await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(one.store, "all", hanging)
+    first = asyncio.create_task(one.changes.look(again=True))
+    async with asyncio.timeout(PATIENCE):
+        await reads.wait()
+        await other.do("disable", "an", 1)
+        second = asyncio.create_task(one.changes.look())
+        await asyncio.wait({second}, timeout=0.5)
+        goes_on.set()
+        await asyncio.gather(first, second)
+    assert (one.held.revisions or {})["an"] == 2

@@ -1,10 +1,11 @@
 """The store of the accounts on the real database: one revision once, and its entry with it."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.common.clock import utcnow
 from services.common.internal_api.accounts import AccountEntry
 from services.common.internal_api.configuration import Author
 from services.common.mongo.client import Database
@@ -77,6 +78,21 @@ async def test_a_removed_account_is_nowhere_but_in_its_history(db: Database) -> 
 async def test_what_each_replica_reads_each_2_s_is_in_an_index(db: Database) -> None:
     indexes = [[name for name, _ in one["key"]] for one in (await db["accounts"].index_information()).values()]
     assert ["removed", "_id", "revision"] in indexes
+
+
+async def test_a_write_that_arrives_too_late_is_refused_by_the_database(db: Database) -> None:
+    store = AccountStore(db, SEAL)
+    early, late = utcnow() + timedelta(hours=1), utcnow() - timedelta(seconds=1)
+    assert await store.put("an", AN, entry(1), late), "a new account takes nobody's role"
+    for account_or_none in (AN, None):
+        assert not await store.put("an", account_or_none, entry(2), late)
+    assert ((await store.revisions())["an"], len(await store.history("an"))) == (1, 1)
+    assert await store.put("an", AN, entry(2), early)
+    assert await store.put("an", None, entry(3), early)
+    assert await store.put("an", AN, entry(4), early), "a removed one is there again"
+    found = await store.get("an")
+    assert found is not None
+    assert found.account == AN
 
 
 async def test_pages_are_full_although_some_cannot_be_read(db: Database) -> None:
