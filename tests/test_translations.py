@@ -10,7 +10,9 @@ from typing import get_args
 
 import pytest
 
+from services.common.access_chain import FlawCode
 from services.common.config.departments import LOCALES, Contact
+from services.common.config.faults import CODES
 from services.common.events.types import (
     AssuranceLevel,
     ButtonColour,
@@ -164,6 +166,7 @@ MADE = {
         ),
         *under("config.reason", *(reason for reason in ButtonReason if reason is not ButtonReason.UNKNOWN)),
         *under("config.start", "press", "form"),
+        *under("config.fault", *CODES),
         "config",
         *under("staff.column", "acts", "capacity", "departments", "disabled", "locales", "name", "role", "state"),
         *under("staff.column", "totp", "username"),
@@ -185,6 +188,7 @@ MADE = {
         *(f"access.act.{act}" for act in (*ACTS, "other")),
         *under("access", "chat", "from", "person", "until"),
         *under("access.column", "about", "act", "at", "reason", "source", "who"),
+        *under("access.flaw", *get_args(FlawCode)),
         *under("access.problem", "invalid", "invalid_period", "other", "rate_limited", "search_too_large"),
         *under("access.role", "administrator", "agent", "auditor", "citizen", "operator", "other", "service"),
         "access.role.supervisor",

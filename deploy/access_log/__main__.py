@@ -48,10 +48,10 @@ def main() -> int:
         return refuse(of_file(error))
     except ValueError:
         return refuse(f"{options.file} is not an export of the access log")
-    problems = verifier.end(options.head, part=options.part)
-    for problem in problems:
-        print(f"ALTERED: {problem}")
-    if problems:
+    flaws = verifier.end(options.head, part=options.part)
+    for flaw in flaws:
+        print(f"ALTERED: {flaw}")
+    if flaws:
         return 1
     print(f"intact: entries {verifier.first} to {verifier.head.seq}; head {verifier.head}")
     return 0

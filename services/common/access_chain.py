@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 FIRST = "0" * 64
 """`prev` of the first entry."""
@@ -52,18 +52,42 @@ def chained(head: Head, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, 
     return made
 
 
+FlawCode = Literal["no_entry", "missing", "not_following", "altered", "beginning", "end", "another"]
+_WORDS: Mapping[FlawCode, str] = {
+    "no_entry": "after entry {first}: not an entry of the access log",
+    "missing": "entries {first} to {last} are missing",
+    "not_following": "entry {last} does not follow entry {first}",
+    "altered": "entry {first} was altered",
+    "beginning": "the entries before {first} are missing, and no entry says that they were deleted",
+    "end": "entries {first} to {last} are missing at the end",
+    "another": "entry {first} is another one than was noted",
+}
+
+
+class Flaw(NamedTuple):
+    """What is wrong: a stable code, of which a page makes words, and the first and the last entry that it names."""
+
+    code: FlawCode
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """Return it in English, on one line."""
+        return _WORDS[self.code].format(first=self.first, last=self.last)
+
+
 class Verifier:
     """Verifies entries in the order of their numbers, a page at a time.
 
     Attributes:
         head: The last entry that was verified.
         first: The number of the first entry.
-        problems: What is wrong, one line each.
+        flaws: What is wrong.
     """
 
     def __init__(self) -> None:
         self.head, self.first = Head(), 0
-        self.problems: list[str] = []
+        self.flaws: list[Flaw] = []
         self._base: Head | None = None
         self._pruned: set[str] = set()
 
@@ -72,22 +96,22 @@ class Verifier:
         for entry in entries:
             seq, own = entry.get("seq"), entry.get("hash")
             if not isinstance(seq, int) or not isinstance(own, str):
-                self.problems.append(f"after entry {self.head.seq}: not an entry of the access log")
+                self._note("no_entry", self.head.seq)
                 continue
             if not self.first:
                 self.first, self._base = seq, Head(seq - 1, str(entry.get("prev")))
             elif seq != self.head.seq + 1:
-                self.problems.append(f"entries {self.head.seq + 1} to {seq - 1} are missing")
+                self._note("missing", self.head.seq + 1, seq - 1)
             elif entry.get("prev") != self.head.hash:
-                self.problems.append(f"entry {seq} does not follow entry {seq - 1}")
+                self._note("not_following", seq - 1, seq)
             if hash_of(entry) != own:
-                self.problems.append(f"entry {seq} was altered")
+                self._note("altered", seq)
             if entry.get("act") == PRUNED:
                 self._pruned.add(str(entry.get("item")))
             self.head = Head(seq, own)
 
-    def end(self, expected: Head | None = None, part: bool = False) -> list[str]:
-        """Return all problems, after the last entry.
+    def end(self, expected: Head | None = None, part: bool = False) -> list[Flaw]:
+        """Return all that is wrong, after the last entry.
 
         Args:
             part: The entries are a part of the log: what came before the first one is not asked for.
@@ -95,11 +119,12 @@ class Verifier:
                 is the last one.
         """
         if not part and self._base and self._base != Head() and str(self._base) not in self._pruned:
-            self.problems.append(
-                f"the entries before {self.first} are missing, and no entry says that they were deleted"
-            )
+            self._note("beginning", self.first)
         if expected and self.head.seq < expected.seq:
-            self.problems.append(f"entries {self.head.seq + 1} to {expected.seq} are missing at the end")
+            self._note("end", self.head.seq + 1, expected.seq)
         if expected and self.head.seq == expected.seq and self.head.hash != expected.hash:
-            self.problems.append(f"entry {expected.seq} is another one than was noted")
-        return self.problems
+            self._note("another", expected.seq)
+        return self.flaws
+
+    def _note(self, code: FlawCode, first: int, last: int | None = None) -> None:
+        self.flaws.append(Flaw(code, first, first if last is None else last))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from services.common.config.departments import Departments, load_departments
+from services.common.config.faults import Fault
 from services.common.config.toml_file import ConfigurationError, Source, load_toml
 from services.presence.agents.accounts import Account, AccountsFile, load_accounts_file, require_fit
 from services.presence.opening_hours import Schedule, load_schedules
@@ -85,7 +86,8 @@ class Configuration:
             raise ConfigurationError(f"ACCOUNTS_FILE {settings.accounts_file}: has no section [oidc].")
         if not settings.citizen_oidc_issuer and any(d.identification for d in departments.departments):
             where = "DEPARTMENTS_FILE: " if settings.config_source == "file" else ""
-            raise ConfigurationError(f"{where}identification = true needs the setting CITIZEN_OIDC_ISSUER of presence.")
+            text = f"{where}identification = true needs the setting CITIZEN_OIDC_ISSUER of presence."
+            raise ConfigurationError(text, Fault("identification_setting"))
         longest = {d.id: d.queue.longest for d in departments.departments}
         return cls(departments, schedules, longest, {d.id: d.wrap_up for d in departments.departments}, file)
 

@@ -17,6 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.common.config.departments import Departments, Span, Week, parse_hours
+from services.common.config.faults import Fault
 from services.common.config.settings import Settings
 from services.common.config.toml_file import ConfigurationError
 
@@ -254,22 +255,29 @@ def holidays_of(settings: Settings, departments: Departments, number: int) -> Ma
     Raises:
         ConfigurationError: The code is invalid; the message names the file or setting and the place.
     """
-    where = [
-        (departments.departments[number].calendar.holidays, f"departments.{number}.calendar.holidays"),
-        (departments.calendar.holidays, "calendar.holidays"),
+    where: list[tuple[str | None, tuple[str | int, ...]]] = [
+        (departments.departments[number].calendar.holidays, ("departments", number, "calendar", "holidays")),
+        (departments.calendar.holidays, ("calendar", "holidays")),
     ]
-    for code, place in where:
+    for code, steps in where:
         if code is not None:
+            place = ".".join(map(str, steps))
             in_file = settings.config_source == "file"
-            return holidays(code, f"DEPARTMENTS_FILE {settings.departments_file}: {place}" if in_file else place)
+            name = f"DEPARTMENTS_FILE {settings.departments_file}: {place}" if in_file else place
+            return holidays(code, name, steps)
     return holidays(settings.holidays, "HOLIDAYS")
 
 
-def holidays(code: str, place: str) -> Mapping[date, str]:
+def holidays(code: str, place: str, steps: tuple[str | int, ...] = ()) -> Mapping[date, str]:
     """Return the public holidays of a country (`BE`) or a region (`BE-VLG`).
 
     The names are Dutch where the library has Dutch names. The library computes a year when a day of it is first
     requested.
+
+    Args:
+        code: The code; empty or `none`: none.
+        place: What the message calls the place of the code.
+        steps: Its place in the departments, for the fault.
 
     Raises:
         ConfigurationError: The code is unknown; the message names `place`.
@@ -284,7 +292,8 @@ def holidays(code: str, place: str) -> Mapping[date, str]:
     except NotImplementedError:
         raise ConfigurationError(
             f"{place}: '{code}' is not the code of a country such as BE, or of a region such as BE-VLG; "
-            "leave it empty for none."
+            "leave it empty for none.",
+            Fault("holidays_country", {"value": code}, steps),
         ) from None
     language = "nl" if "nl" in (known.supported_languages or ()) else None
     if country == "BE" and region in BELGIAN:
@@ -293,7 +302,8 @@ def holidays(code: str, place: str) -> Mapping[date, str]:
     if region and region not in regions:
         names = sorted({*regions, *(BELGIAN if country == "BE" else ())})
         raise ConfigurationError(
-            f"{place}: '{code}': {country} has no region {region}; it has {', '.join(names) or 'none'}."
+            f"{place}: '{code}': {country} has no region {region}; it has {', '.join(names) or 'none'}.",
+            Fault("holidays_region", {"value": code, "regions": ", ".join(names) or "–"}, steps),
         )
     return library.country_holidays(country, subdiv=regions.get(region), language=language)
 

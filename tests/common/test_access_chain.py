@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from services.common.access_chain import FIRST, PRUNED, Head, Verifier, chained, hash_of
+from services.common.access_chain import FIRST, PRUNED, Flaw, Head, Verifier, chained, hash_of
 
 ENTRIES = [{"act": "transcript_read", "who": who, "at": f"2026-11-29T10:00:0{n}.000Z"} for n, who in enumerate("abcde")]
 
@@ -18,7 +18,7 @@ def problems(entries: list[dict[str, Any]], head: Head | None = None) -> list[st
     verifier = Verifier()
     for start in range(0, len(entries), 2):  # in pages
         verifier.take(entries[start : start + 2])
-    return verifier.end(head)
+    return [str(flaw) for flaw in verifier.end(head)]
 
 
 def test_an_intact_log_has_no_problems_and_its_last_entry_as_head() -> None:
@@ -75,7 +75,7 @@ def test_a_part_of_the_log_is_verified_alone() -> None:
     assert verifier.end(part=True) == []
     verifier = Verifier()
     verifier.take([made[1], made[3]])
-    assert verifier.end(part=True) == ["entries 3 to 3 are missing"]
+    assert verifier.end(part=True) == [Flaw("missing", 3, 3)]
 
 
 def test_a_beginning_that_was_deleted_after_its_period_is_no_problem_if_the_log_says_so() -> None:

@@ -1,7 +1,7 @@
 // Mirrors services/gateway/web/console/access-log.js: its RULES; and the reason that is asked for (reading.js).
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ACTS, addressOf, verdict, wishOf } from "../../services/gateway/web/console/access-log.js";
+import { ACTS, addressOf, flawWords, verdict, wishOf } from "../../services/gateway/web/console/access-log.js";
 import { accessExportUrl } from "../../services/gateway/web/console/api.js";
 import { forgetReasons, reading } from "../../services/gateway/web/console/reading.js";
 import { moment } from "../../services/gateway/web/console/format.js";
@@ -15,6 +15,13 @@ test("the filters and the page stand in the address, and the language stays ther
   assert.equal(address, "https://loket.example/agent?lang=fr&before=120&person=An+Peeters&from=2026-11-01");
   assert.deepEqual(wishOf(new URL(address).search), { wish, before: 120 });
   assert.equal(addressOf(address, NOTHING, null), "https://loket.example/agent?lang=fr");
+});
+
+test("what is wrong with the log is said in the language of the auditor", () => {
+  assert.equal(flawWords(consoleTexts("nl"), { code: "missing", first: 3, last: 5 }), "Regels 3 tot en met 5 ontbreken.");
+  assert.equal(flawWords(consoleTexts("fr"), { code: "altered", first: 2, last: 2 }), "La ligne 2 a été modifiée.");
+  assert.equal(flawWords(consoleTexts("nl"), { code: "of_later", first: 1, last: 1 }), "");
+  assert.equal(flawWords(consoleTexts("nl"), undefined), "");
 });
 
 test("an address that says something else asks for nothing", () => {

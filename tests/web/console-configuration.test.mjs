@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { buttonRows, dayRows } from "../../services/gateway/web/console/configuration-preview.js";
-import { differs, faultsOf, fieldsOf, formOf, outcomeOf } from "../../services/gateway/web/console/configuration.js";
+import { differs, faultsOf, faultWords, fieldsOf, formOf, outcomeOf } from "../../services/gateway/web/console/configuration.js";
+import { consoleTexts, texts } from "./texts.mjs";
 
 const four = (words) => ({ nl: words, fr: words, de: words, en: words });
 const FORM = {
@@ -86,6 +87,48 @@ test("an answer says whether another administrator was first, or what is wrong",
   for (const [given, problem] of problems) assert.equal(outcomeOf(given).problem, problem);
   assert.equal(outcomeOf(problems[1][0]).name, "Bert");
   assert.equal(outcomeOf(problems[2][0]).detail, "x");
+});
+
+test("a refusal is said in the language of the administrator, with its place and what is there", () => {
+  const nl = consoleTexts("nl");
+  const hours = { code: "hours_day", department: "premies", field: "hours", value: "Maandag" };
+  assert.equal(
+    faultWords(nl, hours),
+    "Dienst “premies”, “hours”: “Maandag” is geen dag. Schrijf een dag zoals Mon, of dagen zoals Mon-Fri.",
+  );
+  assert.match(faultWords(nl, hours, true), /^Dienst “premies”, “Uren van de week”: /, "a form calls the field as there");
+  assert.match(
+    faultWords(nl, { code: "number", department: "a", field: "queue.longest", value: "veel" }, true),
+    /“Langste wachtrij”.*“veel”/,
+  );
+  assert.match(
+    faultWords(nl, { code: "day", field: "calendar.closed.0", value: "ooit" }, true),
+    /^“Extra sluitingsdagen”: “ooit” is geen dag/,
+  );
+  assert.equal(faultWords(nl, { code: "toml_end" }), nl("config.fault.toml_end"));
+  assert.match(faultWords(nl, { code: "needs_queue", department: "a", value: "a" }), /^Dienst “a”: burgers mogen wachten/i);
+});
+
+test("every code has words in the four languages with all that they name, and an unknown one leaves the English detail", () => {
+  const values = { value: "v", name: "n", line: 1, most: 2, least: 3, size: 4, days: 5, expected: "e", regions: "r" };
+  for (const language of ["nl", "fr", "de", "en"]) {
+    const t = consoleTexts(language);
+    const codes = Object.keys(texts("console/translations", language)).filter((key) => key.startsWith("config.fault."));
+    assert.ok(codes.length > 50);
+    for (const key of codes) {
+      const said = faultWords(t, { code: key.slice("config.fault.".length), department: "d", field: "f", ...values });
+      assert.doesNotMatch(said, /[{]\w+[}]/, `${language} ${key}`);
+    }
+    assert.equal(faultWords(t, { code: "of_later" }), "");
+    assert.equal(faultWords(t, null), "");
+  }
+});
+
+test("a request that the server does not take is said by its place", () => {
+  const refused = (at) => outcomeOf({ ok: false, status: 422, code: "invalid", body: { errors: [{ at, problem: "x" }] } });
+  assert.deepEqual(refused("form.wrap_up").fault, { code: "wrong", field: "wrap_up" });
+  assert.match(faultWords(consoleTexts("nl"), refused("form.wrap_up").fault, true), /^“Tijd om af te ronden”: Deze waarde mag niet/);
+  assert.equal(refused("text").problem, "too_large");
 });
 
 test("a preview has a row for each button and each day", () => {

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from services.common.config.faults import wrong
 from services.common.config.retention import DepartmentRetention, Periods, Retention, periods
 from services.common.config.toml_file import Source, load_toml
 from services.common.events.types import AssuranceLevel
@@ -67,7 +68,7 @@ def parse_hours(text: str) -> Week | None:
             for span in spans.split(","):
                 _add(week, day, span.strip())
     if not any(week):
-        raise ValueError("has no opening hours; give for example 'Mon-Fri 09:00-17:00', or 'always'")
+        raise wrong("hours_none", "has no opening hours; give for example 'Mon-Fri 09:00-17:00', or 'always'")
     return tuple(_ordered(spans, DAYS[i]) for i, spans in enumerate(week))
 
 
@@ -76,7 +77,7 @@ def _days(text: str) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.partition("-")
         if first not in DAYS or (dash and last not in DAYS):
-            raise ValueError(f"'{part}' is not a day or a range of days such as Mon-Fri")
+            raise wrong("hours_day", "'{value}' is not a day or a range of days such as Mon-Fri", value=part)
         start, end = DAYS.index(first), DAYS.index(last if dash else first)
         days += [(start + i) % 7 for i in range((end - start) % 7 + 1)]
     return days
@@ -85,16 +86,17 @@ def _days(text: str) -> list[int]:
 def _add(week: list[list[Span]], day: int, text: str) -> None:
     match = _SPAN.fullmatch(text)
     if not match:
-        raise ValueError(f"'{text}' is not a span of time such as 09:00-17:00")
+        raise wrong("hours_span", "'{value}' is not a span of time such as 09:00-17:00", value=text)
     a, b, c, d = (int(g) for g in match.groups())
     if a > 23 or c > 24 or (c == 24 and d):
-        raise ValueError(f"'{text}' has an hour beyond the day")
+        raise wrong("hours_beyond", "'{value}' has an hour beyond the day", value=text)
     opens, closes = time(a, b), time(c % 24, d)
     if closes > opens or closes == time(0):
         week[day].append(Span(opens=opens, closes=closes))
         return
     if closes == opens:
-        raise ValueError(f"'{text}' begins and ends at the same time; use 00:00-24:00 for a whole day")
+        problem = "'{value}' begins and ends at the same time; use 00:00-24:00 for a whole day"
+        raise wrong("hours_same", problem, value=text)
     week[day].append(Span(opens=opens, closes=time(0)))
     week[(day + 1) % 7].append(Span(opens=time(0), closes=closes))
 
@@ -103,7 +105,7 @@ def _ordered(spans: list[Span], day: str) -> tuple[Span, ...]:
     ordered = sorted(spans, key=lambda s: s.opens)
     for one, two in pairwise(ordered):
         if one.closes == time(0) or two.opens < one.closes:
-            raise ValueError(f"{day} has spans that overlap")
+            raise wrong("hours_overlap", "{value} has spans that overlap", value=day)
     return tuple(ordered)
 
 
@@ -137,7 +139,8 @@ def _day(value: object) -> str:
         else:
             raise ValueError
     except ValueError:
-        raise ValueError(f"'{text[:40]}' is no day such as 2027-05-07, 12-26 (each year) or easter+1") from None
+        problem = "'{value}' is no day such as 2027-05-07, 12-26 (each year) or easter+1"
+        raise wrong("day", problem, value=text[:40]) from None
     return text
 
 
@@ -151,7 +154,8 @@ def _matches(text: str, day: date) -> bool:
 def _spans(value: str) -> str:
     ends = [part.partition("-") for part in value.strip().split(",")]
     if any(" " in part[0] or part[0] >= part[2] for part in ends):
-        raise ValueError(f"'{value[:40]}' is not hours of one day such as 09:00-12:00 or 09:00-12:00,13:00-16:00")
+        problem = "'{value}' is not hours of one day such as 09:00-12:00 or 09:00-12:00,13:00-16:00"
+        raise wrong("day_hours", problem, value=value[:40])
     parse_hours(f"Mon {value.strip()}")
     return value.strip()
 
@@ -178,7 +182,7 @@ class Calendar(BaseModel):
     @model_validator(mode="after")
     def _one_meaning(self) -> Calendar:
         if both := sorted(set(self.closed) & set(self.hours)):
-            raise ValueError(f"'{both[0]}' is closed and has hours")
+            raise wrong("closed_with_hours", "'{value}' is closed and has hours", value=both[0])
         return self
 
     def spans_on(self, day: date, closed_on: tuple[date, ...] = ()) -> tuple[Span, ...] | None:
@@ -200,7 +204,7 @@ class Calendar(BaseModel):
 def _origin(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
-        raise ValueError("must be an origin such as https://www.example.be, without a path")
+        raise wrong("origin", "must be an origin such as https://www.example.be, without a path")
     return value.lower()
 
 
@@ -239,14 +243,15 @@ class Option(BaseModel):
     @model_validator(mode="after")
     def _short(self) -> Option:
         if max(map(len, self.names.model_dump().values())) > MOST_OPTION_NAME:
-            raise ValueError(f"'{self.id}' has a name of more than {MOST_OPTION_NAME} characters")
+            problem = "'{value}' has a name of more than {most} characters"
+            raise wrong("option_long", problem, value=self.id, most=MOST_OPTION_NAME)
         return self
 
 
 def _once(options: tuple[Option, ...]) -> tuple[Option, ...]:
     ids = [option.id for option in options]
     if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
-        raise ValueError(f"'{twice[0]}' is there twice")
+        raise wrong("option_twice", "'{value}' is there twice", value=twice[0])
     return options
 
 
@@ -284,7 +289,8 @@ def _require_pages(url: Text | None) -> None:
     for address in url.model_dump().values() if url else ():
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise ValueError(f"'{address[:80]}' is not the address of a page, such as https://www.example.be/privacy")
+            problem = "'{value}' is not the address of a page, such as https://www.example.be/privacy"
+            raise wrong("page", problem, value=address)
 
 
 class Accessibility(BaseModel):
@@ -328,9 +334,10 @@ class Notice(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Notice:
         if self.end <= self.start:
-            raise ValueError("ends before it starts")
+            raise wrong("notice_order", "ends before it starts")
         if (longest := max(map(len, self.text.model_dump().values()))) > MOST_NOTICE:
-            raise ValueError(f"has a text of {longest} characters; at most {MOST_NOTICE} fit")
+            problem = "has a text of {size} characters; at most {most} fit"
+            raise wrong("notice_long", problem, size=longest, most=MOST_NOTICE)
         return self
 
 
@@ -365,7 +372,8 @@ NumberRule = Literal["refuse", "mask", "allow"]
 def _compact(number: str) -> str:
     compact = re.sub(r"[^0-9A-Z]", "", number.upper())
     if not 11 <= len(compact) <= 34:
-        raise ValueError(f"'{number[:40]}' is no account or other number, such as BE68 5390 0754 7034")
+        problem = "'{value}' is no account or other number, such as BE68 5390 0754 7034"
+        raise wrong("own_number", problem, value=number[:40])
     return compact
 
 
@@ -422,7 +430,8 @@ class IdentificationRules(BaseModel):
     @model_validator(mode="after")
     def _short(self) -> IdentificationRules:
         if max(map(len, self.name.model_dump().values())) > MOST_OPTION_NAME:
-            raise ValueError(f"identification has a name of more than {MOST_OPTION_NAME} characters")
+            problem = "identification has a name of more than {most} characters"
+            raise wrong("issuer_long", problem, most=MOST_OPTION_NAME)
         return self
 
 
@@ -500,11 +509,14 @@ class Department(BaseModel):
     @model_validator(mode="after")
     def _kept_promises(self) -> Department:
         if self.questions and self.answer_within is None:
-            raise ValueError(f"'{self.id}' has questions = true and needs answer_within, a number of working days")
+            problem = "'{value}' has questions = true and needs answer_within, a number of working days"
+            raise wrong("needs_answer_within", problem, value=self.id)
         if self.busy == "queue" and not self.queue.longest:
-            raise ValueError(f"'{self.id}' has busy = \"queue\" and needs a queue.longest above 0")
+            problem = "'{value}' has busy = \"queue\" and needs a queue.longest above 0"
+            raise wrong("needs_queue", problem, value=self.id)
         if self.closing_required and not self.closing_reasons:
-            raise ValueError(f"'{self.id}' has closing_required = true and needs closing_reasons")
+            problem = "'{value}' has closing_required = true and needs closing_reasons"
+            raise wrong("needs_closing_reasons", problem, value=self.id)
         return self
 
 
@@ -530,14 +542,18 @@ class Departments(BaseModel):
     def _consistent(self) -> Departments:
         ids = [d.id for d in self.departments]
         if len(set(ids)) != len(ids):
-            raise ValueError("two departments have the same id")
+            twice = next(id_ for id_ in ids if ids.count(id_) > 1)
+            raise wrong("department_twice", "two departments have the same id, '{value}'", value=twice)
         if self.default not in ids:
-            raise ValueError(f"the default department '{self.default}' is not among them")
+            problem = "the default department '{value}' is not among them"
+            raise wrong("default_unknown", problem, value=self.default)
         for d in self.departments:
             if d.queue.overflow and (d.queue.overflow.to not in ids or d.queue.overflow.to == d.id):
-                raise ValueError(f"'{d.id}' overflows to '{d.queue.overflow.to}', which is no other department")
+                problem = "'{name}' overflows to '{value}', which is no other department"
+                raise wrong("overflow_unknown", problem, name=d.id, value=d.queue.overflow.to)
             if d.identification and self.identification is None:
-                raise ValueError(f"'{d.id}' has identification = true and needs a section [identification]")
+                problem = "'{value}' has identification = true and needs a section [identification]"
+                raise wrong("needs_identification", problem, value=d.id)
         return self
 
     def take_over(self, other: Departments) -> None:
@@ -608,4 +624,5 @@ def load_departments(source: Source) -> Departments:
     Raises:
         ConfigurationError: It is invalid; the message names the file or the version, the place and the problem.
     """
-    return load_toml("DEPARTMENTS_FILE" if isinstance(source, Path) else "departments,", source, Departments)
+    setting = "DEPARTMENTS_FILE" if isinstance(source, Path) else "departments,"
+    return load_toml(setting, source, Departments, with_faults=True)

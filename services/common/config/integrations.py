@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from services.common.config.faults import Fault
 from services.common.config.toml_file import ConfigurationError, load_toml
 from services.common.internal_api.integration import EVERY, Scope, covers
 
@@ -301,7 +302,8 @@ def load_integrations(path: Path | None, departments: Collection[str] | None) ->
     }
     for id_, wanted in (*named.items(), *scoped.items()):
         if departments is not None and (unknown := sorted(wanted - set(departments))):
-            raise ConfigurationError(f"INTEGRATIONS_FILE {path}: '{id_}': there is no department '{unknown[0]}'.")
+            text = f"INTEGRATIONS_FILE {path}: '{id_}': there is no department '{unknown[0]}'."
+            raise ConfigurationError(text, Fault("integrated", {"name": id_, "value": unknown[0]}))
     return integrations
 
 

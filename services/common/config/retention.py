@@ -12,6 +12,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.common.config.faults import wrong
+
 LEAST_DAYS = 3  # citizens download for 48 hours after the end of a chat (`CITIZEN_ACCESS`)
 Days = Annotated[int, Field(ge=LEAST_DAYS, le=36_500, strict=True)]
 PARTS = ("files", "notes")
@@ -67,7 +69,8 @@ class DepartmentRetention(BaseModel):
         for part in PARTS:
             own = getattr(self, part)
             if own is not None and self.conversation is not None and own > self.conversation:
-                raise ValueError(f"{part} ({own} days) are deleted with the conversation ({self.conversation} days)")
+                problem = "{value} ({days} days) are deleted with the conversation ({most} days)"
+                raise wrong("part_longer", problem, value=part, days=own, most=self.conversation)
         return self
 
 

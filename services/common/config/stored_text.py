@@ -10,6 +10,7 @@ import asyncio
 import io
 from typing import IO, Literal
 
+from services.common.config.faults import Fault
 from services.common.config.toml_file import MOST_STORED, ConfigurationError
 
 
@@ -52,7 +53,8 @@ def candidate(text: str, version: int = 0) -> StoredText:
     """
     size = len(text.encode())
     if size > MOST_STORED:
-        raise ConfigurationError(f"The departments have {size} bytes; at most {MOST_STORED} are stored.")
+        words = f"The departments have {size} bytes; at most {MOST_STORED} are stored."
+        raise ConfigurationError(words, Fault("too_large", {"size": size, "most": MOST_STORED}))
     held = StoredText()
     held.take(version or 1, text)
     return held

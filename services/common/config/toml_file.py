@@ -8,6 +8,8 @@ from typing import IO, Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from services.common.config.faults import Fault, fault_of, toml_fault
+
 MOST_PARTS = 32  # of a dotted key; the time to parse one grows much faster than their number
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.){0,200}"|'[^'\n]*')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*\.[ \t]*){{{MOST_PARTS}}}")
@@ -16,7 +18,15 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used. The text says where the error is and what to do."""
+    """The configuration cannot be used. The text says where the error is and what to do.
+
+    Attributes:
+        fault: What is wrong, for pages that say it in words of their own; None: nothing that they know.
+    """
+
+    def __init__(self, text: str, fault: Fault | None = None) -> None:
+        super().__init__(text)
+        self.fault = fault
 
 
 class Source(Protocol):
@@ -33,30 +43,45 @@ class Source(Protocol):
         """
 
 
-def load_toml(setting: str, source: Source, model: type[M]) -> M:
+def load_toml(setting: str, source: Source, model: type[M], with_faults: bool = False) -> M:
     """Return the content of this file or text.
 
     Args:
         setting: The setting that names the file, for the message.
         source: The file or text.
         model: What it must contain.
+        with_faults: Whether the error has the fault.
 
     Raises:
         ConfigurationError: The content is invalid; the message names the source, the place and the problem.
     """
+    content = b""
     try:
-        with source.open("rb") as content:
-            return model.model_validate(_parsed(content.read()))
+        with source.open("rb") as opened:
+            content = opened.read()
+        return model.model_validate(_parsed(content))
     except OSError as error:
         raise ConfigurationError(f"{setting} {source}: cannot be read ({error.strerror}).") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(p) for p in first["loc"]) or "the file"
-        raise ConfigurationError(f"{setting} {source}: {place}: {first['msg']}.") from None
+        problem, fault = f"{place}: {first['msg']}", fault_of(first)
     except RecursionError:
-        raise ConfigurationError(f"{setting} {source}: is not TOML: it is nested too deeply.") from None
+        problem, fault = "is not TOML: it is nested too deeply", Fault("toml_deep")
+    except _LongKey as error:
+        problem = f"is not TOML: {error}"
+        fault = Fault("toml_long_key", {"line": error.line, "most": MOST_PARTS})
     except ValueError as error:  # of the parser, also for a number with more than 4,300 digits
-        raise ConfigurationError(f"{setting} {source}: is not TOML: {error}.") from None
+        problem, fault = f"is not TOML: {error}", toml_fault(str(error), content.decode(errors="replace"))
+    raise ConfigurationError(f"{setting} {source}: {problem}.", fault if with_faults else None)
+
+
+class _LongKey(ValueError):
+    """A dotted key has too many parts, at this line."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(f"a key has more than {MOST_PARTS} parts (at line {line})")
+        self.line = line
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
@@ -68,6 +93,5 @@ def _parsed(content: bytes) -> dict[str, Any]:
     """
     text = content.decode()
     if found := _LONG_KEY.search(text):
-        line = text.count("\n", 0, found.start()) + 1
-        raise ValueError(f"a key has more than {MOST_PARTS} parts (at line {line})")
+        raise _LongKey(text.count("\n", 0, found.start()) + 1)
     return tomllib.loads(text)

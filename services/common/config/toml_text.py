@@ -24,6 +24,10 @@ class CannotEdit(Exception):
     """The text is written in a way that this module does not change safely."""
 
 
+class NoSuchTable(CannotEdit):
+    """The text has no such table."""
+
+
 def added(text: str, array: str, table: Mapping[str, Any]) -> str:
     """Return the text with one more table in an array, at its end.
 
@@ -70,8 +74,10 @@ def changed(text: str, array: str, key: str, value: str, changes: Mapping[str, A
     expected = tomllib.loads(text)
     tables: list[dict[str, Any]] = expected.get(array, [])
     found = [number for number, table in enumerate(tables) if table.get(key) == value]
-    if len(found) != 1:
-        raise CannotEdit(f"there is no '{value}' in {array}" if not found else f"'{value}' is there twice in {array}")
+    if not found:
+        raise NoSuchTable(f"there is no '{value}' in {array}")
+    if len(found) > 1:
+        raise CannotEdit(f"'{value}' is there twice in {array}")
     header = re.compile(rf"^\s*\[\[\s*{re.escape(array)}\s*\]\]\s*(#.*)?$")
     lines = text.split("\n")
     headers = [number for number, line in enumerate(lines) if header.match(line)]

@@ -383,6 +383,14 @@ class AccessVerify(Record):
     by: Reader
 
 
+class AccessFlaw(Record):
+    """What is wrong with the access log: a stable code, and the first and the last entry that it names."""
+
+    code: str
+    first: int
+    last: int
+
+
 class AccessVerified(Record):
     """The result: whether the newest entries, from `first` to `last`, are intact.
 
@@ -391,7 +399,8 @@ class AccessVerified(Record):
         last: That of the last one.
         hash: The hash of the last one.
         complete: Whether these are all stored entries.
-        problems: What is wrong, one line each; none: they are intact.
+        problems: What is wrong, one line each in English; none: they are intact.
+        flaws: The same, as codes.
     """
 
     first: int
@@ -399,6 +408,7 @@ class AccessVerified(Record):
     hash: str
     complete: bool
     problems: list[str]
+    flaws: list[AccessFlaw] = Field(default_factory=list)
 
 
 class CannedAnswerContent(Record):

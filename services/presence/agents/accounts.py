@@ -8,6 +8,7 @@ import argon2
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from services.common.config.departments import LOCALES, Departments
+from services.common.config.faults import Fault
 from services.common.config.toml_file import ConfigurationError, Source, load_toml
 from services.common.events.types import derived_id
 from services.common.internal_api.accounts import MOST_LANGUAGES, Language
@@ -127,7 +128,8 @@ def require_fit(file: AccountsFile, departments: Departments, where: str) -> Non
     for name, served in serves:
         for department in served:
             if departments.get(department) is None:
-                raise ConfigurationError(f"{where}: '{name}' serves '{department}', which is no department.")
+                text = f"{where}: '{name}' serves '{department}', which is no department."
+                raise ConfigurationError(text, Fault("served", {"name": name, "value": department}))
 
 
 def demo_accounts(more: int, departments: Departments, password_hash: str) -> tuple[Account, ...]:

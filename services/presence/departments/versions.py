@@ -14,9 +14,10 @@ from pathlib import Path
 
 import structlog
 
+from services.common.config.faults import Fault, shown
 from services.common.config.stored_text import StoredText, candidate
 from services.common.config.toml_file import ConfigurationError
-from services.common.config.toml_text import CannotEdit
+from services.common.config.toml_text import CannotEdit, NoSuchTable
 from services.common.events.configuration import ConfigurationVersion, ConfigurationWanted
 from services.common.events.event import Event
 from services.common.http.problems import Problem
@@ -37,7 +38,7 @@ LOOK_EVERY = 2.0  # seconds between two looks for a newer version
 REPEAT_EVERY = 4.0  # seconds between two repetitions of the number of the newest version
 SENT_AGAIN = 1.0  # seconds after which the text is sent again to processes that ask for it
 _PLACE = re.compile(r"^departments, version \d+: ")
-_NUMBER = re.compile(r"^departments\.(\d+)")
+_NUMBER = re.compile(r"^departments\.\d+")
 
 
 class DepartmentVersions:
@@ -157,11 +158,14 @@ class DepartmentVersions:
                 raise Problem(404, "no_such_version", "There is no such version (any more).")
             return former.text, "restored", str(former.version)
         if wanted.department is None or wanted.form is None:
-            raise Problem(422, "invalid_configuration", "Nothing was changed: send a text, a form or a version.")
+            raise _refused("Nothing was changed: send a text, a form or a version.", Fault("nothing_wanted"))
         try:
             text = await asyncio.to_thread(with_form, newest.text, wanted.department, wanted.form)
+        except NoSuchTable as error:
+            fault = Fault("no_department", {"value": wanted.department})
+            raise _refused(f"{str(error).capitalize()}.", fault) from None
         except CannotEdit as error:
-            raise Problem(422, "invalid_configuration", f"{str(error).capitalize()}.") from None
+            raise _refused(f"{str(error).capitalize()}.", Fault("not_by_form")) from None
         return text, "changed", wanted.department
 
     async def _validated(self, newest: StoredVersion, text: str) -> Configuration:
@@ -175,7 +179,9 @@ class DepartmentVersions:
             accounts = self._accounts() if self._accounts else None
             return await asyncio.to_thread(Configuration.load, self._settings, held, accounts)
         except ConfigurationError as error:
-            raise Problem(422, "invalid_configuration", _explained(str(error), text)) from None
+            if error.fault is None:
+                log.warning("departments_not_validated", reason=str(error))
+            raise _refused(str(error), error.fault or Fault("server"), text) from None
 
     # ── for the other services ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -243,14 +249,20 @@ def changed_meanwhile(newest: StoredVersion) -> Problem:
     return Problem(409, "changed", detail, version=newest.version, by=newest.by.name)
 
 
-def _explained(error: str, text: str) -> str:
-    """Return what is wrong, with the id of a department where the validation has its number."""
-    error = _PLACE.sub("", error)
-    numbered = _NUMBER.match(error)
-    if numbered is None:
-        return error
+def _refused(detail: str, fault: Fault, text: str = "") -> Problem:
+    """Return the problem 422 `invalid_configuration`: its words, with the id of a department in place of its number.
+
+    Args:
+        detail: The words, in English.
+        fault: The same as a code with values.
+        text: The text that is refused.
+    """
     try:
-        id_ = tomllib.loads(text)["departments"][int(numbered[1])]["id"]
-    except (tomllib.TOMLDecodeError, KeyError, IndexError, TypeError):
-        return error
-    return f"department '{id_}'{error[numbered.end() :]}"
+        document = tomllib.loads(text) if fault.place else {}  # with a place, it was parsed in time before
+    except RecursionError:
+        document = {}
+    known = shown(fault, document)
+    detail = _PLACE.sub("", detail)
+    if "department" in known:
+        detail = _NUMBER.sub(f"department '{known['department']}'", detail)
+    return Problem(422, "invalid_configuration", detail, fault=known)

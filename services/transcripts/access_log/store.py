@@ -21,7 +21,7 @@ import structlog
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
-from services.common.access_chain import PRUNED, Head, Verifier, chained
+from services.common.access_chain import PRUNED, Flaw, Head, Verifier, chained
 from services.common.internal_api.transcripts import ChangeOfAccount, ChangeOfDepartments
 from services.common.mongo.client import DUPLICATE_KEY, Database
 from services.transcripts import metrics
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 MOST_TOGETHER = 100  # entries in one write
 PAGE = 1_000  # entries in one answer
 MOST_VERIFIED = 20_000  # entries of one verification that an auditor asks for
-MOST_PROBLEMS = 20  # of one verification that are returned
+MOST_FLAWS = 20  # of one verification that are returned
 LONGEST = 3_000  # milliseconds for one page of a search; a gateway waits 5 s for its answer
 UNUSUAL_WITHIN = timedelta(hours=1)
 CLOCKS_DIFFER = timedelta(seconds=5)  # at the most: all replicas follow the clock of the database
@@ -139,13 +139,13 @@ class Verified:
         first: The number of the first entry that was verified.
         head: The last one.
         complete: Whether these are all stored entries.
-        problems: What is wrong, one line each.
+        flaws: What is wrong.
     """
 
     first: int
     head: Head
     complete: bool
-    problems: list[str]
+    flaws: list[Flaw]
 
 
 def stamp(at: datetime) -> str:
@@ -307,8 +307,8 @@ class AccessLog:
             taken, after = taken + len(page), int(page[-1]["seq"])
         first = await self._end(ASCENDING)
         complete = verifier.first <= first
-        problems = verifier.end(expected, part=not complete)
-        return Verified(verifier.first, verifier.head, complete, problems[:MOST_PROBLEMS])
+        flaws = verifier.end(expected, part=not complete)
+        return Verified(verifier.first, verifier.head, complete, flaws[:MOST_FLAWS])
 
     async def prune(self, before: datetime) -> int:
         """Delete the beginning of the log, from before this time. Return the number of entries.

@@ -80,7 +80,10 @@ def create_routes(context: Context) -> APIRouter:
                 last=found.head.seq,
                 hash=found.head.hash,
                 complete=found.complete,
-                problems=found.problems,
+                problems=[str(flaw) for flaw in found.flaws],
+                flaws=[
+                    transcripts_api.AccessFlaw(code=flaw.code, first=flaw.first, last=flaw.last) for flaw in found.flaws
+                ],
             )
         )
 

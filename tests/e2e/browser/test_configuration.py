@@ -109,7 +109,9 @@ async def test_what_is_wrong_in_the_text_is_said_and_nothing_is_lost_unasked(sce
     await area.fill(text.replace('id = "premies"', 'id = "premies"\nkleur = "rood"'))
     beheer.expects(REFUSED)
     await beheer.hook("config-save").click()
-    await expect(beheer.hook("config-refusal")).to_contain_text("department 'premies'.kleur")
+    why = beheer.hook("config-refusal").get_by_test_id("config-detail")
+    await expect(why).to_contain_text("Dienst “premies”, “kleur”: Deze naam bestaat niet.")
+    assert await why.get_attribute("lang") is None
     await sound(beheer)
     await beheer.hook("config-cancel").click()
     await beheer.page.get_by_role("dialog").get_by_role("button", name="Annuleren").click()

@@ -121,25 +121,49 @@ async def test_a_request_that_arrives_twice_makes_one_version(replicas: tuple[Re
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "why", "fault"),
     [
-        (GOOD.replace("algemeen", "x", 1), "default department 'x' is not among them"),
-        (GOOD + 'hours = "sometimes"\n', "^department 'algemeen'.hours: .*is not a day"),
-        (f'calendar.holidays = "BE-XYZ"\n{GOOD}', "has no region XYZ"),
-        (GOOD + 'colour = "red"\n', "department 'algemeen'.colour: Extra inputs"),
-        ("default = ", "is not TOML"),
-        ("default = " + "[" * 5_000, "^is not TOML: it is nested too deeply"),
-        (GOOD + IDENTIFICATION, "^identification = true needs the setting CITIZEN_OIDC_ISSUER"),
-        (GOOD + "#" * MOST_STORED, "at most 400000"),
+        (
+            GOOD.replace("algemeen", "x", 1),
+            "default department 'x' is not among them",
+            {"code": "default_unknown", "value": "x"},
+        ),
+        (
+            GOOD + 'hours = "sometimes"\n',
+            "^department 'algemeen'.hours: .*is not a day",
+            {"code": "hours_day", "department": "algemeen", "field": "hours", "value": "sometimes"},
+        ),
+        (
+            f'calendar.holidays = "BE-XYZ"\n{GOOD}',
+            "has no region XYZ",
+            {"code": "holidays_region", "field": "calendar.holidays", "value": "BE-XYZ"},
+        ),
+        (
+            GOOD + 'colour = "red"\n',
+            "department 'algemeen'.colour: Extra inputs",
+            {"code": "unknown_field", "department": "algemeen", "field": "colour", "value": "red"},
+        ),
+        ("default = ", "is not TOML", {"code": "toml_end"}),
+        ("default = " + "[" * 5_000, "^is not TOML: it is nested too deeply", {"code": "toml_deep"}),
+        (
+            GOOD + IDENTIFICATION,
+            "^identification = true needs the setting CITIZEN_OIDC_ISSUER",
+            {"code": "identification_setting"},
+        ),
+        (GOOD + "#" * MOST_STORED, "at most 400000", {"code": "too_large", "most": MOST_STORED}),
     ],
 )
 async def test_a_wrong_text_is_refused_and_the_version_before_it_stays(
-    replicas: tuple[Replica, Replica], text: str, why: str
+    replicas: tuple[Replica, Replica], text: str, why: str, fault: dict[str, str | int]
 ) -> None:
     wanted = Wanted.model_construct(base=1, text=text, department=None, form=None, restore=None)
     change = Change.model_construct(wanted=wanted, by=AN)
-    status, code, detail = await refused(replicas[0].versions.change(change))
-    assert (status, code) == (422, "invalid_configuration")
+    with pytest.raises(Problem) as caught:
+        await replicas[0].versions.change(change)
+    problem = caught.value
+    detail = problem.detail
+    assert (problem.status, problem.code) == (422, "invalid_configuration")
+    assert fault.items() <= problem.extra["fault"].items()
     assert re.search(why, detail), detail
     assert await replicas[0].store.newest_number() == 1
 

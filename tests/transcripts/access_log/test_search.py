@@ -3,6 +3,7 @@
 import dataclasses
 from datetime import datetime, timedelta
 
+from services.common.access_chain import Flaw
 from services.common.mongo.client import Database
 from services.transcripts.access_log.store import Access, AccessLog, Act, Filter, stamp
 from tests.transcripts.conftest import OPENED_AT
@@ -76,23 +77,23 @@ async def test_the_span_has_what_a_clock_that_was_ahead_has_written(database: Da
 async def test_the_verification_is_bounded_and_finds_what_was_changed(database: Database) -> None:
     log = await filled(database)
     whole = await log.verify()
-    assert (whole.first, whole.head, whole.complete, whole.problems) == (1, await log.head(), True, [])
+    assert (whole.first, whole.head, whole.complete, whole.flaws) == (1, await log.head(), True, [])
     newest = await log.verify(most=2)
-    assert (newest.first, newest.head.seq, newest.complete, newest.problems) == (5, 6, False, [])
+    assert (newest.first, newest.head.seq, newest.complete, newest.flaws) == (5, 6, False, [])
 
     await database["access_log"].update_one({"_id": 2}, {"$set": {"who": "bert"}})
-    assert (await log.verify()).problems == ["entry 2 was altered"]
-    assert (await log.verify(most=2)).problems == []
+    assert (await log.verify()).flaws == [Flaw("altered", 2, 2)]
+    assert (await log.verify(most=2)).flaws == []
     await database["access_log"].delete_one({"_id": 6})
-    assert "entries 6 to 6 are missing at the end" in (await log.verify(most=2)).problems, "this process wrote it"
-    assert (await AccessLog(database, lambda: OPENED_AT).verify(most=2)).problems == []
+    assert Flaw("end", 6, 6) in (await log.verify(most=2)).flaws, "this process wrote it"
+    assert (await AccessLog(database, lambda: OPENED_AT).verify(most=2)).flaws == []
 
 
 async def test_after_a_pruning_the_rest_is_intact_and_complete(database: Database) -> None:
     log = await filled(database)
     assert await log.prune(day(4)) == 3
     found = await log.verify()
-    assert (found.first, found.head.seq, found.complete, found.problems) == (4, 7, True, [])
+    assert (found.first, found.head.seq, found.complete, found.flaws) == (4, 7, True, [])
 
 
 def test_a_filter_of_nothing_asks_for_nothing() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
-from services.common.access_chain import Verifier
+from services.common.access_chain import Flaw, Verifier
 from services.common.mongo.client import Database
 from services.transcripts.access_log import store as access_log_store
 from services.transcripts.access_log.store import Access, AccessLog
@@ -83,7 +83,7 @@ async def test_a_change_of_the_database_is_detected(database: Database) -> None:
     await database["access_log"].delete_one({"_id": 3})
     verifier = Verifier()
     verifier.take(await log.entries(0))
-    assert verifier.end() == ["entry 2 was altered", "entries 3 to 3 are missing"]
+    assert verifier.end() == [Flaw("altered", 2, 2), Flaw("missing", 3, 3)]
 
 
 async def test_its_beginning_goes_after_its_period_and_the_rest_stays_verifiable(database: Database) -> None:

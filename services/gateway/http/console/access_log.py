@@ -70,7 +70,8 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
     async def verification(request: Request) -> Response:
         """Verify the newest entries of the access log, at most 20,000, and say whether they are intact.
 
-        `complete`: these are all entries that are stored. `problems`: what is wrong, one line each.
+        `complete`: these are all entries that are stored. `problems`: what is wrong, one line each in English;
+        `flaws`: the same as codes, with the first and the last entry that is named.
         """
         found = await _known(transcripts.verify_access_log(transcripts_api.AccessVerify(by=await reader(request))))
         return JSONResponse({"intact": not found.problems, **found.model_dump()})

@@ -118,7 +118,8 @@ def install(
     async def check(request: Request) -> Response:
         """Say what would be: the `text`, each department's button as it would be now, and the year of one department.
 
-        Nothing is stored. 422 `invalid_configuration`: `detail` says what is wrong and where.
+        Nothing is stored. 422 `invalid_configuration`: `detail` says what is wrong and where; `fault` has the same as
+        a `code`, the `department`, the `field`, the `value` that is there, and what else the words about it name.
         """
         await administrator(request)
         given = await read_json(request, CheckedDepartments, MOST_BODY)
@@ -135,8 +136,8 @@ def install(
         """Store a new version. All services use it within seconds.
 
         409 `changed`: there is a newer version than `version`, which the problem names with who made it. 422
-        `invalid_configuration`: `detail` says what is wrong and where; nothing has changed. 503 `not_logged`: the
-        access log could not note it, so nothing was changed.
+        `invalid_configuration`: `detail` and `fault` say what is wrong and where, as of the check; nothing has changed.
+        503 `not_logged`: the access log could not note it, so nothing was changed.
         """
         who = await administrator(request)
         given = await read_json(request, WantedDepartments, MOST_BODY)

@@ -84,6 +84,14 @@ export function addressOf(href, wish, before) {
 }
 
 /**
+ * RULES: what is wrong with the log, in words; "": nothing is known of this code.
+ *
+ * @param {Translator} t
+ * @param {{code: string, first: number, last: number} | undefined} flaw
+ */
+export const flawWords = (t, flaw) => (flaw && t.has(`access.flaw.${flaw.code}`) ? t(`access.flaw.${flaw.code}`, flaw) : "");
+
+/**
  * RULES: the result of a verification, in words.
  *
  * @param {Translator} t
@@ -214,7 +222,9 @@ export function accessLogView(t) {
     if (!answer.ok) return setText(chain, known(t, "access.problem", answer.code));
     setAttribute(chain, "data-intact", String(answer.body.intact));
     setText(chain, verdict(t, answer.body));
-    problems.replaceChildren(...answer.body.problems.map((/** @type {string} */ one) => h("li", { lang: "en" }, one)));
+    const { problems: lines, flaws = [] } = answer.body;
+    const rows = lines.map((/** @type {string} */ line, /** @type {number} */ n) => ({ line, words: flawWords(t, flaws[n]) }));
+    problems.replaceChildren(...rows.map((/** @type {any} */ one) => h("li", one.words ? {} : { lang: "en" }, one.words || one.line)));
   }
 
   /** @param {any[]} entries */

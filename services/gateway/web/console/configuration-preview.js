@@ -5,7 +5,7 @@ import { latest } from "./latest.js";
 
 /** @typedef {{department: string, names: Record<string, string>, colour: string, reason: string, opens_at: string | null}} ButtonNow */
 /** @typedef {{day: string, hours: string[], holiday: string | null, bridge: boolean}} PlannedDay */
-/** @typedef {{problem: string | null, detail: string, name: string, body: any}} Outcome */
+/** @typedef {import("./configuration.js").Outcome} Outcome */
 
 /**
  * `{element, show(), hide()}`: `show` asks what would be, and `tell` hears the outcome. `department`: whose year is shown; null: the one that is

@@ -1,6 +1,19 @@
 /** The departments, for administrators: a form for each, all of them as a text, and the versions that were stored. */
 import { configurationExport } from "./api.js";
-import { ACCEPTS, BUSY, differs, faultsOf, fieldsOf, formOf, KINDS, LIMITS, MOST_TEXT, requests, STARTS } from "./configuration.js";
+import {
+  ACCEPTS,
+  BUSY,
+  differs,
+  faultsOf,
+  faultWords,
+  fieldsOf,
+  formOf,
+  KINDS,
+  LIMITS,
+  MOST_TEXT,
+  requests,
+  STARTS,
+} from "./configuration.js";
 import { previewOf } from "./configuration-preview.js";
 import { confirm } from "./dialogs.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
@@ -13,7 +26,7 @@ import { overview } from "./side-page.js";
 /** @typedef {import("./configuration.js").DepartmentForm} DepartmentForm */
 /** @typedef {import("./configuration.js").Fields} Fields */
 /** @typedef {import("./configuration.js").Version} Version */
-/** @typedef {import("./configuration-preview.js").Outcome} Outcome */
+/** @typedef {import("./configuration.js").Outcome} Outcome */
 /** @typedef {{element: HTMLElement, focus(): void, changed?(): boolean}} Part */
 
 /**
@@ -212,21 +225,22 @@ const authorOf = (t, one) => (one.act === "begun" ? t("access.role.operator") : 
 
 /**
  * What is said of a refusal: `{element, tell(outcome)}`. `onNewest()`: the administrator wants the newest version; `onElsewhere(words)`: they are
- * not here any more.
+ * not here any more; `inForm`: the fields have the names of a form.
  *
  * @param {Translator} t
- * @param {{onNewest(): void, onElsewhere(words: string): void}} options
+ * @param {{onNewest(): void, onElsewhere(words: string): void, inForm?: boolean}} options
  */
-function refusal(t, { onNewest, onElsewhere }) {
+function refusal(t, { onNewest, onElsewhere, inForm }) {
   const element = h("div", { role: "alert", class: "config-refusal", hook: "config-refusal" });
   return {
     element,
-    /** @param {{problem: string | null, detail: string, name: string}} outcome */
-    tell({ problem, detail, name }) {
+    /** @param {Pick<Outcome, "problem" | "detail" | "fault" | "name">} outcome */
+    tell({ problem, detail, fault, name }) {
       if (!problem) return element.replaceChildren();
       const said = t(`config.problem.${problem}`, { name });
       if (!element.isConnected) return onElsewhere(said);
-      const more = problem === "refused" && h("span", { lang: "en", class: "detail" }, detail);
+      const why = faultWords(t, fault, inForm);
+      const more = problem === "refused" && h("span", { lang: why ? null : "en", class: "detail", hook: "config-detail" }, why || detail);
       const words = h("p", { class: "alert" }, said, more);
       if (problem !== "changed") return element.replaceChildren(words);
       element.replaceChildren(words, button(t("config.take_newest"), { hook: "config-newest", onclick: onNewest }));
@@ -301,7 +315,7 @@ function departmentForm(t, { department, version, onCancel, onDone, onNewest, on
   let stored = fieldsOf(department);
   let base = version; // that the form changes
   const heading = h("h3", { tabindex: "-1" }, t("config.edit_of", { name: department.names[t.language] }));
-  const said = refusal(t, { onNewest, onElsewhere });
+  const said = refusal(t, { onNewest, onElsewhere, inForm: true });
   const preview = previewOf(t, {
     department: department.id,
     check: (year) => requests.check(wanted(), department.id, year),
@@ -492,7 +506,7 @@ function textForm(t, { stored, onCancel, onDone, onNewest, onElsewhere }) {
     const chosen = file.files?.[0];
     if (!chosen) return;
     file.value = "";
-    if (chosen.size > MOST_TEXT) return said.tell({ problem: "too_large", detail: "", name: "" });
+    if (chosen.size > MOST_TEXT) return said.tell({ problem: "too_large", detail: "", fault: null, name: "" });
     area.value = await chosen.text();
     area.focus();
   }

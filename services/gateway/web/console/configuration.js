@@ -133,14 +133,18 @@ export function faultsOf(fields) {
  */
 export const differs = (fields, before) => JSON.stringify(fields) !== JSON.stringify(before);
 
+/** @typedef {Record<string, string | number> & {code: string}} Fault */
+/** @typedef {{problem: string | null, detail: string, fault: Fault | null, name: string, body: any}} Outcome */
+
 /**
- * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`detail`: what is wrong), "gone", "not_logged",
- * "too_large", "ended" (the session), "forbidden" or "failed".
+ * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`fault`: what is wrong; `detail`: the same in English),
+ * "gone", "not_logged", "too_large", "ended" (the session), "forbidden" or "failed".
  *
  * @param {Answer} answer
+ * @returns {Outcome}
  */
 export function outcomeOf({ ok, code, status, body }) {
-  if (ok) return { problem: null, detail: "", name: "", body };
+  if (ok) return { problem: null, detail: "", fault: null, name: "", body };
   /** @type {Record<string, string>} */
   const problems = {
     changed: "changed",
@@ -150,7 +154,50 @@ export function outcomeOf({ ok, code, status, body }) {
     not_logged: "not_logged",
   };
   const problem = problems[code ?? ""] ?? { 401: "ended", 403: "forbidden", 413: "too_large" }[status] ?? "failed";
-  return { problem, detail: body?.detail ?? "", name: body?.by ?? "", body: null };
+  const place = code === "invalid" ? String(body?.errors?.[0]?.at ?? "") : "";
+  if (place === "text") return { problem: "too_large", detail: "", fault: null, name: "", body: null };
+  const fault = code === "invalid" ? { code: "wrong", ...(place ? { field: place.replace(/^form\./, "") } : {}) } : (body?.fault ?? null);
+  return { problem, detail: body?.detail ?? "", fault, name: body?.by ?? "", body: null };
+}
+
+/** What a form calls the fields of a department: the text of each by its place in TOML, and by its place in the form. */
+const LABELS = /** @type {const} */ ({
+  names: "config.names",
+  hours: "config.hours",
+  closed_on: "config.closed",
+  "calendar.closed": "config.closed",
+  "calendar.hours": "config.day_hours",
+  closed: "config.closed",
+  day_hours: "config.day_hours",
+  contacts: "config.contacts",
+  "queue.longest": "config.longest",
+  "queue.patience": "config.patience",
+  longest: "config.longest",
+  patience: "config.patience",
+  answer_within: "config.answer_within",
+  wrap_up: "config.wrap_up",
+});
+
+/**
+ * RULES: the words about a fault, in the language of the administrator; "": nothing is known of it. In a form fields are called as there, in a text
+ * as in TOML.
+ *
+ * @param {Translator} t
+ * @param {Fault | null} fault
+ * @param {boolean} [inForm]
+ */
+export function faultWords(t, fault, inForm = false) {
+  if (!fault || !t.has(`config.fault.${fault.code}`)) return "";
+  const label = Object.entries(LABELS).find(([name]) => `${fault.field}.`.startsWith(`${name}.`))?.[1];
+  const field = inForm && label ? t(label) : fault.field;
+  const where = { department: fault.department, field };
+  const words = [t(`config.fault.${fault.code}`, fault)];
+  if (fault.department && field) words.unshift(t("config.place.both", where));
+  else if (fault.department) words.unshift(t("config.place.department", where));
+  else if (field) words.unshift(t("config.place.field", where));
+  const value = String(fault.value ?? "");
+  if (value && !words.some((one) => one.includes(value))) words.push(t("config.given", { value }));
+  return words.join(" ");
 }
 
 /** The requests of the page, each `{problem, detail, name, body}` as `outcomeOf`. */

@@ -151,8 +151,12 @@ async def test_an_administrator_manages_the_answers_of_every_department(world: W
 async def test_the_result_of_a_verification(world: World, client: Client, auditor: str) -> None:
     found = transcripts_api.AccessVerified(first=1, last=3, hash="f" * 64, complete=True, problems=[])
     for problems in ([], ["entry 2 was altered"]):
-        world.others.fixed[transcripts_api.ACCESS_VERIFY] = found.model_copy(update={"problems": problems})
+        flaws = [transcripts_api.AccessFlaw(code="altered", first=2, last=2)] if problems else []
+        world.others.fixed[transcripts_api.ACCESS_VERIFY] = found.model_copy(
+            update={"problems": problems, "flaws": flaws}
+        )
         status, answer, _ = await client.ask("GET", f"{PATH}/verification", Cookie=auditor)
+        assert answer["flaws"] == [flaw.model_dump() for flaw in flaws]
         assert (status, answer["intact"], answer["problems"]) == (200, not problems, problems)
         assert (answer["first"], answer["last"], answer["complete"]) == (1, 3, True)
 

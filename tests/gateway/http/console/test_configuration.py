@@ -128,8 +128,10 @@ async def test_a_refusal_is_passed_on_and_nothing_is_stored(world: World, client
         (api.CONFIGURATION_CHECK, "invalid_configuration", 422),
         (api.CONFIGURATION_NAMES, "invalid_configuration", 422),
     ):
-        world.others.refused = {path: Problem(status, code, "what is wrong, and where")}
+        fault = {"code": "empty", "department": "algemeen", "field": "names.fr"}
+        world.others.refused = {path: Problem(status, code, "what is wrong, and where", fault=fault)}
         answer = await client.ask("POST", PATH, GIVEN, Cookie=cookie)
+        assert answer[1]["fault"] == fault
         assert (answer[0], answer[1]["code"], answer[1]["detail"]) == (status, code, "what is wrong, and where")
     assert not asked(world, api.CONFIGURATION_STORE)
 
