@@ -172,7 +172,7 @@ MADE = {
         *under("staff.column", "totp", "username"),
         *under("staff", "capacity_hint", "name_hint", "username_hint"),
         *(f"staff.{kind}.{role}" for kind in ("role", "role_hint") for role in get_args(accounts.Role)),
-        *under("staff.state", "active", "break_glass", "disabled", "totp"),
+        *under("staff.state", "active", "break_glass", "disabled", "removed", "totp"),
         *(
             f"staff.{kind}.{act}"
             for kind in ("act", "ask")

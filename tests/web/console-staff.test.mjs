@@ -149,6 +149,14 @@ test("a list grows by what was found, and has what was changed as it was made", 
   assert.deepEqual(names(first), ["an", "b.e"], "the list before is as it was");
 });
 
+test("in a list of removed accounts is none that is there again", () => {
+  const gone = { ...AN, removed: true };
+  const list = withMore({ accounts: [], last: "", more: false, removed: true }, { accounts: [gone], more: false });
+  assert.equal(list.removed, true);
+  assert.deepEqual(withAccount(list, "an", AN).accounts, []);
+  assert.deepEqual(withAccount(list, "bert", null).accounts, [gone]);
+});
+
 test("a search for one username leaves out what stands before it", () => {
   assert.equal(before("anna"), "ann");
   assert.equal(before("a"), "");

@@ -76,7 +76,10 @@ class AccountForm(Record):
 
 
 class AccountView(AccountForm):
-    """An account as administrators see it. `totp`: it has a second factor. `by`: who made this revision, and when."""
+    """An account as administrators see it. `totp`: it has a second factor. `by`: who made this revision, and when.
+
+    `removed`: it is there no more; the fields are as they were.
+    """
 
     username: str
     disabled: bool = False
@@ -84,13 +87,18 @@ class AccountView(AccountForm):
     revision: Whole
     at: datetime
     by: Author
+    removed: bool = False
 
 
 class AccountsQuery(Record):
-    """Request for accounts, by their usernames: after this one, with this text in the username or the name."""
+    """Request for accounts, by their usernames: after this one, with this text in the username or the name.
+
+    `removed`: for accounts that are removed, in place of those that are not.
+    """
 
     search: Sought = ""
     after: Username = ""
+    removed: bool = False
 
 
 class Accounts(Record):

@@ -175,6 +175,9 @@ class AccountChanges:
 
     async def listed(self, query: AccountsQuery) -> Accounts:
         """Return accounts."""
+        if query.removed:
+            gone, more = await self.store.listed_removed(query.search.strip(), query.after)
+            return Accounts(accounts=[_gone(one, removal) for one, removal in gone], more=more)
         found, more = await self.store.listed(query.search.strip(), query.after)
         return Accounts(accounts=[view for one in found if (view := _shown(one)) is not None], more=more)
 
@@ -621,6 +624,20 @@ def _shown(found: StoredAccount | None) -> AccountView | None:
 
 def _took_too_long() -> Problem:
     return Problem(503, "unavailable", "This took too long. Look whether it was done.")
+
+
+def _gone(found: StoredAccount, removal: AccountEntry) -> AccountView:
+    """Return a removed account as it was before its removal."""
+    return AccountView.model_validate(
+        {
+            **removal.before,
+            "username": found.username,
+            "revision": found.revision,
+            "at": found.at,
+            "by": found.by,
+            "removed": True,
+        }
+    )
 
 
 def _no_such_account() -> Problem:

@@ -120,6 +120,17 @@ class AccountStore:
             wanted["$or"] = [{"_id": like}, {"account.name": like}]
         return await self._first(wanted, PAGE)
 
+    async def listed_removed(self, search: str, after: str) -> tuple[list[tuple[StoredAccount, AccountEntry]], bool]:
+        """Return removed accounts as `listed`, each with its removal, which has the fields as they were."""
+        wanted: dict[str, Any] = {"removed": True, "_id": {"$gt": after}}
+        if search:
+            like = {"$regex": re.escape(search), "$options": "i"}
+            named = {"history": {"$elemMatch": {"act": "removed", "before.name": like}}}
+            wanted["$or"] = [{"_id": like}, named]
+        cursor = self._accounts.find(wanted, {"history": {"$slice": -1}}).sort("_id", ASCENDING).limit(PAGE + 1)
+        found = [(_read(doc), AccountEntry.model_validate(doc["history"][-1])) async for doc in cursor]
+        return found[:PAGE], len(found) > PAGE
+
     async def page(self, after: str, most: int) -> tuple[list[StoredAccount], bool]:
         """Return accounts after this username, and whether there are others."""
         return await self._first({"removed": False, "_id": {"$gt": after}}, most)

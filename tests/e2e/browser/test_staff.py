@@ -143,7 +143,14 @@ async def test_an_account_is_added_used_changed_undone_and_removed(scene: Scene,
     await beheer.hook("staff-find").press("Enter")
     await expect(beheer.hook("staff-count")).to_have_text("Niemand gevonden.")
     await expect(beheer.hook("staff-table")).to_have_count(0)
+    await beheer.hook("staff-which").select_option("removed")
+    await expect(beheer.hook("staff-count")).to_have_text("1 verwijderde medewerker.")
+    await expect(beheer.hook("staff-row")).to_contain_text("verwijderd")
     await sound(beheer)
+    await beheer.hook(f"staff-history-{username}").press("Enter")
+    await expect(beheer.hook("staff-undo-4")).to_be_visible()
+    await beheer.hook("staff-back").press("Enter")
+    await focused(beheer, f"staff-history-{username}")
 
 
 async def test_a_refusal_names_who_was_first_and_the_own_account_stays(scene: Scene) -> None:

@@ -307,9 +307,12 @@ async def test_a_removed_account_keeps_no_hash_and_comes_back_with_another_passw
     document = await db["accounts"].find_one({"_id": "an"})
     assert "argon2" not in repr(document)
     assert await refused(one.do("enable", "an", 3)) == (404, "no_such_account", None)
+    (gone,) = (await one.changes.listed(AccountsQuery(removed=True))).accounts
+    assert (gone.username, gone.name, gone.capacity, gone.revision, gone.removed) == ("an", "An", 2, 3, True)
     assert await refused(one.do("undo", "an", 3, of=2)) == (422, "cannot_undo", "of")
     back = await one.do("undo", "an", 3, of=3)
     assert back.password is not None
+    assert (await one.changes.listed(AccountsQuery(removed=True))).accounts == []
     account = await one.account("an")
     assert (account.name, account.capacity, account.totp_secret) == ("An", 2, None)
     assert account.must_change_password

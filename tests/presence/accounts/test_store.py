@@ -75,6 +75,24 @@ async def test_a_removed_account_is_nowhere_but_in_its_history(db: Database) -> 
     assert await store.history("bert") == []
 
 
+async def test_removed_accounts_are_found_by_the_name_that_they_had(db: Database) -> None:
+    store = AccountStore(db)
+    for username in ("an", "bert", "cas"):
+        await store.put(username, AN.model_copy(update={"username": username}), entry(1))
+    for username in ("bert", "cas"):
+        removal = entry(2).model_copy(update={"act": "removed", "before": {"name": f"{username.title()} Peeters"}})
+        await store.put(username, None, removal)
+    await store.put("cas", AN.model_copy(update={"username": "cas"}), entry(3))
+
+    async def found(search: str, after: str = "") -> list[tuple[str, object]]:
+        rows, more = await store.listed_removed(search, after)
+        assert not more
+        return [(one.username, removal.before["name"]) for one, removal in rows]
+
+    assert await found("") == await found("PEETERS") == await found("ber") == [("bert", "Bert Peeters")]
+    assert await found("an") == await found("", "bert") == await found("(") == []
+
+
 async def test_what_each_replica_reads_each_2_s_is_in_an_index(db: Database) -> None:
     indexes = [[name for name, _ in one["key"]] for one in (await db["accounts"].index_information()).values()]
     assert ["removed", "_id", "revision"] in indexes

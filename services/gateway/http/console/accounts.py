@@ -49,11 +49,15 @@ _ACTS: dict[api.WishedAct, ChangeOfAccount] = {
 
 
 class AccountsSought(BaseModel):
-    """Which accounts are wanted: with this text in the username or the name, `after` this username."""
+    """Which accounts are wanted: with this text in the username or the name, `after` this username.
+
+    `removed`: those that are removed, in place of the others.
+    """
 
     model_config = ConfigDict(extra="ignore")
     search: api.Sought = ""
     after: Annotated[str, Field(max_length=100)] = ""
+    removed: bool = False
 
 
 class NewAccount(BaseModel):
@@ -130,7 +134,8 @@ def install(
         sought = await read_json(request, AccountsSought)
         if settings.config_source == "file":
             return JSONResponse({"source": "file"})
-        found = await answered(presence.accounts(api.AccountsQuery(search=sought.search, after=sought.after)))
+        query = api.AccountsQuery(search=sought.search, after=sought.after, removed=sought.removed)
+        found = await answered(presence.accounts(query))
         names = [{"id": d.id, "names": d.names.model_dump()} for d in departments.departments]
         shown = [_shown(one) for one in found.accounts]
         return JSONResponse({"source": "database", "accounts": shown, "more": found.more, "departments": names})

@@ -28,6 +28,12 @@ export function staffView(t, { say, isOpen }) {
   const frame = overview(t, { title: t("staff"), lead: t("staff.lead"), acts: { back: null, refresh: () => leave(refresh) } });
   const place = h("div", { class: "config" });
   const field = h("input", { type: "search", id: "staff-search", maxlength: "100", autocomplete: "off", hook: "staff-search" });
+  const which = h(
+    "select",
+    { id: "staff-which", hook: "staff-which", onchange: find },
+    h("option", { value: "" }, t("staff.current")),
+    h("option", { value: "removed" }, t("staff.removed")),
+  );
   const count = h("p", { class: "past-state", role: "status", hook: "staff-count" });
   const rows = h("div", { class: "config" });
   frame.body.append(place);
@@ -37,7 +43,8 @@ export function staffView(t, { say, isOpen }) {
   let list = null;
   /** @type {Department[]} */
   let departments = [];
-  let [text, textOfList] = ["", ""];
+  let sought = { text: "", removed: false };
+  let soughtOfList = sought;
   let [inFile, appending, stopped] = [false, false, false];
   let done = 0; // counts
   const changed = () => part?.changed?.() ?? false;
@@ -48,20 +55,21 @@ export function staffView(t, { say, isOpen }) {
       role: "search",
       onsubmit: (/** @type {Event} */ event) => {
         event.preventDefault();
-        text = field.value.trim();
-        asked.run();
+        find();
       },
     },
     h("label", { for: "staff-search" }, t("staff.search")),
     field,
+    h("label", { for: "staff-which" }, t("staff.which")),
+    which,
     button(t("staff.find"), { type: "submit", hook: "staff-find" }),
     button(t("staff.add"), { class: "main", hook: "staff-add", onclick: () => edit(null) }),
   );
 
   // What was opened meanwhile stays. What was done meanwhile is not in the answer: it is asked again.
   const asked = latest(async (current) => {
-    const [before, searched, doneBefore] = [part, text, done];
-    const { problem, body } = await requests.search(searched, "");
+    const [before, searched, doneBefore] = [part, sought, done];
+    const { problem, body } = await requests.search(searched.text, "", searched.removed);
     if (!current()) return;
     frame.tell(problem ? t("overview.failed") : "");
     if (problem) return;
@@ -70,11 +78,16 @@ export function staffView(t, { say, isOpen }) {
     inFile = body.source === "file";
     if (!inFile) {
       ({ departments } = body);
-      list = withMore({ accounts: [], last: "", more: false }, body);
-      textOfList = searched;
+      list = withMore({ accounts: [], last: "", more: false, removed: searched.removed }, body);
+      soughtOfList = searched;
     }
     if (part === before) showList();
   });
+
+  function find() {
+    sought = { text: field.value.trim(), removed: which.value === "removed" };
+    asked.run();
+  }
 
   function refresh() {
     showList();
@@ -108,8 +121,9 @@ export function staffView(t, { say, isOpen }) {
   }
 
   /** @param {StaffList} shown */
-  function countOf({ accounts, more }) {
+  function countOf({ accounts, more, removed }) {
     if (!accounts.length) return t("staff.none");
+    if (removed) return t(more ? "staff.removed_count_more" : "staff.removed_count", { n: accounts.length });
     return t(more ? "staff.count_more" : "staff.count", { n: accounts.length });
   }
 
@@ -137,7 +151,7 @@ export function staffView(t, { say, isOpen }) {
     const shown = list;
     if (!shown || appending) return;
     appending = true;
-    const { body, problem } = await requests.search(textOfList, shown.last);
+    const { body, problem } = await requests.search(soughtOfList.text, shown.last, soughtOfList.removed);
     appending = false;
     if (stopped || list !== shown) return;
     frame.tell(problem ? t("overview.failed") : "");
@@ -145,12 +159,17 @@ export function staffView(t, { say, isOpen }) {
     list = withMore(shown, body);
     if (part) return;
     const first = body.accounts[0]?.username ?? shown.last;
-    showList(`staff-edit-${first}`);
+    showList(hookOf(first));
   }
+
+  /** The hook of the button in the row of an account. @param {string} username */
+  const hookOf = (username) => `staff-${list?.removed ? "history" : "edit"}-${username}`;
 
   /** @param {Staff} one */
   function row(one) {
-    const states = [one.disabled ? "disabled" : "active", one.totp && "totp", one.break_glass && "break_glass"].filter(Boolean);
+    const states = one.removed
+      ? ["removed"]
+      : [one.disabled ? "disabled" : "active", one.totp && "totp", one.break_glass && "break_glass"].filter(Boolean);
     /** @type {Record<string, Node | string>} */
     const cells = {
       name: h("bdi", {}, one.name),
@@ -158,11 +177,17 @@ export function staffView(t, { say, isOpen }) {
       role: t(`staff.role.${one.role}`),
       departments: servedWords(t, departments, one.departments),
       state: states.map((state) => t(`staff.state.${state}`)).join(", "),
-      acts: button(t("config.edit"), {
-        hook: `staff-edit-${one.username}`,
-        "aria-label": t("config.edit_of", { name: one.name }),
-        onclick: () => edit(one),
-      }),
+      acts: one.removed
+        ? button(t("staff.history"), {
+            hook: `staff-history-${one.username}`,
+            "aria-label": t("staff.history_of", { name: one.name }),
+            onclick: () => history(one.username),
+          })
+        : button(t("config.edit"), {
+            hook: `staff-edit-${one.username}`,
+            "aria-label": t("config.edit_of", { name: one.name }),
+            onclick: () => edit(one),
+          }),
     };
     /** @param {string} name */
     const cell = (name) => {
@@ -207,7 +232,7 @@ export function staffView(t, { say, isOpen }) {
     const made = staffHistory(t, {
       username,
       departments,
-      onBack: () => showList(`staff-edit-${username}`),
+      onBack: () => showList(hookOf(username)),
       onDone: (outcome) => take(made, username, outcome),
     });
     show(made);

@@ -7,11 +7,11 @@ export const MOST_CAPACITY = 50;
 const USERNAME = /^[a-z0-9][a-z0-9._@-]{0,99}$/;
 
 /** @typedef {{name: string, role: string, departments: string[], capacity: number, locales: string[], break_glass: boolean}} StaffForm */
-/** @typedef {StaffForm & {username: string, disabled: boolean, totp: boolean, revision: number, at: string, by: {name: string, role: string}}} Staff */
+/** @typedef {StaffForm & {username: string, disabled: boolean, totp: boolean, revision: number, at: string, by: {name: string, role: string}, removed?: boolean}} Staff */
 /** @typedef {{username: string, name: string, role: string, departments: string[], capacity: string, locales: string[], break_glass: boolean}} StaffFields */
 /** @typedef {{revision: number, at: string, by: {name: string, role: string}, act: string, of: number | null, before: Record<string, any>, after: Record<string, any>, undoable: boolean}} StaffEntry */
 /** @typedef {{problem: string | null, field: string | null, name: string, seconds: number, body: any}} StaffOutcome */
-/** @typedef {{accounts: Staff[], last: string, more: boolean}} StaffList */
+/** @typedef {{accounts: Staff[], last: string, more: boolean, removed?: boolean}} StaffList */
 /** @typedef {{id: string, names: Record<string, string>}} Department */
 
 /** @param {string} role */
@@ -90,14 +90,15 @@ export const orderOf = (own, choices) => [...new Set([...own, ...choices])];
  * @param {{accounts: Staff[], more: boolean}} found
  * @returns {StaffList}
  */
-export function withMore(list, { accounts, more }) {
+export function withMore({ removed = false, ...list }, { accounts, more }) {
   const fresh = new Set(accounts.map((one) => one.username));
   const kept = list.accounts.filter((one) => !fresh.has(one.username));
-  return { accounts: sorted([...kept, ...accounts]), last: accounts.at(-1)?.username ?? list.last, more };
+  return { accounts: sorted([...kept, ...accounts]), last: accounts.at(-1)?.username ?? list.last, more, removed };
 }
 
 /**
- * RULES: a list in which this account is as it was made; null: it is removed. One that was added is there, whatever was searched for.
+ * RULES: a list in which this account is as it was made; null: it is removed. One that was added is there, whatever was searched for; in a list of
+ * removed accounts nothing is that is there (again).
  *
  * @param {StaffList} list
  * @param {string} username
@@ -106,7 +107,7 @@ export function withMore(list, { accounts, more }) {
  */
 export const withAccount = (list, username, account) => ({
   ...list,
-  accounts: sorted([...list.accounts.filter((one) => one.username !== username), ...(account ? [account] : [])]),
+  accounts: sorted([...list.accounts.filter((one) => one.username !== username), ...(account && !list.removed ? [account] : [])]),
 });
 
 // As the server does: by code units, in no language.
@@ -196,8 +197,8 @@ export const before = (username) => username.slice(0, -1);
 
 /** The requests of the page. */
 export const requests = {
-  /** @param {string} text @param {string} after */
-  search: (text, after) => post("/search", { search: text, after }),
+  /** @param {string} text @param {string} after @param {boolean} [removed] */
+  search: (text, after, removed = false) => post("/search", { search: text, after, ...(removed ? { removed } : {}) }),
   /** @param {string} username */
   find: (username) => post("/search", { search: username, after: before(username) }),
   /** @param {string} username @param {StaffForm} form */

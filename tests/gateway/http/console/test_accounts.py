@@ -62,7 +62,9 @@ async def test_an_administrator_searches_and_reads_the_history(world: World, cli
     assert headers["Cache-Control"] == "no-store"
     assert {"id", "names"} == set(found["departments"][0])
     query = api.AccountsQuery.model_validate_json(asked(world, api.ACCOUNTS)[0])
-    assert (query.search, query.after) == ("a", "aa")
+    assert (query.search, query.after, query.removed) == ("a", "aa", False)
+    await client.ask("POST", f"{PATH}/search", {"removed": True}, Cookie=cookie)
+    assert api.AccountsQuery.model_validate_json(asked(world, api.ACCOUNTS)[-1]).removed
     status, history, _ = await client.ask("POST", f"{PATH}/history", {"username": "an"}, Cookie=cookie)
     assert (status, history["revision"], history["removed"]) == (200, 3, False)
     expected = {"at": STAMP, "act": "changed", "before": {"capacity": 1}, "after": {"capacity": 2}, "undoable": True}
