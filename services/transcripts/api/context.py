@@ -99,7 +99,7 @@ class Context:
         self.checker = Checker(settings.refused_findings)
         scanner = Scanner(settings.clamd_url, settings.clamd_timeout) if settings.clamd_url else None
         self.uploads = Uploads(self.store, self.files, settings, clock, self.checker, self.questions, scanner)
-        self.previews = Previews(self.files)
+        self.previews = Previews(self.files, clock)
         self.rescans = Rescans(self.files, scanner, settings.clamd_timeout, clock)
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from gridfs.errors import NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
+from pymongo import ReturnDocument
 
 from services.common.batches import batched
 from services.common.clock import utcnow
@@ -164,6 +165,22 @@ class Files:
     async def keep_preview(self, id_: str, drawn: bytes) -> None:
         """Keep a small preview in the document of its file, so that it is deleted with it."""
         await self._documents.update_one({"_id": id_}, {"$set": {"preview": drawn}})
+
+    async def note_late_preview(self, id_: str, now: datetime) -> int:
+        """Note that it took too long to draw a small preview. Return how often that has happened."""
+        found = await self._documents.find_one_and_update(
+            {"_id": id_},
+            {"$inc": {"late_preview.times": 1}, "$set": {"late_preview.at": now}},
+            {"late_preview": True},
+            return_document=ReturnDocument.AFTER,
+        )
+        return int(found["late_preview"]["times"]) if found else 0
+
+    async def late_preview(self, id_: str) -> datetime | None:
+        """Return when it last took too long to draw a small preview; None: never."""
+        found = await self._documents.find_one({"_id": id_}, {"late_preview": True})
+        at: datetime | None = (found or {}).get("late_preview", {}).get("at")
+        return at
 
     async def content(self, id_: str) -> AsyncIterator[bytes]:
         """Yield the bytes, a chunk (255 KiB) at a time.

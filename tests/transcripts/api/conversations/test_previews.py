@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typst
 
+from services.common.clock import utcnow
 from services.common.http.problems import Problem
 from services.common.mongo.client import Database
 from services.common.runtime.worker_process import MIB, Workers
-from services.transcripts.attachments.previews import KEPT_BYTES, LARGE, SMALL, Previews
+from services.transcripts.attachments.previews import KEPT_BYTES, LARGE, LATE_AGAIN, MOST_LATE, SMALL, Previews
 from services.transcripts.attachments.scanner import Scan
 from services.transcripts.attachments.store import FREE, Files
 from tests.support.servers import PATIENCE
@@ -83,7 +84,7 @@ async def test_a_small_preview_is_kept_with_its_file_and_deleted_with_it(
 
 async def test_a_preview_that_the_end_of_the_service_interrupts_is_drawn_later(api: ApiClient, files: Files) -> None:
     id_ = (await uploaded(api, png(20, 20))).rpartition("/")[2]
-    file, previews = await files.get(id_), Previews(files)
+    file, previews = await files.get(id_), Previews(files, utcnow)
     assert file is not None
     workers = previews._workers = Workers(
         "tests.support.worker_jobs:asleep", memory=256 * MIB, seconds=PATIENCE, size=1
@@ -96,6 +97,44 @@ async def test_a_preview_that_the_end_of_the_service_interrupts_is_drawn_later(a
         await drawing
     assert refused.value.status == 503
     assert await files.preview(id_) is None
+
+
+async def test_a_preview_that_takes_too_long_is_tried_again_later_a_few_times(api: ApiClient, files: Files) -> None:
+    now, waits = NOW, list[int]()
+
+    async def drawn(id_: str, too_long: bool = True) -> int | bytes | None:
+        """The preview, of a process that takes too long or not; else the status with which it is refused."""
+        file, previews = await files.get(id_), Previews(files, lambda: now)
+        assert file is not None
+        if too_long:
+            asleep = "tests.support.worker_jobs:asleep"
+            previews._workers = Workers(asleep, memory=256 * MIB, seconds=0.3, size=1)
+        try:
+            return await previews.of(file, large=False)
+        except Problem as refused:
+            waits.append(int((refused.headers or {})["Retry-After"]))
+            return refused.status
+        finally:
+            await previews.close()
+
+    id_ = (await uploaded(api, png(20, 20))).rpartition("/")[2]
+    assert await drawn(id_) == 503
+    assert await files.preview(id_) is None, "it is not kept that the file cannot be drawn"
+    now += LATE_AGAIN / 2
+    assert await drawn(id_, too_long=False) == 503, "not yet"
+    now += LATE_AGAIN / 2
+    kept = await drawn(id_, too_long=False)
+    assert isinstance(kept, bytes)
+    assert waits == [600, 300]
+    assert await files.preview(id_) == kept
+
+    other = (await uploaded(api, png(30, 30))).rpartition("/")[2]
+    outcomes = []
+    for _ in range(MOST_LATE + 1):
+        outcomes.append(await drawn(other))
+        now += LATE_AGAIN
+    assert outcomes == [503] * (MOST_LATE - 1) + [None, None], "a bounded number of tries"
+    assert await files.preview(other) == b""
 
 
 async def test_no_download_waits_for_previews(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
