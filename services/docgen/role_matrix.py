@@ -370,6 +370,13 @@ ROUTES: tuple[Route, ...] = (
         "claimed by the agent",
         {"attachment_id": "asked"},
     ),
+    Route(
+        "GET",
+        ASKED + "/{attachment_id}/preview",
+        agents_only(204, 403, 404, 204, 404),
+        "a text, which has no preview; claimed by the agent",
+        {"attachment_id": "asked"},
+    ),
     Route("DELETE", CLAIM, agents_only(204, 403, 404, 204, 404), "claimed by the agent", QUESTION, refused_first=True),
     Route("POST", "/api/questions/{chat_id}/done", agents_only(204, 204, 404, 204, 404), "claimed by nobody", QUESTION),
     # clients of the read API

@@ -16,6 +16,7 @@ from tests.support.accounts import Account
 from tests.support.browser_systems import running_browser_system
 from tests.support.clients import agent, begin, citizen, pair, until_blue
 from tests.support.servers import System
+from tests.transcripts.api.conversations.test_previews import png
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -170,6 +171,8 @@ async def test_a_question_with_a_file_is_left_and_reaches_the_agents(scene: Scen
     photo, program = tmp_path / "factuur.txt", tmp_path / "start.exe"
     photo.write_text("Factuur 12, 300 euro", encoding="utf-8")
     program.write_bytes(b"MZ" + bytes(200))
+    picture = tmp_path / "foto.png"
+    picture.write_bytes(png(640, 480))
     someone = await scene.citizen("/?department=vragen", size=PHONE)
     someone.expects("415")
     launcher = someone.hook("chat-button")
@@ -191,7 +194,7 @@ async def test_a_question_with_a_file_is_left_and_reaches_the_agents(scene: Scen
     await someone.page.keyboard.type("lien@example.be")
     await someone.hook("question-name").fill("Lien Claes")
     await someone.hook("question-text").fill(ASKED)
-    await someone.hook("question-files").set_input_files([photo, program])
+    await someone.hook("question-files").set_input_files([photo, program, picture])
     await someone.hook("question-text").press("Tab")
     await someone.hook("question-send").click()
     number = await someone.hook("receipt-number").inner_text()
@@ -213,8 +216,13 @@ async def test_a_question_with_a_file_is_left_and_reaches_the_agents(scene: Scen
     await expect(question.get_by_test_id("question-number")).to_contain_text(number)
     await expect(question.get_by_test_id("question-attachments")).to_contain_text("factuur.txt")
     await expect(question.get_by_role("link", name="factuur.txt")).to_have_count(0)
+    await expect(question.get_by_test_id("chat-preview")).to_have_count(0)
     await question.get_by_test_id("question-claim").click()
     await expect(question.get_by_test_id("question-holder")).to_have_text("U behandelt deze vraag.")
+    await question.get_by_role("button", name="Afbeelding: foto.png").click()
+    await expect(vera.hook("preview-view").get_by_role("img")).to_be_visible()
+    assert not await problems(vera.page)
+    await vera.hook("preview-close").click()
     assert await question.get_by_test_id("question-read").count() == 0
     assert not await problems(vera.page)
     name, content = await vera.saved(question.get_by_role("link", name="factuur.txt"))

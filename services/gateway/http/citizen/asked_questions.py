@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import structlog
-from fastapi import FastAPI, Header, Request
+from fastapi import FastAPI, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -43,6 +43,7 @@ from services.gateway.identifying_numbers import NumberRefused, NumberRules
 from services.gateway.rate_limits import (
     BARE_QUESTIONS_PER_ADDRESS,
     DOWNLOADS_PER_CHAT,
+    PREVIEWS_PER_CHAT,
     QUESTIONS_PER_ADDRESS,
     UPLOADS_PER_CHAT,
     Buckets,
@@ -173,6 +174,7 @@ def install(
     asking = Asking(transcripts, presence, departments, keys, numbers)
     questions, bare = Buckets(QUESTIONS_PER_ADDRESS), Buckets(BARE_QUESTIONS_PER_ADDRESS)
     uploads, downloads = Buckets(UPLOADS_PER_CHAT), Buckets(DOWNLOADS_PER_CHAT)
+    previews = Buckets(PREVIEWS_PER_CHAT)
 
     @app.post(
         "/api/questions",
@@ -220,12 +222,33 @@ def install(
     )
     async def download(request: Request, question_id: str, attachment_id: str) -> Response:
         """Return the bytes of a file of a question, for the agent who deals or dealt with it and for supervisors."""
+        actor = await reader_of(request, question_id, attachment_id)
+        require_rate(downloads, question_id, settings)
+        return await pass_download(transcripts, f"/questions/{question_id}/attachments/{attachment_id}", actor)
+
+    @app.get(
+        "/api/questions/{question_id}/attachments/{attachment_id}/preview",
+        responses=_problems(_404="no_such_question, unknown_attachment"),
+    )
+    async def preview(
+        request: Request, question_id: str, attachment_id: str, size: Annotated[str, Query()] = "small"
+    ) -> Response:
+        """Return a picture (PNG) of a file of a question, for who may read the file. `size` is small or large.
+
+        204: the file has none.
+        """
+        actor = await reader_of(request, question_id, attachment_id)
+        require_rate(previews, question_id, settings)
+        large = "large" if size == "large" else "small"
+        path = f"/questions/{question_id}/attachments/{attachment_id}/preview?size={large}"
+        return await pass_download(transcripts, path, actor)
+
+    async def reader_of(request: Request, question_id: str, attachment_id: str) -> Actor:
         begin_trace(request.headers.get("traceparent"), public=True)
         actor = agent_actor((await agent_session(request, presence)).agent, address_of(request, settings))
         if not is_id(question_id) or not is_id(attachment_id):
             raise Problem(404, "unknown_attachment", "There is no such file.")
-        require_rate(downloads, question_id, settings)
-        return await pass_download(transcripts, f"/questions/{question_id}/attachments/{attachment_id}", actor)
+        return actor
 
 
 def _problems(**codes: str) -> dict[int | str, dict[str, Any]]:

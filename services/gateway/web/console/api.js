@@ -73,6 +73,17 @@ export const questionDone = (chat) => ask("POST", questionUrl(chat, "done"));
 export const questionClaim = (chat) => ask("POST", questionUrl(chat, "claim"));
 /** @param {string} chat */
 export const questionRelease = (chat) => ask("DELETE", questionUrl(chat, "claim"));
+/** @param {string} chat @param {string} id */
+export const questionFileUrl = (chat, id) => questionUrl(chat, `attachments/${encodeURIComponent(id)}`);
+/**
+ * The PNG of a file of a question; null: there is none now.
+ *
+ * @param {string} chat @param {string} id @param {string} size small or large
+ */
+export const questionPreview = async (chat, id, size) => {
+  const { status, body } = await ask("GET", `${questionFileUrl(chat, id)}/preview?size=${size}`, undefined, null, { file: true });
+  return status === 200 ? body.bytes : null;
+};
 /** @param {string} chat @param {string} [reason] */
 export const notes = (chat, reason) => ask("GET", `/api/chats/${encodeURIComponent(chat)}/notes`, undefined, null, { reason });
 /** @param {string} chat @param {Label} label */

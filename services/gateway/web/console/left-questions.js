@@ -1,12 +1,13 @@
 /** The questions that citizens left because nobody was free: kept up to date, shown, and taken from the list when they are dealt with. */
 import * as api from "./api.js";
 import { desk, noted, recalled } from "./desk-state.js";
-import { confirm } from "./dialogs.js";
+import { confirm, newsPlace } from "./dialogs.js";
 import { h, setText } from "../shared/dom.js";
 import { button, icon, keyed } from "./dom.js";
 import { entry } from "./chat-state.js";
 import { messageLog } from "./message-list.js";
 import { conversationOf } from "./reading.js";
+import { hasPreview, previews } from "../shared/previews.js";
 import { overview } from "./side-page.js";
 import { clock, size } from "./format.js";
 
@@ -140,6 +141,32 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
   const rows = h("ul", { class: "questions", hook: "question-list" });
   frame.body.append(empty, rows);
 
+  /** @type {Map<string, string>} */
+  const questionOf = new Map(); // of each file
+  const preview = previews({
+    t: (key, values) => t(`attach.${key}`, values),
+    ask: (file, size) => api.questionPreview(questionOf.get(file.id) ?? "", file.id, size),
+    save: (file) => h("a", { href: api.questionFileUrl(questionOf.get(file.id) ?? "", file.id), download: file.name }).click(),
+    within: () => document.body,
+    news: newsPlace,
+  });
+
+  /**
+   * A file of a question: for who may read it a link, else its name. Who deals with the question sees a small picture where there is one; the
+   * server logs that as a reading of the file, so a supervisor who looks at the list asks for none.
+   *
+   * @param {LeftQuestion} one @param {Attachment} file @param {string} holder
+   */
+  function fileOf(one, file, holder) {
+    const name = h("bdi", {}, file.name);
+    const weight = h("small", {}, `(${size(file.size, t.language)})`);
+    if (holder !== "me" && !agent.supervisor) return h("li", {}, name, " ", weight);
+    questionOf.set(file.id, one.chat_id);
+    const place = h("div", {});
+    if (holder === "me" && hasPreview(file)) void preview(file, place);
+    return h("li", {}, h("a", { href: api.questionFileUrl(one.chat_id, file.id), download: true }, name), " ", weight, place);
+  }
+
   function draw() {
     const list = left.list() ?? [];
     frame.asOf(left.at());
@@ -175,7 +202,7 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
           ? t(one.source === "button" ? "questions.held_by_you" : "questions.claimed_by_you")
           : "",
     );
-    files.replaceChildren(...(one.files ?? []).map((file) => fileOf(t, one, file, holder === "me" || agent.supervisor === true)));
+    files.replaceChildren(...(one.files ?? []).map((file) => fileOf(one, file, holder)));
     doable.replaceChildren(...actsOf(one, holder).map((name) => act(name, one)));
     if (held) doable.querySelector("button")?.focus();
     if (holder !== "me") read.replaceChildren();
@@ -281,17 +308,6 @@ const nameOf = (one, t) => one.name || t("item.citizen");
  * @param {string} number
  */
 const spaced = (number) => number.replace(/^(.{4})(.{4})$/, "$1\u00a0$2");
-
-/**
- * A file of a question: a link for who may read it, else its name.
- *
- * @param {Translator} t @param {LeftQuestion} one @param {Attachment} file @param {boolean} readable
- */
-function fileOf(t, one, file, readable) {
-  const href = `/api/questions/${encodeURIComponent(one.chat_id)}/attachments/${encodeURIComponent(file.id)}`;
-  const name = h("bdi", {}, file.name);
-  return h("li", {}, readable ? h("a", { href, download: true }, name) : name, " ", h("small", {}, `(${size(file.size, t.language)})`));
-}
 
 /** @param {Translator} t @param {LeftQuestion} one */
 function question(t, one) {

@@ -50,17 +50,7 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.get("/chats/{chat_id}/attachments/{attachment_id}/preview", response_class=Response)
     async def preview(request: Request, chat_id: str, attachment_id: str, size: str = "small") -> Response:
-        file = await _read_by(context, request, chat_id, attachment_id)
-        release = await context.slot(context.preview_downloads, file.chat_id)
-        try:
-            drawn = await context.previews.of(file, size == "large")
-        except NoFile:
-            raise _no_such_file() from None
-        finally:
-            release()
-        if drawn is None:
-            return Response(status_code=204)
-        return Response(drawn, media_type="image/png")
+        return await _send_preview(context, await _read_by(context, request, chat_id, attachment_id), size)
 
     @routes.post("/questions/{question_id}/attachments", status_code=201, response_model=Uploaded)
     async def add(request: Request, question_id: str) -> Response:
@@ -71,16 +61,14 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.get("/questions/{question_id}/attachments/{attachment_id}", response_class=StreamingResponse)
     async def read(request: Request, question_id: str, attachment_id: str) -> Response:
-        actor = caller(request).acting()
-        department = await _require_reader(context, actor, question_id)
-        file = await context.files.get(attachment_id)
-        if actor is None or file is None or file.chat_id != question_id or file.state != LEFT:
-            raise _no_such_file()
-        await _require_clean(context, file)
-        role = role_of(actor.party, actor.supervisor)
-        read = Access("file_read", actor.id, role, question_id, attachment_id, department, actor.source, actor.reason)
-        await context.access_log.record(read)
-        return await _send(context, file)
+        return await _send(context, await _read_of_question(context, request, question_id, attachment_id))
+
+    @routes.get("/questions/{question_id}/attachments/{attachment_id}/preview", response_class=Response)
+    async def preview_of_question(
+        request: Request, question_id: str, attachment_id: str, size: str = "small"
+    ) -> Response:
+        file = await _read_of_question(context, request, question_id, attachment_id)
+        return await _send_preview(context, file, size)
 
     return routes
 
@@ -123,6 +111,37 @@ async def _send(context: Context, file: File) -> Response:
         "Content-Length": str(attachment.size),
     }
     return Streamed(content, headers=headers, done=release)
+
+
+async def _send_preview(context: Context, file: File, size: str) -> Response:
+    release = await context.slot(context.preview_downloads, file.chat_id)
+    try:
+        drawn = await context.previews.of(file, size == "large")
+    except NoFile:
+        raise _no_such_file() from None
+    finally:
+        release()
+    if drawn is None:
+        return Response(status_code=204)
+    return Response(drawn, media_type="image/png")
+
+
+async def _read_of_question(context: Context, request: Request, question_id: str, attachment_id: str) -> File:
+    """Return a file of a question that its reader is about to be sent, and log the reading.
+
+    Raises:
+        Problem: 404 `unknown_attachment` when there is none; as `_require_reader` and `_require_clean`.
+    """
+    actor = caller(request).acting()
+    department = await _require_reader(context, actor, question_id)
+    file = await context.files.get(attachment_id)
+    if actor is None or file is None or file.chat_id != question_id or file.state != LEFT:
+        raise _no_such_file()
+    await _require_clean(context, file)
+    role = role_of(actor.party, actor.supervisor)
+    read = Access("file_read", actor.id, role, question_id, attachment_id, department, actor.source, actor.reason)
+    await context.access_log.record(read)
+    return file
 
 
 async def _require_reader(context: Context, actor: Actor | None, question_id: str) -> str:

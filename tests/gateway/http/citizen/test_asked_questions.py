@@ -215,6 +215,13 @@ async def test_only_agents_read_a_file(world: World, client: Client) -> None:
         assert (answer.status, await answer.read()) == (200, b"inhoud")
         assert answer.headers["Content-Disposition"] == "attachment"
     assert (await client.ask("GET", f"{PATH}/x/attachments/y", **cookie))[1]["code"] == "unknown_attachment"
+    assert (await client.ask("GET", f"{path}/preview", **token))[0] == 401
+    for query, size in (("", "small"), ("?size=large", "large"), ("?size=1%26x", "small")):
+        async with client.session.get(f"{path}/preview{query}", headers=cookie) as answer:
+            assert (answer.status, answer.headers["Content-Security-Policy"][:18]) == (200, "default-src 'none'")
+        assert world.others.downloads[-1] == f"attachments/{id_of(3)}/preview?size={size}"
+    async with client.session.get(f"{PATH}/x/attachments/y/preview", headers=cookie) as answer:
+        assert answer.status == 404
 
 
 async def test_identifying_numbers_are_masked(world: World, client: Client) -> None:

@@ -12,12 +12,14 @@ from services.common.http.tokens import Actor
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.mongo.client import Database
 from services.transcripts.app import create_app
+from services.transcripts.attachments.previews import LARGE, SMALL
 from services.transcripts.attachments.store import Files
 from services.transcripts.log.store import Store
 from services.transcripts.questions.number import number_of
 from services.transcripts.questions.store import KEPT_DONE, TAKES_FILES
 from services.transcripts.settings import Settings
 from tests.transcripts.api.client import AN, BERT, DONE, LEFT, LIEN, SOFIE, Answer, ApiClient, opened
+from tests.transcripts.api.conversations.test_previews import measures, png
 from tests.transcripts.attachments.test_judging import PNG_BYTES
 from tests.transcripts.conftest import new_id
 
@@ -93,6 +95,23 @@ async def test_its_files_are_for_the_agent_who_deals_with_it(api: ApiClient) -> 
     assert (await api.get(path, BERT))[0] == 403
     assert (await api.get(f"/questions/{ID}/attachments/{new_id()}", AN))[0] == 404
     assert (await api.get(f"/chats/{ID}/attachments/{answered['id']}", AN))[0] in (403, 404)
+
+
+async def test_previews_of_its_files_are_for_who_may_read_them(api: ApiClient, database: Database) -> None:
+    await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "at": utcnow().isoformat()})
+    _, answered = await add(api, png(2000, 1000))
+    path = f"/questions/{ID}/attachments/{answered['id']}/preview"
+    assert [(await api.get(path, actor))[0] for actor in (AN, LIEN, ASKER)] == [403, 404, 404]
+    assert await database["access_log"].count_documents({"act": "file_read"}) == 0
+    await api.ask(transcripts_api.QUESTION_CLAIM, CLAIM)
+    for size, most in (("small", SMALL), ("large", LARGE)):
+        status, headers, drawn = await api.get(f"{path}?size={size}", AN)
+        assert (status, headers["Content-Type"]) == (200, "image/png")
+        assert max(measures(drawn)) == most
+    assert (await api.get(path, BERT))[0] == 403
+    assert (await api.get(path, SOFIE))[0] == 200
+    logged = await database["access_log"].find({"act": "file_read"}).to_list(None)
+    assert {(one["who"], one["item"]) for one in logged} == {("an", answered["id"]), ("sofie", answered["id"])}
 
 
 async def test_files_are_added_to_ones_own_question_alone(api: ApiClient) -> None:
