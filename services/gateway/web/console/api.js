@@ -1,9 +1,11 @@
 /** The console's requests over HTTP. Every answer is `{ok, status, code, body, retryAfter, tag}`; nothing here throws for an unhappy server. */
 import { upload as send } from "../shared/upload.js";
 
+const ANSWER = 40_000; // ms for a whole answer; the gateway waits at most 30 s for another service
+
 /**
  * `ok`: the server did it; what a sign-in page or a firewall answers in its place, with whatever status, is not. `status` 0: the server could not be
- * reached. `code`: the problem document's, else null. `retryAfter` in whole seconds, else null. `tag`: the entity
+ * reached, or its answer was not here within `ANSWER` (code `no_answer`: what was asked may have been done); a file may take longer. `code`: the problem document's, else null. `retryAfter` in whole seconds, else null. `tag`: the entity
  * tag of the answer, with which a later request asks whether there is another one (`known`): status 304, not `ok`, when there is not.
  *
  * @param {string} method
@@ -13,10 +15,20 @@ import { upload as send } from "../shared/upload.js";
  * @param {{reason?: string, file?: boolean}} [more] `reason`: why it is read. `file`: the body of a good answer is `{bytes, disposition}`, not JSON.
  */
 export async function ask(method, path, body, known, { reason, file = false } = {}) {
+  const signal = file ? undefined : AbortSignal.timeout(ANSWER);
+  const unreached = () => ({
+    ok: false,
+    status: 0,
+    code: signal?.aborted ? "no_answer" : null,
+    body: null,
+    retryAfter: null,
+    tag: null,
+  });
   let response;
   try {
     response = await fetch(path, {
       method,
+      signal,
       credentials: "same-origin",
       cache: "no-store",
       headers: {
@@ -28,7 +40,7 @@ export async function ask(method, path, body, known, { reason, file = false } = 
       body: body ? JSON.stringify(body) : undefined,
     });
   } catch {
-    return { ok: false, status: 0, code: null, body: null, retryAfter: null, tag: null };
+    return unreached();
   }
   const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
   const retryAfter = Number.isFinite(wait) ? wait : null;
@@ -39,6 +51,7 @@ export async function ask(method, path, body, known, { reason, file = false } = 
   }
   const empty = response.status === 204 || response.status === 304;
   const told = empty ? null : await response.json().catch(() => null);
+  if (told === null && !empty && signal?.aborted) return unreached();
   const answer = typeof told === "object" ? told : null;
   return {
     ok: response.ok && (empty || answer !== null),

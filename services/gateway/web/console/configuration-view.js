@@ -237,7 +237,7 @@ function refusal(t, { onNewest, onElsewhere, inForm }) {
     /** @param {Pick<Outcome, "problem" | "detail" | "fault" | "name">} outcome */
     tell({ problem, detail, fault, name }) {
       if (!problem) return element.replaceChildren();
-      const said = t(`config.problem.${problem}`, { name });
+      const said = problem === "no_answer" ? t("no_answer") : t(`config.problem.${problem}`, { name });
       if (!element.isConnected) return onElsewhere(said);
       const why = faultWords(t, fault, inForm);
       const more = problem === "refused" && h("span", { lang: why ? null : "en", class: "detail", hook: "config-detail" }, why || detail);

@@ -138,7 +138,7 @@ export const differs = (fields, before) => JSON.stringify(fields) !== JSON.strin
 
 /**
  * RULES: the outcome of a check or a change: `problem` null, or "changed", "refused" (`fault`: what is wrong; `detail`: the same in English),
- * "gone", "not_logged", "too_large", "ended" (the session), "forbidden" or "failed".
+ * "gone", "not_logged", "too_large", "ended" (the session), "forbidden", "no_answer" or "failed".
  *
  * @param {Answer} answer
  * @returns {Outcome}
@@ -152,6 +152,7 @@ export function outcomeOf({ ok, code, status, body }) {
     invalid: "refused",
     no_such_version: "gone",
     not_logged: "not_logged",
+    no_answer: "no_answer",
   };
   const problem = problems[code ?? ""] ?? { 401: "ended", 403: "forbidden", 413: "too_large" }[status] ?? "failed";
   const place = code === "invalid" ? String(body?.errors?.[0]?.at ?? "") : "";

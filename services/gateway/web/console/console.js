@@ -5,7 +5,7 @@ import { languageChoice } from "./toolbar.js";
 import { confirm } from "./dialogs.js";
 import { h, setText } from "../shared/dom.js";
 import { choice, choose, forgetDesk, maybeLoggedIn } from "./storage.js";
-import { outcomeWords, showLogin } from "./login.js";
+import { outcomeWords, showLogin, unansweredWords } from "./login.js";
 import { chime } from "./notifications.js";
 import { openStage } from "./app.js";
 import { forgetReasons } from "./reading.js";
@@ -174,7 +174,7 @@ async function start() {
   if (answer.status === 401 || answer.status === 403) return (choose("session", ""), askLogin());
   const agent = answer.body?.agent ?? answer.body;
   if (!answer.ok || typeof agent.id !== "string") {
-    setText(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
+    setText(page.loading, unansweredWords(t, answer));
     view("loading");
     return setTimeout(start, AGAIN);
   }

@@ -37,13 +37,14 @@ export async function loadTranslator(language) {
 }
 
 /**
- * `t` of the first key that exists: for codes from the server that a newer server may have added to.
+ * `t` of the first key that exists: for codes from the server that a newer server may have added to, or of `ask` (`no_answer`).
  *
  * @param {Translator} t
  * @param {string} prefix
  * @param {string | null | undefined} code
  */
 export function known(t, prefix, code) {
+  if (code === "no_answer") return t("no_answer");
   const key = `${prefix}.${code}`;
   return t.has(key) ? t(key) : t(`${prefix}.other`);
 }

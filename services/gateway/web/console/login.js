@@ -28,7 +28,18 @@ export function refusalOfPassword(t, answer, unknown) {
   if (answer.code === "password_unchanged") return t("password.unchanged");
   if (answer.status === 401) return unknown;
   if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
-  return t(answer.status === 0 ? "login.network" : "login.unavailable");
+  return unansweredWords(t, answer);
+}
+
+/**
+ * Why the server could not say who this is, in words.
+ *
+ * @param {Translator} t
+ * @param {Answer} answer
+ */
+export function unansweredWords(t, { status, code }) {
+  if (code === "no_answer") return t("login.no_answer");
+  return t(status === 0 ? "login.network" : "login.unavailable");
 }
 
 export const SHORTEST = 12; // characters of a password, as presence has it

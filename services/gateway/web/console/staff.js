@@ -163,14 +163,15 @@ export function outcomeOf({ ok, status, code, body, retryAfter }) {
 function problemOf(code, status, { field, seconds }) {
   if (code === "no_such_account" || code === "no_such_revision") return "gone";
   if (code === "second_factor_missing" && field === "totp") return "second_factor_needed";
-  if (PROBLEMS.includes(code)) return code;
+  if (code === "no_answer" || PROBLEMS.includes(code)) return code;
   if (status === 401) return "ended";
   if (status === 403) return "forbidden";
   return (status === 429 || status === 503) && seconds ? "busy" : "failed";
 }
 
 /** @param {Translator} t @param {StaffOutcome} outcome */
-export const problemWords = (t, { problem, name, seconds }) => t(`staff.problem.${problem}`, { name, n: seconds });
+export const problemWords = (t, { problem, name, seconds }) =>
+  problem === "no_answer" ? t("no_answer") : t(`staff.problem.${problem}`, { name, n: seconds });
 
 /** @param {Translator} t @param {Department[]} departments @param {string} id */
 export const departmentName = (t, departments, id) => departments.find((one) => one.id === id)?.names[t.language] ?? id;
