@@ -512,3 +512,8 @@ def test_the_console_has_one_word_for_a_thing(language: str, others: tuple[str, 
     """A department, the access log, an internal note and an agent are called the same on every page."""
     text = (SERVICES / "gateway/web/console/translations" / f"{language}.json").read_text("utf-8").lower()
     assert [word for word in others if word.lower() in text] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_french_has_one_word_for_an_agent(folder: Path) -> None:
+    assert "collaborat" not in (SERVICES / folder / "fr.json").read_text("utf-8").lower()
