@@ -14,10 +14,10 @@ logged and left out: nobody logs in with such an account, and it can be neither 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pymongo import ASCENDING, UpdateOne
@@ -35,6 +35,7 @@ from services.presence.authors import known_author
 
 log = structlog.get_logger()
 
+Read = TypeVar("Read")
 AT_ONCE = 20  # accounts written with one command
 FILE = Author(id="operator", name="ACCOUNTS_FILE", role="operator")
 _WITHOUT_HISTORY = {"history": False}
@@ -118,7 +119,7 @@ class AccountStore:
         if search:
             like = {"$regex": re.escape(search), "$options": "i"}
             wanted["$or"] = [{"_id": like}, {"account.name": like}]
-        return await self._first(wanted, PAGE)
+        return await self._first(wanted, PAGE, self._readable)
 
     async def listed_removed(self, search: str, after: str) -> tuple[list[tuple[StoredAccount, AccountEntry]], bool]:
         """Return removed accounts as `listed`, each with its removal, which has the fields as they were."""
@@ -127,20 +128,31 @@ class AccountStore:
             like = {"$regex": re.escape(search), "$options": "i"}
             named = {"history": {"$elemMatch": {"act": "removed", "before.name": like}}}
             wanted["$or"] = [{"_id": like}, named]
-        cursor = self._accounts.find(wanted, {"history": {"$slice": -1}}).sort("_id", ASCENDING).limit(PAGE + 1)
-        found = [(_read(doc), AccountEntry.model_validate(doc["history"][-1])) async for doc in cursor]
-        return found[:PAGE], len(found) > PAGE
+        return await self._first(wanted, PAGE, self._removed, {"history": {"$slice": -1}})
 
     async def page(self, after: str, most: int) -> tuple[list[StoredAccount], bool]:
         """Return accounts after this username, and whether there are others."""
-        return await self._first({"removed": False, "_id": {"$gt": after}}, most)
+        return await self._first({"removed": False, "_id": {"$gt": after}}, most, self._readable)
 
-    async def _first(self, wanted: Mapping[str, Any], most: int) -> tuple[list[StoredAccount], bool]:
-        """Return the first of these accounts, and whether there are others."""
-        found: list[StoredAccount] = []
-        cursor = self._accounts.find(wanted, _WITHOUT_HISTORY).sort("_id", ASCENDING).batch_size(most + 1)
+    async def _first(
+        self,
+        wanted: Mapping[str, Any],
+        most: int,
+        read: Callable[[Mapping[str, Any]], Read | None],
+        members: Mapping[str, Any] = _WITHOUT_HISTORY,
+    ) -> tuple[list[Read], bool]:
+        """Return the first of these accounts that can be read, and whether there are others.
+
+        Args:
+            wanted: What they have in common.
+            most: So many at most.
+            read: Returns what there is to return of a document; None: nothing.
+            members: The members of a document that are read.
+        """
+        found: list[Read] = []
+        cursor = self._accounts.find(wanted, members).sort("_id", ASCENDING).batch_size(most + 1)
         async for doc in cursor:
-            if (one := self._readable(doc)) is not None:
+            if (one := read(doc)) is not None:
                 found.append(one)
             if len(found) > most:
                 break
@@ -227,6 +239,10 @@ class AccountStore:
         except UnreadableAccount:
             log.error("account_not_read", account_id=_id_of(doc), revision=doc.get("revision"))
             return None
+
+    def _removed(self, doc: Mapping[str, Any]) -> tuple[StoredAccount, AccountEntry] | None:
+        account, removal = self._readable(doc), _entry(doc["history"][-1])
+        return (account, removal) if account and removal else None
 
     def _read(self, doc: Mapping[str, Any]) -> StoredAccount:
         """Return this account.

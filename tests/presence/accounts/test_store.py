@@ -76,7 +76,7 @@ async def test_a_removed_account_is_nowhere_but_in_its_history(db: Database) -> 
 
 
 async def test_removed_accounts_are_found_by_the_name_that_they_had(db: Database) -> None:
-    store = AccountStore(db)
+    store = AccountStore(db, SEAL)
     for username in ("an", "bert", "cas"):
         await store.put(username, AN.model_copy(update={"username": username}), entry(1))
     for username in ("bert", "cas"):
@@ -91,6 +91,8 @@ async def test_removed_accounts_are_found_by_the_name_that_they_had(db: Database
 
     assert await found("") == await found("PEETERS") == await found("ber") == [("bert", "Bert Peeters")]
     assert await found("an") == await found("", "bert") == await found("(") == []
+    await db["accounts"].update_one({"_id": "bert"}, {"$set": {"history.1.act": "of a later release"}})
+    assert await found("") == [], "an entry that is not known is left out"
 
 
 async def test_what_each_replica_reads_each_2_s_is_in_an_index(db: Database) -> None:
