@@ -62,7 +62,7 @@ async def networked(system: System, browser: Browser, between: Network) -> Async
     yield made
     await asyncio.to_thread(system.wait_ready)
     between.upgrades, between.answers, between.slow = "pass", {}, set()
-    between.blocked, between.buffers, between.cuts = None, False, None
+    between.blocked, between.buffers, between.cuts, between.stale = None, False, None, False
     between.thaw()
     await between.up()
     await made.close()

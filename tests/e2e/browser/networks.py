@@ -34,6 +34,7 @@ class Network:
 
     `blocked`: a pattern of paths that are answered with 403 and a page. `buffers`: each response, its head too, is held
     until its end or until 64 kB of it are there. `cuts`: seconds after which each connection is cut, whatever it does.
+    `stale`: what caches may keep for a minute is as old as that already.
     """
 
     server: str
@@ -43,6 +44,7 @@ class Network:
     blocked: str | None = None
     buffers: bool = False
     cuts: float | None = None
+    stale: bool = False
     requests: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -149,7 +151,7 @@ class Network:
             await self._moving.wait()
             if held:
                 await asyncio.sleep(3600)
-            writer.write(chunk)
+            writer.write(chunk.replace(b"max-age=60", b"max-age=00") if self.stale else chunk)
             await writer.drain()
 
     async def _copy_at_once(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -313,7 +313,7 @@ async def test_the_first_fault_on_the_page_has_the_focus_and_says_what_is_allowe
 async def test_a_page_that_could_not_be_loaded_can_be_chosen_again(scene: Scene) -> None:
     beheer = await officer(scene, "beheer", "answer-add")
     beheer.expects(CUT)
-    module = "**/static/agent/configuration-view.js"
+    module = "**/agent/configuration-view.js"
     await beheer.page.route(module, lambda route: route.abort())
     await beheer.hook("subject-config").click()
     await expect(beheer.page.get_by_text("Er ging iets mis in deze pagina.")).to_be_visible()

@@ -29,7 +29,8 @@ PANEL = {
     *(f"/static/loket-chat/{name}.js" for name in ("panel", "panel-style", "chat-view", "composer", "chat-session")),
     *(f"/static/loket-chat/{name}.js" for name in ("start-chat", "store", "form-context", "text/panel/nl")),
 }
-OURS = re.compile(r"/(widget\.js|static/(shared|loket-chat)/)")
+OURS = re.compile(r"/(widget\.js|static/([0-9a-f]{8}/)?(shared|loket-chat)/)")
+DIGEST = re.compile(r"(?<=^/static/)[0-9a-f]{8}/")
 OF_THE_FORM = "/static/shared/translator.js"
 """The sample form needs it too, before there is a panel."""
 EMPTY = "/toegankelijkheid"
@@ -54,7 +55,7 @@ class Files:
         await self.citizen.page.goto(f"{self.citizen.base}/", wait_until="commit")
 
     async def _answer(self, route: Route) -> None:
-        path = urlsplit(route.request.url).path
+        path = DIGEST.sub("", urlsplit(route.request.url).path)
         if path in self.held or (self.only is not None and path not in self.only | {OF_THE_FORM}):
             await self._gate.wait()
         if path in self.refused:

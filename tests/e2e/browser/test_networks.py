@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from playwright.async_api import expect
 
+from services.gateway.http.pages.static_files import static_files
 from tests.e2e.browser.networks import Network, answer
 from tests.e2e.browser.people import PHONE, Person, Scene, begun, press, until
 from tests.e2e.browser.test_accessibility import problems
@@ -235,7 +236,7 @@ async def test_a_panel_that_does_not_load_says_so_with_other_ways_and_comes_with
         citizen.expects(*LOUD)
         await citizen.button("green")
         await citizen.whole()
-        between.answers["GET /static/loket-chat/panel.js"] = answer("200 OK")
+        between.answers[f"GET /static/{static_files().digest}/loket-chat/panel.js"] = answer("200 OK")
         await citizen.hook("chat-button").click()
         await expect(citizen.hook("chat-reach")).to_contain_text("De chat kon niet worden geladen.")
         await other_ways(citizen, "chat-reach")

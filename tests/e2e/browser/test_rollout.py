@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Route
 
-from tests.e2e.browser.people import Scene, open_form, press, talking
+from tests.e2e.browser.people import Scene, begun, log_in, open_form, press, talking
 from tests.support.servers import Broker, unique
 from tests.system.rollout.deployment import ORDER, Deployment, deployment
 from tests.system.rollout.versions import PRESENT, Version
@@ -103,7 +103,61 @@ async def test_the_button_comes_when_its_modules_did_not_load_at_first(scene: Sc
         else:
             await route.continue_()
 
-    await citizen.page.route(re.compile(r"/static/(shared|loket-chat)/"), answer)
+    await citizen.page.route(re.compile(r"/static/([0-9a-f]{8}/)?(shared|loket-chat)/"), answer)
     await citizen.page.reload()
     await citizen.button("blue")
     assert not lacking
+
+
+WITHIN_A_PART = ("shared/conversation", "loket-chat/message-list", "loket-chat/form-context", "agent/controller")
+"""Modules that others import: the page asks for them without a way to try again."""
+
+
+@pytest.mark.parametrize("lacking", ["", *WITHIN_A_PART])
+async def test_a_page_goes_on_when_replicas_of_a_version_without_digests_answer(scene: Scene, lacking: str) -> None:
+    """They answer 404 to a path with a digest. Here they get all of these requests, or those for one module."""
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(status=404, body="{}")
+
+    refused = re.compile(rf"/static/[0-9a-f]{{8}}/.*{re.escape(lacking)}.*\.js")
+    agent, citizen = await scene.stranger(), await scene.citizen("/toegankelijkheid")
+    for person, path in ((agent, "/agent"), (citizen, "/")):
+        person.expects("Failed to load resource", "Failed to fetch dynamically imported module")
+        await person.page.route(refused, answer)
+        await person.page.goto(f"{person.base}{path}")
+    await log_in(agent, "an")
+    await citizen.button("green")
+    await citizen.hook("chat-button").click()
+    await begun(citizen)
+    await citizen.say("Bent u daar?")
+    await agent.sees("Bent u daar?")
+    await agent.say("Jazeker")
+    await citizen.sees("Jazeker")
+
+
+async def test_a_page_of_another_release_takes_all_of_its_modules_below_its_own_digest(scene: Scene) -> None:
+    """It asks replicas of this release for the digest of the other one, and goes on with their files."""
+    await scene.agent()
+    citizen = await scene.citizen("/infofiche/algemeen")
+
+    async def former(route: Route) -> None:
+        response = await route.fetch()
+        text, times = re.subn(r'"/[0-9a-f]{8}"', '"/01234567"', await response.text())
+        assert times == 1
+        await route.fulfill(response=response, body=text)
+
+    await citizen.page.route("**/widget.js", former)
+    paths: list[str] = []
+    citizen.page.on("request", lambda request: paths.append(urlsplit(request.url).path))
+    await citizen.page.evaluate("""() => {
+        document.body.append(document.createElement("eloket-chat"));
+        const script = Object.assign(document.createElement("script"), { type: "module", src: "/widget.js" });
+        document.body.append(script);
+    }""")
+    await press(citizen, "", "Bent u daar?")
+    await citizen.sees("Bent u daar?")
+    modules = [path for path in paths if path.startswith("/static/")]
+    assert len(modules) > 30
+    assert [path for path in modules if not path.startswith("/static/01234567/")] == []
+    assert [path for path in modules if modules.count(path) > 2] == []  # a preload, and the import

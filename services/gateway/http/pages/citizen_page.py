@@ -11,6 +11,7 @@ from jinja2 import Template
 from services.common.config.departments import LOCALES
 from services.common.templates import load_template
 from services.common.texts import Catalogue
+from services.gateway.http.pages.static_files import static_files
 
 STATEMENT = "/toegankelijkheid"
 """The path of the accessibility statement, to which every page refers."""
@@ -35,4 +36,5 @@ def common_values(texts: Catalogue, locale: str, path: str) -> dict[str, Any]:
         "languages": [(one, texts.text(one, "language_name")) for one in LOCALES],
         "path": path,
         "statement": STATEMENT,
+        "digest": static_files().digest,
     }

@@ -99,7 +99,7 @@ export async function createReason(host, base) {
     words: (button) => ({ title: (told = words(button)), hint: t(offers(button) ? "offers" : "sheet") }),
     async open() {
       try {
-        const module = await import(`./blue-panel.js${tries ? `?${tries}` : ""}`);
+        const module = await import(tries ? `${base}/static/loket-chat/blue-panel.js?${tries}` : "./blue-panel.js");
         panel ??= await module.createBluePanel(host, base, words);
         panel?.open();
       } catch {

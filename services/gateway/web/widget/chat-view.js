@@ -53,10 +53,11 @@ export function chatView(options) {
     announce(text);
   }
 
-  // What could not be loaded is tried again, with a query: some browsers keep a failure for as long as the page is there.
+  // What could not be loaded is tried again, with a query: some browsers keep a failure for as long as the page is there. The path without a
+  // digest is one that every version has.
   async function loadTools(tries = 0) {
     try {
-      const module = await import(`./chat-tools.js${tries ? `?${tries}` : ""}`);
+      const module = await import(tries ? `${base}/static/loket-chat/chat-tools.js?${tries}` : "./chat-tools.js");
       const made = await module.chatTools({ ...options, session, element, bar, tell, log, notice, row });
       if (gone) return made.stop();
       if (tries > MANY) tell("");

@@ -76,9 +76,10 @@ export function actionsOf(host, options) {
 
   async function make() {
     ahead();
-    const query = tries ? `?${tries}` : ""; // some browsers keep a failure for as long as the page is there
+    // some browsers keep a failure for as long as the page is there; every version has the path without a digest
+    const path = tries ? `${base}/static/loket-chat/panel.js?${tries}` : "./panel.js";
     tries += 1;
-    const made = import(`./panel.js${query}`).then(({ createPanel }) => createPanel(host, base, prefix));
+    const made = import(path).then(({ createPanel }) => createPanel(host, base, prefix));
     const panel = await within(LOADING, made).catch((error) => {
       made.then((late) => late.dispose()).catch(() => {});
       throw error;

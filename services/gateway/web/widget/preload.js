@@ -39,14 +39,10 @@ const TOOLS = [
  */
 export function preloader(frame, base) {
   /** @param {string[]} names @param {string} [path] what is fetched too, and stays in the browser's cache */
-  const once = (names, path) => {
-    let done = false;
-    return () => {
-      if (done) return;
-      done = true;
-      frame.append(...names.map((name) => h("link", { rel: "modulepreload", href: `${base}/static/${name}.js` })));
-      if (path) fetch(base + path, { credentials: "omit" }).catch(() => {});
-    };
+  const once = (names, path) => () => {
+    const rest = names.splice(0);
+    frame.append(...rest.map((name) => h("link", { rel: "modulepreload", href: new URL(`../${name}.js`, import.meta.url) })));
+    if (path && rest[0]) fetch(base + path, { credentials: "omit" }).catch(() => {});
   };
   return Object.assign(once([...MODULES, `loket-chat/text/panel/${frame.lang}`]), {
     tools: once([...TOOLS, `loket-chat/text/${frame.lang}`], "/api/settings"),

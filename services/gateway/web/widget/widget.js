@@ -4,6 +4,8 @@
 
 const { origin: BASE, host: HOST } = new URL(import.meta.url);
 const PREFIX = `eloket-chat ${HOST} `; // of the keys in the browser's storage
+/** Of the gateway's files, which it puts here: "/0a1b2c3d". Browsers keep what is below it. */
+let digest = "";
 const ANSWER = 4_000; // ms for the first answer about the button
 const LOST = 12_000; // ms, as in button-status.js
 const LOADING = 15_000; // ms for what a press needs
@@ -18,15 +20,17 @@ const elements = []; // in the page; the first is shown
 const within = (ms, promise) => Promise.race([promise, new Promise((_, reject) => setTimeout(reject, ms))]);
 
 /**
- * A module of the launcher, tried until it comes: during an update a replica may lack it.
+ * A module of the launcher, tried until it comes: during an update a replica may lack it. After a failure all modules come from the paths
+ * without a digest, which every version has: some browsers keep a failure, of an imported module too, for as long as the page is there.
  *
  * @param {string} path
  */
 async function load(path) {
   for (let n = 0; ; n += 1) {
     try {
-      return await import(`./static/${path}.js${n ? `?${n}` : ""}`);
+      return await import(`./static${digest}/${path}.js${n ? `?${n}` : ""}`);
     } catch {
+      digest = "";
       await new Promise((resolve) => setTimeout(resolve, Math.min(30_000, 1_000 * 2 ** n) * (0.5 + Math.random())));
     }
   }
