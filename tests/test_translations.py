@@ -26,7 +26,7 @@ from services.common.events.types import (
 from services.common.evidence.verification import Verdict, Why
 from services.common.internal_api import accounts, configuration
 from services.common.internal_api.supervision import REASONS as REASONS_OF_INTAKES
-from services.gateway.http.pages import routes as pages
+from services.gateway.http.pages import static_files as pages
 from services.gateway.http.pages.accessibility_page.page import CRITERIA
 from services.gateway.http.pages.download_page.page import FORMATS
 from services.gateway.http.pages.identify_page import page as identify_page
@@ -284,7 +284,7 @@ MADE = {
         *("chat_closed", "invalid", "network", "rate_limited", "too_long", "unknown_attachment"),
         *("endAgent", "endCitizen", "endInactive", "endNo_agent", "endUnreached"),
         *("farBlocked", "farBroken", "farLong", "farUnreached"),
-        *("startBlocked", "startBusy", "startInvalid", "startRefused"),
+        *("startBlocked", "startBusy", "startInvalid", "startRefused", "startNumbers"),
     },
     f"{WIDGET}/previews": set(PREVIEWS),
     f"{WIDGET}/settings": {"agentNews", "closingNews", "endedNews", "messageNews", "notify", "sharedComputer", "sound"},

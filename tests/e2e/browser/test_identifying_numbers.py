@@ -85,3 +85,27 @@ async def test_the_form_says_that_it_takes_no_number(people: Scene) -> None:
     await expect(notice).to_be_visible()
     await expect(someone.page.get_by_label("Uw vraag")).to_have_value(f"Ik ben {NUMBER}")
     assert not await problems(someone.page)
+
+
+async def test_the_page_knows_why_its_question_with_a_number_was_refused_and_the_citizen_changes_it(
+    people: Scene,
+) -> None:
+    an = await people.agent()
+    someone = await people.citizen()
+    await someone.button("green")
+    someone.expects("422")
+    await someone.page.evaluate("""() => {
+        window.codes = [];
+        document.addEventListener("eloket-chat-refused", ({ detail }) => codes.push(detail));
+    }""")
+    given = {"name": "An Peeters", "question": f"Ik ben {NUMBER}"}
+    answer = await someone.page.evaluate("(given) => document.querySelector('eloket-chat').start(given)", given)
+    assert answer == {"started": False, "code": "identifying_number"}
+    assert await someone.page.evaluate("codes") == [{"code": "identifying_number"}]
+    await expect(someone.hook("chat-far")).to_contain_text("Haal het nummer weg")
+    await expect(someone.hook("chat-input")).to_have_value(f"Ik ben {NUMBER}")
+    assert not await problems(someone.page)
+    await someone.hook("chat-input").fill("Ik ben An")
+    await someone.hook("chat-send").click()
+    await someone.sees("Ik ben An")
+    await an.sees("Ik ben An")

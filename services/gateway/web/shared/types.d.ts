@@ -805,6 +805,8 @@ interface ChatElement extends HTMLElement {
   store?: Store;
   /** The answer to a press that came before the panel. */
   early?: Promise<StartAnswer | null> | null;
+  /** Why the last start gave no chat, and what the page gave; until the tools have seen it. */
+  refusal?: { code?: string; given?: EloketChatStart };
   /** Told each change of the button. */
   onbutton?: () => void;
   asChat(value: unknown): ChatRecord | null;

@@ -195,6 +195,15 @@ export async function chatTools(options) {
     onEnded();
   }
 
+  // What a page gave with an identifying number in it is the citizen's to change: the same again would be refused again.
+  function takeBack() {
+    const { code, given } = host.refusal ?? {};
+    host.refusal = undefined;
+    if (code !== "identifying_number" || !given) return;
+    if (given.question) bar.give([given.question]);
+    given.name = given.question = undefined;
+  }
+
   function seen() {
     if (!state) return;
     const last = lastSeq(state);
@@ -213,6 +222,7 @@ export async function chatTools(options) {
     /** @param {Conversation} chat @param {Link} link */
     update(chat, link) {
       state = chat;
+      if (link.refused) takeBack();
       row.style.visibility = record.chat_id ? "" : "hidden";
       log.update(chat, session.backlog());
       if (chat.closed && ended.hidden) finish();

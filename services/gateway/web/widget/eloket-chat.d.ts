@@ -31,7 +31,8 @@ interface EloketChatStart {
 
 /**
  * `code` says why no chat was started: `open` (there is one, and it is shown), `starting`, `unavailable`, or a code of
- * `POST /api/chats` such as `button_blue`. The panel tells the citizen too.
+ * `POST /api/chats` such as `button_blue` or `identifying_number` (the question or the name has a number that the department
+ * refuses: the citizen gets the question back to change it), `network` or `strange`. The panel tells the citizen too.
  */
 type EloketChatStarted = { started: true; chat_id: string } | { started: false; code: string };
 
@@ -71,6 +72,8 @@ interface EloketChatEventMap {
   /** The panel has closed; the chat goes on. */
   "eloket-chat-closed": CustomEvent<EloketChatState>;
   "eloket-chat-started": CustomEvent<{ chat_id: string }>;
+  /** No chat was started; `code` as in the answer of `start()`. After a press too. */
+  "eloket-chat-refused": CustomEvent<{ code: string }>;
   "eloket-chat-status": CustomEvent<{ dot: EloketChatDot | null; agent: string | null; position: number | null }>;
   /** A message of one of the two is in the conversation. Its text is not the page's. */
   "eloket-chat-message": CustomEvent<{ from: "citizen" | "agent"; seq: number; at: string | null; attachment: boolean }>;

@@ -113,12 +113,14 @@ export async function createPanel(host, base, prefix) {
       join(store.read("chat"));
       host.emit?.("started", { chat_id: answer.record.chat_id });
       view?.focus();
-    } else turnedBlue(answer);
+    } else noChat(answer);
     return answer;
   }
 
-  /** @param {StartAnswer} answer */
-  function turnedBlue({ code }) {
+  /** @param {StartAnswer} answer @param {EloketChatStart} [given] */
+  function noChat({ code }, given) {
+    host.refusal = { code, given };
+    host.emit?.("refused", { code });
     if (code === "button_blue") host.show({ button: { contact: [], ...host.button, colour: "blue" } });
   }
 
@@ -151,7 +153,7 @@ export async function createPanel(host, base, prefix) {
       tellHost();
       return answer;
     }
-    turnedBlue(answer);
+    noChat(answer, given);
     refused = true;
     view.refused(REFUSALS[answer.code ?? ""] ?? "startRefused", { n: answer.seconds ?? 5 }, host.ways(answer.infofiche));
     return answer;
@@ -278,7 +280,7 @@ export async function createPanel(host, base, prefix) {
   async function open(given) {
     const at = document.activeElement;
     if (at !== host) before = at;
-    if (given) return startWith(given);
+    if (given) return startWith({ ...given });
     if ((!view && !form) || (refused && !dialog.open)) {
       const chat = kept();
       chat ? join(chat) : start();

@@ -154,4 +154,5 @@ export const REFUSALS = {
   strange: "startStrange",
   invalid: "startInvalid",
   too_large: "startInvalid",
+  identifying_number: "startNumbers",
 };
