@@ -166,7 +166,7 @@ def create_app(settings: Settings) -> FastAPI:
     reservations.install(app, starting, presence, departments, service.keys, settings)
     agent_routes.install(app, presence, departments, settings)
     oidc.install(app, presence, settings)
-    questions = Questions(publisher, routing, transcripts, numbers)
+    questions = Questions(publisher, routing, transcripts, presence, departments, numbers)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     asked_questions.install(app, presence, transcripts, service.keys, departments, numbers, settings)
     assignments.install(app, presence, routing, transcripts, departments, settings)

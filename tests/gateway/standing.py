@@ -218,11 +218,12 @@ class Others:
             return routing_api.Assignments(assignments=self.assignments)
         if path == transcripts_api.QUESTION_LEAVE:
             left = transcripts_api.LeftQuestion.model_validate_json(body)
-            self.questions.setdefault(left.chat_id, left)
+            kept = self.questions.setdefault(left.chat_id, left)
+            return transcripts_api.QuestionReceipt(answer_by=kept.answer_by)
         if path == transcripts_api.QUESTION_ASK:
             asked = transcripts_api.AskedQuestion.model_validate_json(body)
-            self.questions.setdefault(asked.chat_id, asked)
-            return transcripts_api.QuestionReceipt(number="AAAA3333", at=QUESTION_LEFT_AT)
+            kept = self.questions.setdefault(asked.chat_id, asked)
+            return transcripts_api.QuestionReceipt(number="AAAA3333", at=QUESTION_LEFT_AT, answer_by=kept.answer_by)
         if path == transcripts_api.QUESTIONS:
             wanted_ones = transcripts_api.QuestionsQuery.model_validate_json(body).departments
             return transcripts_api.Questions(

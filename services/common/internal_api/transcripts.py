@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -124,6 +124,8 @@ class LeftQuestion(Record):
         source: `chat`: left in a chat; `button`: left while the button was blue, without a chat.
         form: The online form that the citizen had open, of a question without a chat.
         files: The files of a question without a chat.
+        answer_by: The day that the citizen was given for the answer; None: there was none, or it was left before
+            version 2.0.
     """
 
     chat_id: str
@@ -138,6 +140,7 @@ class LeftQuestion(Record):
     source: Literal["chat", "button"] = "chat"
     form: Form | None = None
     files: list[Attachment] = Field(default_factory=list)
+    answer_by: date | None = None
 
 
 class AskedQuestion(LeftQuestion):
@@ -147,10 +150,14 @@ class AskedQuestion(LeftQuestion):
 
 
 class QuestionReceipt(Record):
-    """What the citizen gets for a left question, and when it was left; both None from a replica before version 2.0."""
+    """What the citizen gets for a left question, and when it was left; both None from a replica before version 2.0.
+
+    `answer_by` is the day that is stored with the question, which a repeat of the request does not change.
+    """
 
     number: str | None = None
     at: datetime | None = None
+    answer_by: date | None = None
 
 
 class Reader(Record):

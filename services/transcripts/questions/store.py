@@ -66,6 +66,7 @@ class Questions:
             RuntimeError: Other questions have all the numbers that were tried.
         """
         kept = {"_id": question.chat_id, **question.model_dump(), "done_at": None, "expires_at": now + KEPT}
+        kept["answer_by"] = question.answer_by and question.answer_by.isoformat()  # BSON has no date without a time
         kept["counted"] = False  # until `statistics/` has its row
         if self._announced:
             kept["announced"] = False  # until the outbox has its notice
@@ -86,11 +87,11 @@ class Questions:
 
         None when there is none, or when it was left with another request.
         """
-        wanted = {"number": True, "request": True, "at": True}
+        wanted = {"number": True, "request": True, "at": True, "answer_by": True}
         found = await self._questions.find_one({"_id": question.chat_id}, wanted)
         if found is None or (isinstance(question, AskedQuestion) and found.get("request") != question.request):
             return None
-        return QuestionReceipt(number=found.get("number"), at=found["at"])
+        return QuestionReceipt(number=found.get("number"), at=found["at"], answer_by=found.get("answer_by"))
 
     async def get(self, question_id: str, now: datetime) -> LeftQuestion | None:
         """Return the question with this id, done or not."""

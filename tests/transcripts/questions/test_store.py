@@ -1,7 +1,7 @@
 """Questions that were left, on the real database."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -52,6 +52,24 @@ async def test_the_first_question_of_a_chat_stands(questions: Questions) -> None
     assert await questions.leave(first, OPENED_AT)
     assert not await questions.leave(question(chat_id=first.chat_id, text="Iets anders"), OPENED_AT)
     assert await questions.to_do(["algemeen"], OPENED_AT) == [first]
+
+
+async def test_the_day_of_the_answer_stays_as_it_was_promised_first(questions: Questions, database: Database) -> None:
+    chat_id = new_id()
+    first = question(chat_id=chat_id, answer_by="2026-12-02")
+    for one in (first, question(chat_id=chat_id, answer_by="2026-12-03"), question(chat_id=chat_id)):
+        await questions.leave(one, OPENED_AT)
+        receipt = await questions.receipt(one)
+        assert receipt == QuestionReceipt(number=first.number, at=OPENED_AT, answer_by=date(2026, 12, 2))
+    assert await questions.to_do(["algemeen"], OPENED_AT) == [first]
+
+
+async def test_a_question_of_an_earlier_release_promises_no_day(questions: Questions, database: Database) -> None:
+    left = question()
+    await questions.leave(left, OPENED_AT)
+    await database["questions"].update_one({"_id": left.chat_id}, {"$unset": {"answer_by": True}})
+    assert await questions.receipt(left) == QuestionReceipt(number=left.number, at=OPENED_AT)
+    assert await questions.to_do(["algemeen"], OPENED_AT) == [left]
 
 
 async def test_those_of_ones_own_departments_come_oldest_first(questions: Questions) -> None:

@@ -123,7 +123,8 @@ class Asking:
         if not department.questions:
             detail = "This department takes no questions here. The info sheet tells other ways to reach us."
             raise Problem(409, "not_offered", detail, infofiche_url=f"/infofiche/{department.id}")
-        question = self._question(department, wanted, key, source)
+        day = await answer_day(self._presence, department)
+        question = self._question(department, wanted, key, source, day)
         receipt = await answered(self._transcripts.ask_question(question))
         log.info("question_asked", department=department.id)
         return QuestionAnswer(
@@ -131,11 +132,11 @@ class Asking:
             number=receipt.number,
             token=self._keys.question_token(question.chat_id, receipt.at),
             answer_within=department.answer_within,
-            answer_by=await answer_day(self._presence, department),
+            answer_by=receipt.answer_by or day,
         )
 
     def _question(
-        self, department: Department, wanted: AskQuestion, key: str | None, source: Source
+        self, department: Department, wanted: AskQuestion, key: str | None, source: Source, day: date | None
     ) -> transcripts_api.AskedQuestion:
         who = f"{source.address}\n{key}"
         by_key = UUID(bytes=self._keys.digest("question", who)[:16], version=4)
@@ -152,6 +153,7 @@ class Asking:
             source="button",
             form=form_of(wanted.form, self._numbers, department),
             request=request.hex()[:32],
+            answer_by=day,
         )
 
     def _name(self, wanted: AskQuestion, department: Department) -> str | None:

@@ -92,20 +92,39 @@ async def answer_day(presence: PresenceClient, department: Department) -> date |
     return await presence.answer_day(department.id, department.answer_within) if department.answer_within else None
 
 
+class LeftAnswer(BaseModel):
+    """The receipt of a question that was left in a chat.
+
+    Attributes:
+        chat_id: The chat.
+        number: Its number; null from a replica of transcripts before version 2.0.
+        answer_within: Working days within which it is answered.
+        answer_by: The last of these days, which agents see with the question; null when presence does not answer.
+    """
+
+    chat_id: str
+    number: str | None
+    answer_within: int | None
+    answer_by: date | None
+
+
 class Questions:
     """Stores left questions at transcripts, and ends the chats in which they were left."""
 
     def __init__(
-        self, publisher: Publisher, routing: RoutingClient, transcripts: TranscriptsClient, numbers: NumberRules
+        self,
+        publisher: Publisher,
+        routing: RoutingClient,
+        transcripts: TranscriptsClient,
+        presence: PresenceClient,
+        departments: Departments,
+        numbers: NumberRules,
     ) -> None:
         self._publisher, self._routing, self._transcripts = publisher, routing, transcripts
-        self._numbers = numbers
+        self._presence, self._departments, self._numbers = presence, departments, numbers
 
-    async def leave(self, chat_id: str, given: LeaveQuestion) -> tuple[str | None, str]:
+    async def leave(self, chat_id: str, given: LeaveQuestion) -> LeftAnswer:
         """Store the question and end the chat. Of a question that is left twice the first one counts.
-
-        Returns:
-            The number of the question (None from a replica of transcripts before version 2.0), and its department.
 
         Raises:
             Problem: 401 `unauthenticated`, 404 `no_such_chat`, 409 `not_waiting`, 422 `identifying_number`, 503
@@ -120,7 +139,9 @@ class Questions:
             if not _nobody_came(view):
                 raise Problem(409, "not_waiting", "An agent has this chat, or it has ended; ask the question there.")
             given = masked(given, view.department, self._numbers)
-            receipt = await self._transcripts.leave_question(_left(view, given))
+            department = self._departments.get(view.department)
+            day = await answer_day(self._presence, department) if department else None
+            receipt = await self._transcripts.leave_question(_left(view, given, day))
             if view.state is ChatStatus.WAITING:
                 await self._end(view, given.text)
         except (Unavailable, Unconfirmed) as error:
@@ -128,7 +149,12 @@ class Questions:
         except Declined as declined:
             raise passed_on(declined) from declined
         log.info("question_left", department=view.department)
-        return receipt.number, view.department
+        return LeftAnswer(
+            chat_id=chat_id,
+            number=receipt.number,
+            answer_within=department.answer_within if department else None,
+            answer_by=receipt.answer_by or day,
+        )
 
     async def _end(self, view: ChatView, text: str) -> None:
         if text != (view.question or "").strip() and not await self._was_said(view.chat_id, text):
@@ -158,7 +184,7 @@ def _nobody_came(view: ChatView) -> bool:
     return view.agent_id is None and view.reason in (CloseReason.NO_AGENT, CloseReason.CITIZEN)
 
 
-def _left(view: ChatView, given: LeaveQuestion) -> transcripts_api.LeftQuestion:
+def _left(view: ChatView, given: LeaveQuestion, day: date | None) -> transcripts_api.LeftQuestion:
     return transcripts_api.LeftQuestion(
         chat_id=view.chat_id,
         department=view.department,
@@ -167,6 +193,7 @@ def _left(view: ChatView, given: LeaveQuestion) -> transcripts_api.LeftQuestion:
         contact=given.contact,
         text=given.text,
         at=utcnow(),
+        answer_by=day,
     )
 
 
@@ -203,18 +230,8 @@ def install(
         require_origin(request, departments.origins(), settings)
         require_chat_token(request, keys, chat_id)
         require_rate(buckets, chat_id, settings)
-        number, department = await questions.leave(chat_id, await read_json(request, LeaveQuestion))
-        found = departments.get(department)
-        day = await answer_day(presence, found) if found else None
-        return JSONResponse(
-            {
-                "chat_id": chat_id,
-                "number": number,
-                "answer_within": found.answer_within if found else None,
-                "answer_by": day.isoformat() if day else None,
-            },
-            201,
-        )
+        receipt = await questions.leave(chat_id, await read_json(request, LeaveQuestion))
+        return JSONResponse(receipt.model_dump(mode="json"), 201)
 
     @app.get("/api/questions", responses=problems_of(_401="unauthenticated", _403="forbidden", _503="unavailable"))
     async def listed(request: Request) -> Response:

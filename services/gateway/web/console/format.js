@@ -21,6 +21,17 @@ export const moment = (at, language) =>
   }).format(new Date(at));
 
 /**
+ * A date in words, `wo 2 december`; empty for what is no date.
+ *
+ * @param {unknown} date such as `2026-12-02`
+ * @param {string} language
+ */
+export function dayOf(date, language) {
+  const at = typeof date === "string" && /^\d{4}-\d\d-\d\d$/.test(date) ? Date.parse(date) : NaN;
+  return Number.isNaN(at) ? "" : timeFormat(language, { weekday: "short", day: "numeric", month: "long", timeZone: "UTC" }).format(at);
+}
+
+/**
  * How long, in its two largest units: `8 sec.`, `2 min. 5 sec.`, `1 u. 3 min.` in the language's own short words.
  *
  * @param {number} seconds

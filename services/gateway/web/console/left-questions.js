@@ -9,7 +9,7 @@ import { messageLog } from "./message-list.js";
 import { conversationOf } from "./reading.js";
 import { hasPreview, previews } from "../shared/previews.js";
 import { overview } from "./side-page.js";
-import { clock, size } from "./format.js";
+import { clock, dayOf, size } from "./format.js";
 
 const EVERY = 60_000; // ms between two looks, while somebody can see the page
 
@@ -312,6 +312,7 @@ const spaced = (number) => number.replace(/^(.{4})(.{4})$/, "$1\u00a0$2");
 /** @param {Translator} t @param {LeftQuestion} one */
 function question(t, one) {
   const link = contactLink(one.contact);
+  const day = dayOf(one.answer_by, t.language);
   const contact = link ? h("a", { href: link }, h("bdi", {}, one.contact)) : h("bdi", {}, one.contact);
   return h(
     "li",
@@ -324,6 +325,7 @@ function question(t, one) {
       h("span", {}, t("questions.at"), " ", h("time", { datetime: one.at }, clock(one.at, t.language, new Date()))),
       t.has(`locale.${one.locale}`) && h("span", {}, t(`locale.${one.locale}`)),
       one.number && h("span", { hook: "question-number" }, t("questions.number", { number: spaced(one.number) })),
+      day && h("span", { hook: "question-answer-by" }, t("questions.answer_by", { day })),
       one.source === "button" && one.form?.title && h("span", {}, t("questions.form", { title: one.form.title })),
     ),
     h("p", { class: "text", dir: "auto", lang: one.locale }, one.text),

@@ -1036,6 +1036,8 @@ interface LeftQuestion {
   source?: "chat" | "button";
   form?: { id?: string; title?: string; url?: string } | null;
   files?: Attachment[];
+  /** The day that the citizen was given for the answer, such as 2026-12-02. */
+  answer_by?: string | null;
 }
 
 /** A colleague (`GET /api/agents`). */

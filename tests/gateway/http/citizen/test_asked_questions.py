@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from services.common.events.types import ChatStatus
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import transcripts as transcripts_api
@@ -17,7 +18,7 @@ from services.gateway.clients import presence as presence_client
 from services.gateway.http.citizen import asked_questions
 from services.gateway.settings import Settings
 from tests.gateway.asking import Client, long
-from tests.gateway.making import AN, id_of
+from tests.gateway.making import AN, CHAT, id_of, view
 from tests.gateway.standing import KEYS, QUESTION_LEFT_AT, World, gateway_of
 from tests.support.servers import ROOT
 
@@ -85,10 +86,32 @@ async def test_a_question_is_stored_and_answered_with_its_receipt(world: World, 
         "answer_by": "2026-12-02",
     }
     assert answer_days(world) == [presence_api.AnswerDayQuery(department="algemeen", days=2)]
+    assert kept.answer_by == date(2026, 12, 2)
     assert (kept.department, kept.locale, kept.name, kept.source) == ("algemeen", "fr", "An Peeters", "button")
     assert (kept.contact, kept.text) == ("an@example.be", "Wanneer?")
     assert kept.form is not None
     assert kept.form.model_dump(exclude_none=True) == GIVEN["form"]
+
+
+async def test_the_day_that_was_promised_first_stands_and_agents_see_it(world: World, client: Client) -> None:
+    for day in (date(2026, 12, 2), date(2026, 12, 3)):
+        world.others.fixed[presence_api.ANSWER_DAY] = presence_api.AnswerDay(day=day)
+        assert (await ask(client))[1]["answer_by"] == "2026-12-02"
+    _, body, _ = await client.ask("GET", PATH, Cookie=f"eloket-agent={world.others.log_in(AN)}")
+    assert [question["answer_by"] for question in body["questions"]] == ["2026-12-02"]
+
+
+async def test_a_question_that_is_left_in_a_chat_is_stored_with_its_day(world: World, client: Client) -> None:
+    world.others.fixed[presence_api.ANSWER_DAY] = presence_api.AnswerDay(day=date(2026, 12, 2))
+    world.others.open(CHAT)
+    world.others.chats[CHAT] = view(1, ChatStatus.WAITING)
+    bearer = f"Bearer {KEYS.chat_token(CHAT)}"
+    status, receipt, _ = await client.ask("POST", f"/api/chats/{CHAT}/question", GIVEN, Authorization=bearer)
+    assert (status, receipt) == (
+        201,
+        {"chat_id": CHAT, "number": None, "answer_within": 2, "answer_by": "2026-12-02"},
+    )
+    assert world.others.questions[CHAT].answer_by == date(2026, 12, 2)
 
 
 async def test_a_question_has_its_receipt_when_presence_refuses_is_away_or_is_slow(

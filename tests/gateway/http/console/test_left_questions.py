@@ -181,6 +181,7 @@ async def test_agents_see_the_questions_of_their_departments_and_deal_with_them(
         "department": "algemeen",
         "at": "2026-11-23T08:00:00.123Z",
         "claimed": None,
+        "answer_by": None,
     }
     shown |= {"number": None, "source": "chat", "form": None, "files": []}
     assert listed == {"questions": [shown]}
