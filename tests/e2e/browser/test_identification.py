@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Error as PlaywrightError
@@ -38,6 +39,11 @@ def sites(issuer: MockIssuer) -> tuple[str, ...]:
     return (issuer.url,)
 
 
+TOP = """() => {
+    const { shadowRoot } = document.querySelector("eloket-chat");
+    for (const box of shadowRoot.querySelectorAll(".panel, .body")) box.scrollTop = 0;
+}"""
+"""The panel as it is before a citizen scrolls."""
 HOLD = """
 const shut = window.close.bind(window);
 window.close = () => { window.shutting = true; };
@@ -118,6 +124,39 @@ async def test_a_citizen_identifies_and_the_agent_sees_who_it_is(
     assert not await problems(agent.page)
     await agent.page.reload()
     await expect(badge).to_contain_text("Lien De Smet")
+
+
+@pytest.mark.parametrize("size", [(360, 640), (320, 256), DESKTOP])
+async def test_the_bar_stays_in_sight_below_refused_files_and_the_card(
+    scene: Scene, issuer: MockIssuer, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    citizen, agent = await talking(scene)
+    citizen.expects("415")
+    await citizen.page.set_viewport_size({"width": size[0], "height": size[1]})
+    files = [tmp_path / f"een bestand met een lange naam, nummer {n}.exe" for n in range(4)]
+    for file in files:
+        file.write_bytes(b"MZ" + bytes(100))
+    await citizen.upload(*files)
+    await asked(citizen, agent)
+    refused = citizen.page.locator(".uploads > *")
+    await expect(refused).to_have_count(4)
+    bar = citizen.hook("chat-input")
+    await expect(bar).to_be_in_viewport(ratio=1)
+    await bar.click(trial=True)
+    for one in (
+        citizen.hook("identify-go"),
+        citizen.hook("identify-decline"),
+        refused.first,
+        citizen.hook("chat-close"),
+    ):
+        await one.scroll_into_view_if_needed()
+        await one.click(trial=True)  # nothing is above it
+    await citizen.page.evaluate(TOP)
+    await expect(bar).to_be_in_viewport(ratio=1)
+    await bar.click(trial=True)
+    assert not await problems(citizen.page)
+    await citizen.say("Hier ben ik nog")
+    await agent.sees("Hier ben ik nog")
 
 
 async def test_a_citizen_who_declines_goes_on_by_keyboard(scene: Scene, issuer: MockIssuer) -> None:

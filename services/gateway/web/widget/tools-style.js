@@ -8,6 +8,8 @@ export const toolsSheet = sheet(`
 :is([data-avoid=fold], [data-avoid=top]) > .panel > .body { display: none; }
 [data-avoid=top] > .panel { top: var(--x); bottom: auto; }
 @media (min-width: 30.01rem) and (min-height: 30.01rem) { .body { overflow-y: auto; } }
+.bar { position: sticky; bottom: 0; background: var(--paper); }
+.panel, .body { scroll-padding-bottom: 5rem; }
 .row:not(.tools) { gap: .5rem; }
 .danger, .danger:hover { background: var(--wrong); color: var(--paper); font-weight: 600; }
 .choice .tool, .ended .tool { border-color: var(--edge); }
