@@ -1,4 +1,4 @@
-// The texts of the pages for tests, from the catalogues that the server makes modules of (`as_module` of http/pages/routes.py).
+// The texts of the pages for tests, from the catalogues that the server makes modules of (`as_module` of http/pages/static_files.py).
 import { readFileSync } from "node:fs";
 import { translator } from "../../services/gateway/web/shared/translator.js";
 

@@ -76,10 +76,11 @@ export function actionsOf(host, options) {
 
   async function make() {
     ahead();
-    // some browsers keep a failure for as long as the page is there; every version has the path without a digest
-    const path = tries ? `${base}/static/loket-chat/panel.js?${tries}` : "./panel.js";
-    tries += 1;
-    const made = import(path).then(({ createPanel }) => createPanel(host, base, prefix));
+    // some browsers keep a failure for as long as the page is there; every version has the path without a digest: it is tried at once
+    const attempt = () => import(tries++ ? `${base}/static/loket-chat/panel.js?${tries}` : "./panel.js");
+    const made = attempt()
+      .catch(attempt)
+      .then(({ createPanel }) => createPanel(host, base, prefix));
     const panel = await within(LOADING, made).catch((error) => {
       made.then((late) => late.dispose()).catch(() => {});
       throw error;
