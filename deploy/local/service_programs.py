@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.local.processes import FRUGAL, Program
-from deploy.local.settings import SERVICES, Settings, port_variable
+from deploy.local.settings import SERVICES, SIGNING_KEYS, Settings, port_variable
 from deploy.token_keys.__main__ import public_entry
 from deploy.verification import PUBLIC_KEYS
 from services.common.evidence import chain, ed25519
@@ -42,7 +42,7 @@ def programs(
     table = []
     for service in SERVICES:
         argv = shlex.split(command.format(name=service))
-        keys = token_keys(settings.data_dir, service)
+        keys = _given_token_keys(settings, service) or token_keys(settings.data_dir, service)
         for name in settings.names(service):
             own = (own_ports or {}).get(name)
             sharing = {"PORT_SHARED": "on", "OWN_PORT": str(own)} if own else {"PORT_SHARED": "off"}
@@ -58,7 +58,8 @@ def names_of_replicas(settings: Settings) -> list[str]:
 def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the services.
 
-    It is the caller's, with defaults of a single machine for what it does not set.
+    It is the caller's, with defaults of a single machine for what it does not set. No service gets the private key of
+    another one, or of the operator.
     """
     defaults = {
         "OFFICE_HOURS": "always",
@@ -68,7 +69,8 @@ def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str
         **FRUGAL,
         **{f"{name.upper()}_URL": f"http://127.0.0.1:{settings.ports[name]}" for name in SERVICES if name != "gateway"},
     }
-    given = {name: value for name, value in settings.environ.items() if value}
+    of_others = {*SIGNING_KEYS.values(), "OPERATOR_KEY"}
+    given = {name: value for name, value in settings.environ.items() if value and name not in of_others}
     fixed = {
         **{port_variable(name): str(port) for name, port in settings.ports.items()},
         **urls,
@@ -91,6 +93,13 @@ def token_keys(data_dir: Path, service: str) -> dict[str, str]:
     public = [public_entry(owner, bytes.fromhex(key)) for owner, key in private.items()]
     own = {"SIGNING_KEY": private[service]} if service in private else {"SIGNING_KEY": ""}
     return own | {"VERIFICATION_KEYS": ",".join(public)}
+
+
+def _given_token_keys(settings: Settings, service: str) -> dict[str, str]:
+    """Return the variables of a service with the keys of the environment; none where it has no keys."""
+    if not (public := settings.environ.get("VERIFICATION_KEYS")):
+        return {}
+    return {"SIGNING_KEY": settings.environ.get(SIGNING_KEYS.get(service, ""), ""), "VERIFICATION_KEYS": public}
 
 
 async def http_ready(port: int, seconds: float = 3.0) -> str | None:

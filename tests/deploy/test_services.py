@@ -9,6 +9,7 @@ import pytest
 from deploy.local import ports, service_programs
 from deploy.local.settings import Settings, read_settings
 from tests.support.servers import PATIENCE
+from tests.support.token_keys import PRIVATE, PUBLIC
 
 URLS = {"RABBITMQ_URL": "amqp://here", "MONGODB_URL": "mongodb://here"}
 
@@ -45,6 +46,35 @@ def test_the_secret_is_made_once_and_is_ours_alone(tmp_path: Path) -> None:
     assert len(first) >= 32
     assert service_programs.service_environment(settings(tmp_path), URLS)["TOKEN_SECRET"] == first
     assert stat.S_IMODE((tmp_path / "token_secret").stat().st_mode) == 0o600
+
+
+KEYS = {"GATEWAY_SIGNING_KEY": PRIVATE["gateway"].hex(), "PRESENCE_SIGNING_KEY": PRIVATE["presence"].hex()}
+
+
+def held(read: Settings, tmp_path: Path) -> dict[str, tuple[str, str]]:
+    """The private key and the public ones that each service is started with."""
+    table = service_programs.programs(read, tmp_path, URLS)
+    return {one.name: (one.env["SIGNING_KEY"], one.env["VERIFICATION_KEYS"]) for one in table}
+
+
+def test_keys_that_are_given_stand_and_each_service_has_its_own_alone(tmp_path: Path) -> None:
+    read = settings(tmp_path, **KEYS, VERIFICATION_KEYS=PUBLIC, OPERATOR_KEY=PRIVATE["operator"].hex())
+    assert held(read, tmp_path) == {
+        "gateway": (KEYS["GATEWAY_SIGNING_KEY"], PUBLIC),
+        "presence": (KEYS["PRESENCE_SIGNING_KEY"], PUBLIC),
+        "routing": ("", PUBLIC),
+        "transcripts": ("", PUBLIC),
+    }
+    assert not (tmp_path / service_programs.KEY_FOLDER).exists()
+    for program in service_programs.programs(read, tmp_path, URLS):
+        others = [key.hex() for owner, key in PRIVATE.items() if owner != program.name]
+        assert not set(others) & set(program.env.values())
+
+
+def test_keys_are_made_once_where_none_are_given(tmp_path: Path) -> None:
+    first = held(settings(tmp_path, VERIFICATION_KEYS="", GATEWAY_SIGNING_KEY=""), tmp_path)
+    assert len({private for private, _ in first.values() if private}) == 2
+    assert held(settings(tmp_path), tmp_path) == first
 
 
 def test_four_programs_each_by_its_module(tmp_path: Path) -> None:
