@@ -46,7 +46,7 @@ manifests:  ## builds every overlay and component and checks it; ARGS=--write ma
 release:  ## bundles, images, SBOMs and checksums of a version: VERSION=2.0.0; ARGS=--registry=... names your registry
 	$(bootstrap) release
 
-kubernetes-check:  ## asks broker, database, DNS, storage, scanner what is right, and says what to do
+kubernetes-check:  ## asks all that the services depend on what is right, and says what to do
 	$(bootstrap) kubernetes-check
 
 dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"

@@ -1,9 +1,10 @@
-"""Asks broker, database, DNS, storage, scanner and OIDC issuer, and prints what is right and what to do.
+"""Asks what the services depend on, and prints what is right and what to do.
 
-RABBITMQ_URL, MONGODB_URL, CLAMD_URL and OIDC_ISSUER are asked where they are set: the addresses of a service, through
-`kubectl port-forward` or from inside the cluster. RABBITMQ_MANAGEMENT_URL (http://user:password@host:15672) shows the
-members of queues and alarms, of which MEMBERS (3) are wanted. DEPARTMENTS_FILE shows whether the retention periods are
-confirmed.
+RABBITMQ_URL, MONGODB_URL, CLAMD_URL, OIDC_ISSUER, CITIZEN_OIDC_ISSUER and OTLP_ENDPOINT are asked where they are set:
+the addresses of a service, through `kubectl port-forward` or from inside the cluster. RABBITMQ_MANAGEMENT_URL
+(http://user:password@host:15672) shows the members of queues and alarms, of which MEMBERS (3) are wanted.
+INTEGRATIONS_FILE has webhooks, registers of contacts and a mail server: each is asked as transcripts asks it, with
+OUTBOX_NETWORKS and OUTBOX_CA_FILE. DEPARTMENTS_FILE shows whether the retention periods are confirmed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.check import broker, database, others
+from deploy.check import broker, database, integrations, others
 from deploy.check.result import Result, table
+
+ADDRESSES = ("RABBITMQ_URL", "MONGODB_URL", "CLAMD_URL", "OIDC_ISSUER", "CITIZEN_OIDC_ISSUER", "OTLP_ENDPOINT")
+"""The settings of services with an address outside of them, in the order of the table."""
 
 
 def main() -> int:
@@ -33,28 +37,43 @@ def main() -> int:
 async def results(environ: Mapping[str, str]) -> list[Result]:
     """Return the results of every check whose address is set."""
     found: list[Result] = []
-    for variable in ("RABBITMQ_URL", "MONGODB_URL", "CLAMD_URL", "OIDC_ISSUER"):
-        url = environ.get(variable)
-        if not url:
+    for variable in ADDRESSES:
+        if not (url := environ.get(variable)):
             found.append(Result(variable, "is not set", asked=False))
             continue
-        if "+srv" not in url and "," not in url:
+        if "+srv" not in url and "," not in url and not url.startswith("unix:"):
             found.append(others.name(variable, url))
-        if variable == "RABBITMQ_URL":
-            found += [one async for one in broker.results(url)]
-            if management := environ.get("RABBITMQ_MANAGEMENT_URL"):
-                found += broker.managed(management, int(environ.get("MEMBERS", "3")))
-        elif variable == "MONGODB_URL":
-            found += database.results(url, environ.get("SERVICE", "routing"), environ.get("MONGODB_PREFIX", ""))
-        elif variable == "CLAMD_URL":
-            found.append(others.scanner(url))
-        else:
-            found.append(others.issuer(url))
+        found += await _answers(variable, url, environ)
+    if integrations_file := environ.get("INTEGRATIONS_FILE"):
+        networks, ca_file = environ.get("OUTBOX_NETWORKS", ""), environ.get("OUTBOX_CA_FILE", "")
+        found += await integrations.results(Path(integrations_file), networks, ca_file)
+    else:
+        found.append(Result("INTEGRATIONS_FILE", "is not set", asked=False))
     if departments := environ.get("DEPARTMENTS_FILE"):
         found.append(others.retention(Path(departments)))
     else:
         found.append(Result("DEPARTMENTS_FILE", "is not set", asked=False))
     return [*found, others.storage(environ.get("NAMESPACE", "eloket-chat"))]
+
+
+async def _answers(variable: str, url: str, environ: Mapping[str, str]) -> list[Result]:
+    """Return what is found at the address of this variable."""
+    match variable:
+        case "RABBITMQ_URL":
+            found = [one async for one in broker.results(url)]
+            if management := environ.get("RABBITMQ_MANAGEMENT_URL"):
+                found += broker.managed(management, int(environ.get("MEMBERS", "3")))
+            return found
+        case "MONGODB_URL":
+            return [*database.results(url, environ.get("SERVICE", "routing"), environ.get("MONGODB_PREFIX", ""))]
+        case "CLAMD_URL":
+            return [others.scanner(url)]
+        case "OIDC_ISSUER":
+            return [others.issuer(url)]
+        case "CITIZEN_OIDC_ISSUER":
+            return [others.issuer(url, "OIDC issuer of citizens")]
+        case _:
+            return [others.collector(url)]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Checks of names, the virus scanner, the OIDC issuer, the departments file and the volumes."""
+"""Checks of names, the virus scanner, the OIDC issuers, the collector, the departments file and the volumes."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,11 +31,10 @@ def name(what: str, url: str) -> Result:
 
 
 def scanner(url: str) -> Result:
-    """Check that clamd answers its command PING (clamd manual page), at `tcp://host:port`."""
+    """Check that clamd answers its command PING (clamd manual page), at `tcp://host:port` or `unix:/path`."""
     todo = "is ClamAV ready? It loads its signatures for some minutes; uploads are refused until then"
-    parts = urlsplit(url)
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or 3310), LIMIT) as connection:
+        with _connected(url) as connection:
             connection.sendall(b"zPING\0")
             answer = connection.recv(64).rstrip(b"\0").decode("ascii", "replace")
     except OSError as error:
@@ -41,18 +42,43 @@ def scanner(url: str) -> Result:
     return Result("scanner", f"it says {answer!r}", "" if answer == "PONG" else todo)
 
 
-def issuer(url: str) -> Result:
+def _connected(url: str) -> socket.socket:
+    if url.startswith("unix:"):
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(LIMIT)
+        try:
+            made.connect(url.removeprefix("unix:"))
+        except OSError:
+            made.close()
+            raise
+        return made
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname or "", parts.port or 3310), LIMIT)
+
+
+def issuer(url: str, what: str = "OIDC issuer") -> Result:
     """Check that the issuer publishes its configuration under its own name (OpenID Connect Discovery 1.0, 4)."""
     place = f"{url.rstrip('/')}/.well-known/openid-configuration"
     try:
         with urllib.request.urlopen(place, timeout=LIMIT) as answer:  # noqa: S310 - the operator's own
             told = json.loads(answer.read()).get("issuer")
-    except (OSError, ValueError, AttributeError) as error:
-        return Result(
-            "OIDC issuer", f"no configuration ({type(error).__name__})", f"does {place} answer from the cluster?"
-        )
+    except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:
+        return Result(what, f"no configuration ({type(error).__name__})", f"does {place} answer from the cluster?")
     todo = "" if told == url else f"write the issuer as it calls itself: {told}"
-    return Result("OIDC issuer", f"it calls itself {told}", todo)
+    return Result(what, f"it calls itself {told}", todo)
+
+
+def collector(url: str) -> Result:
+    """Check that the collector of traces takes a request without spans (OpenTelemetry protocol 1, OTLP/HTTP)."""
+    place = f"{url.rstrip('/')}/v1/traces"
+    headers = {"Content-Type": "application/x-protobuf"}
+    request = urllib.request.Request(place, b"", headers)  # noqa: S310 - the operator's own
+    try:
+        with urllib.request.urlopen(request, timeout=LIMIT) as answer:  # noqa: S310
+            return Result("collector of traces", f"it takes traces ({answer.status})")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        why = error.code if isinstance(error, urllib.error.HTTPError) else type(error).__name__
+        return Result("collector of traces", f"it takes none ({why})", f"does a collector answer at {place}?")
 
 
 def retention(path: Path) -> Result:

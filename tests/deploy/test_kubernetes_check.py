@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,17 +17,24 @@ import pytest
 from yarl import URL
 
 from deploy.check import broker as of_broker
-from deploy.check import database, others
+from deploy.check import database, integrations, others
+from deploy.check.__main__ import ADDRESSES, results
 from deploy.check.result import Result, table
+from deploy.manifests.checks.environment import CLASSES
 from services.common.messaging.declarations import declare_topology
 from tests.support.database_users import Role, Users, database_with_users
 from tests.support.servers import PATIENCE, ROOT, Account, Broker, unique
+from tests.support.span_collector import collector
+from tests.transcripts.outbox.mail_server import ACCOUNT, WORD, taking_mail
+from tests.transcripts.outbox.open_klant import TOKEN, registering
+from tests.transcripts.outbox.receiver import LOOPBACK, SECRET, receiving
+from tests.transcripts.outbox.test_webhooks import certificate
 
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes long is none of the faults that are planted."""
-    for module in (of_broker, others):
+    for module in (of_broker, integrations, others):
         monkeypatch.setattr(module, "LIMIT", PATIENCE)
     monkeypatch.setattr(database, "LIMIT_MS", int(PATIENCE * 1000))
 
@@ -158,7 +166,7 @@ def test_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("answer", "good"), [(b"PONG\0", True), (b"ERROR\0", False)])
-def test_the_scanner(answer: bytes, good: bool) -> None:
+def test_the_scanner(answer: bytes, good: bool, tmp_path: Path) -> None:
     class Clamd(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             assert self.request.recv(16) == b"zPING\0"
@@ -168,7 +176,12 @@ def test_the_scanner(answer: bytes, good: bool) -> None:
         threading.Thread(target=server.handle_request, daemon=True).start()
         found = others.scanner(f"tcp://127.0.0.1:{server.server_address[1]}")
     assert (found.todo == "") is good
+    with socketserver.UnixStreamServer(str(tmp_path / "clamd"), Clamd) as local:
+        threading.Thread(target=local.handle_request, daemon=True).start()
+        found_by_path = asyncio.run(results({"CLAMD_URL": f"unix:{tmp_path}/clamd"}))
+    assert set(wrong(found_by_path)) == (set() if good else {"scanner"})
     assert others.scanner("tcp://127.0.0.1:9").todo
+    assert others.scanner(f"unix:{tmp_path}/nowhere").todo
 
 
 def test_the_issuer_calls_itself_as_it_is_written() -> None:
@@ -183,8 +196,126 @@ def test_the_issuer_calls_itself_as_it_is_written() -> None:
         right = f"http://127.0.0.1:{server.server_port}"
         assert not others.issuer(right).todo
         assert right in others.issuer(f"{right}/").todo
+        both = asyncio.run(results({"OIDC_ISSUER": right, "CITIZEN_OIDC_ISSUER": f"{right}/"}))
+        assert set(wrong(both)) == {"OIDC issuer of citizens"}
         server.shutdown()
     assert others.issuer("http://127.0.0.1:9").todo
+
+
+def test_every_address_of_the_settings_is_asked() -> None:
+    """Those of the four services themselves and of the public door are no outside parts."""
+    inside = {"PUBLIC_URL", *(f"{service.upper()}_URL" for service in CLASSES)}
+    named = {field.upper() for settings in CLASSES.values() for field in settings.model_fields}
+    assert {name for name in named if name.endswith(("_URL", "_ISSUER", "_ENDPOINT"))} - inside == set(ADDRESSES)
+
+
+def test_the_collector_of_traces() -> None:
+    with collector() as running:
+        assert not others.collector(running.url).todo
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert others.collector(f"http://127.0.0.1:{server.server_port}").found == "it takes none (501)"
+    assert others.collector("http://127.0.0.1:9").todo
+
+
+def written(path: Path, receiver: str, register: str, mail_port: int, more: str = "") -> Path:
+    """An integrations file with one system of each kind."""
+    path.write_text(
+        f"""
+        [[webhooks]]
+        id = "zaken"
+        url = "{receiver}"
+        secrets = ["env:HOOK"]
+        events = ["chat.closed"]
+        [[contact_registers]]
+        id = "klanten"
+        url = "{register}"
+        token = "env:REGISTER"
+        [mail_server]
+        host = "127.0.0.1"
+        port = {mail_port}
+        security = "none"
+        sender = "chat@stad.example"
+        {more}
+        [[mails]]
+        id = "vragen"
+        to = ["premies@stad.example"]
+        console = "https://chat.stad.example/agent"
+        """
+    )
+    return path
+
+
+async def of_integrations(path: Path, networks: str = LOOPBACK, ca_file: str = "") -> dict[str, str]:
+    environ = {"INTEGRATIONS_FILE": str(path), "OUTBOX_NETWORKS": networks, "OUTBOX_CA_FILE": ca_file}
+    return wrong(await results(environ))
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Where the file says that the secrets are."""
+    for name, value in {"HOOK": SECRET, "REGISTER": TOKEN, "MAIL": WORD}.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+async def test_the_systems_of_the_integrations_file_are_asked_and_get_nothing(
+    tmp_path: Path, secrets: pytest.MonkeyPatch
+) -> None:
+    async with receiving() as receiver, registering() as register, taking_mail() as mail:
+        path = written(tmp_path / "integrations.toml", receiver.url, register.url, mail.port)
+        assert await of_integrations(path) == {}
+        register.answer = b"[]"
+        assert await of_integrations(path) == {"register klanten": "failed (not_understood)"}
+        secrets.setenv("REGISTER", "another-token")
+        assert await of_integrations(path) == {"register klanten": "failed (status_401)"}
+        everywhere = ("webhook zaken", "register klanten", "mail server")
+        assert await of_integrations(path, networks="") == dict.fromkeys(everywhere, "failed (refused_address)")
+        assert (receiver.got, register.made, mail.got) == ([], [], [])
+        assert register.wrong == [], "what was asked is of the specification"
+    assert await of_integrations(path) == dict.fromkeys(everywhere, "failed (connection)")
+    secrets.delenv("HOOK")
+    secrets.delenv("REGISTER")
+    path = written(path, receiver.url, register.url, 9, 'username = "chat"\npassword = "file:/nowhere"')
+    assert await of_integrations(path) == dict.fromkeys(everywhere, "not asked without its secret")
+
+
+async def test_a_mail_server_that_asks_for_a_login(tmp_path: Path, secrets: pytest.MonkeyPatch) -> None:
+    cert, key = certificate(tmp_path, "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    login = f'username = "{ACCOUNT}"\npassword = "env:MAIL"'
+    async with receiving() as receiver, registering() as register, taking_mail(context, account=True) as mail:
+        path = tmp_path / "integrations.toml"
+
+        async def asked_with(more: str, ca_file: Path | str = cert) -> str:
+            text = written(path, receiver.url, register.url, mail.port, more).read_text()
+            path.write_text(text.replace('security = "none"', 'security = "starttls"'))
+            return (await of_integrations(path, ca_file=str(ca_file))).get("mail server", "")
+
+        assert await asked_with(login) == ""
+        assert await asked_with(login, "") == "failed (tls)"
+        assert await asked_with("") == "failed (smtp_530)"
+        secrets.setenv("MAIL", "another-word")
+        assert await asked_with(login) == "failed (smtp_535)"
+        assert mail.got == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "todo"),
+    [
+        ({"INTEGRATIONS_FILE": "/nowhere.toml"}, "INTEGRATIONS_FILE /nowhere.toml: "),
+        ({"OUTBOX_NETWORKS": "here"}, "write networks such as 10.20.0.0/16"),
+        ({"OUTBOX_CA_FILE": "/nowhere.pem"}, "OUTBOX_CA_FILE /nowhere.pem: "),
+    ],
+)
+async def test_integrations_that_transcripts_does_not_start_with(
+    environ: dict[str, str], todo: str, tmp_path: Path
+) -> None:
+    (tmp_path / "integrations.toml").write_text("")
+    found = await results({"INTEGRATIONS_FILE": str(tmp_path / "integrations.toml"), **environ})
+    (said,) = [one.todo for one in found if one.todo]
+    assert said.startswith(todo)
 
 
 def test_names_and_volumes() -> None:

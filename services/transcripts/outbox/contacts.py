@@ -105,6 +105,11 @@ def filter_of(chat_id: str) -> dict[str, str]:
     return {f"{_FILTER}ObjectId": chat_id, f"{_FILTER}CodeRegister": REGISTER, "pageSize": "1"}
 
 
+def headers_with(token: str) -> dict[str, str]:
+    """Return the headers of a request with the token that the register has given."""
+    return {"Authorization": f"Token {token}", "Accept": "application/json", "Content-Type": "application/json"}
+
+
 def shortened(text: str, most: int) -> str:
     """Return a text of at most so many characters; one that was cut ends in an ellipsis."""
     return text if len(text) <= most else text[: most - 1] + "…"
@@ -134,11 +139,7 @@ class ContactSender:
         """
         self._register, self._client, self._store, self._departments = register, client, store, departments
         self._clock, self._root = clock, register.url.rstrip("/")
-        self._headers = {
-            "Authorization": f"Token {token}",
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-        }
+        self._headers = headers_with(token)
 
     async def send(self, deliveries: Sequence[Delivery]) -> Outcome:
         """Register a chat. Return what came of it.
@@ -188,13 +189,13 @@ class ContactSender:
             outcome = judged(answer.status, answer.headers.get("Retry-After"), self._clock())
         if outcome.verdict is not Verdict.DELIVERED:
             return outcome
-        number = _count(body)
+        number = count_of(body)
         if number is None:
             return Outcome(Verdict.FAILED, "not_understood")
         return Outcome(Verdict.DELIVERED) if number else None
 
 
-def _count(body: bytes | None) -> int | None:
+def count_of(body: bytes | None) -> int | None:
     """Return how many contacts an answer has found; None when it is not as the specification has it."""
     try:
         found: Any = orjson.loads(body or b"")

@@ -11,11 +11,12 @@ checked, and its certificate verified, before anything is sent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -39,6 +40,7 @@ log = structlog.get_logger()
 
 TEXTS = Catalogue(Path(__file__).parent / "translations")
 MOST_IN_MAIL = 50  # questions
+OK = 250  # the answer to a command that was done (RFC 5321, 4.2.2)
 MOST_TEXT = 2_000  # characters of one question in a mail; the console has all of it
 POLICY = SMTP.clone(raise_on_defect=True)  # a value with a line break is refused; nothing becomes a header by itself
 
@@ -145,36 +147,48 @@ class MailSender:
         return await self._attempt(message)
 
     async def _attempt(self, message: EmailMessage) -> Outcome:
-        connection = _Connection(self._server, self._password, self._networks, self._tls, self._limit)
-        try:
-            async with asyncio.timeout(self._limit):
-                refused = await asyncio.to_thread(connection.send, message)
-        except TimeoutError:
-            connection.end()
-            return Outcome(Verdict.FAILED, "timeout")
-        except RefusedAddress:
-            return Outcome(Verdict.FAILED, "refused_address")
-        except ssl.SSLError:
-            return Outcome(Verdict.FAILED, "tls")
-        except smtplib.SMTPNotSupportedError:
-            return Outcome(Verdict.FAILED, "not_supported")
-        except smtplib.SMTPResponseException as error:
-            return Outcome(Verdict.FAILED, f"smtp_{error.smtp_code}")
-        except smtplib.SMTPRecipientsRefused as error:
-            codes = sorted({code for code, _ in error.recipients.values()})
-            return Outcome(Verdict.FAILED, f"smtp_{codes[0]}" if codes else "smtp")
-        except OSError as error:  # smtplib's other errors are of this kind too
-            return Outcome(Verdict.FAILED, "name_not_found" if _is_unknown_name(error) else "connection")
+        connection = MailConnection(self._server, self._password, self._networks, self._tls, self._limit)
+        outcome, refused = await attempt(connection, lambda: connection.send(message), self._limit)
         if refused:
             log.warning("mail_partly_refused", target=self._mail.id, addresses=refused)
-        return Outcome(Verdict.DELIVERED)
+        return outcome
+
+
+async def attempt(connection: MailConnection, work: Callable[[], int], limit: float) -> tuple[Outcome, int]:
+    """Return what came of work with this connection, and what it returned; 0 when it failed.
+
+    Args:
+        connection: The connection.
+        work: Uses it, in a thread.
+        limit: Seconds for the whole attempt.
+    """
+    try:
+        async with asyncio.timeout(limit):
+            return Outcome(Verdict.DELIVERED), await asyncio.to_thread(work)
+    except TimeoutError:
+        connection.end()
+        cause = "timeout"
+    except RefusedAddress:
+        cause = "refused_address"
+    except ssl.SSLError:
+        cause = "tls"
+    except smtplib.SMTPNotSupportedError:
+        cause = "not_supported"
+    except smtplib.SMTPResponseException as error:
+        cause = f"smtp_{error.smtp_code}"
+    except smtplib.SMTPRecipientsRefused as error:
+        codes = sorted({code for code, _ in error.recipients.values()})
+        cause = f"smtp_{codes[0]}" if codes else "smtp"
+    except OSError as error:  # smtplib's other errors are of this kind too
+        cause = "name_not_found" if _is_unknown_name(error) else "connection"
+    return Outcome(Verdict.FAILED, cause), 0
 
 
 def _is_unknown_name(error: OSError) -> bool:
     return isinstance(error, socket.gaierror)
 
 
-class _Connection:
+class MailConnection:
     """One connection to the server, for one mail. It is used in a thread."""
 
     def __init__(
@@ -199,6 +213,26 @@ class _Connection:
             smtplib.SMTPException: It refused.
             OSError: It does not answer.
         """
+        with self._logged_in() as opened:
+            return len(opened.send_message(message))
+
+    def offer(self) -> int:
+        """Find out whether the server would take a mail of the sender, without sending one. Return 0.
+
+        Raises:
+            RefusedAddress, ssl.SSLError, smtplib.SMTPException, OSError: As `send`.
+        """
+        sender = self._server.sender
+        with self._logged_in() as opened:
+            opened.ehlo_or_helo_if_needed()
+            code, answer = opened.mail(sender)
+            opened.rset()
+        if code != OK:
+            raise smtplib.SMTPSenderRefused(code, answer, sender)
+        return 0
+
+    @contextlib.contextmanager
+    def _logged_in(self) -> Iterator[smtplib.SMTP]:
         server = self._server
         self._check_all()
         with self._opened() as opened:
@@ -210,7 +244,7 @@ class _Connection:
                 opened.starttls(context=self._tls)
             if server.username is not None and self._password is not None:
                 opened.login(server.username, self._password)
-            return len(opened.send_message(message))
+            yield opened
 
     def _opened(self) -> smtplib.SMTP:
         server = self._server
