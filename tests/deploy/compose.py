@@ -17,7 +17,7 @@ from services.common.runtime.service import DRAIN_LIMIT
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 SCHEMA = json.loads((ROOT / "tests" / "deploy" / "schemas" / "compose.json").read_text())
-REFERENCE = re.compile(r"\$\$|\$\{(\w+)(?::?([?-])([^}]*))?\}|\$")
+REFERENCE = re.compile(r"\$\$|\$\{(\w+)(?::?([?+-])([^}]*))?\}|\$")
 SECRET = re.compile(r"SECRET|PASS|KEY")
 MAY_BE_EMPTY = {
     "TOKEN_SECRET_PREVIOUS",
@@ -30,6 +30,7 @@ MAY_BE_EMPTY = {
     "PUBLIC_ORIGINS",
     "GATEWAY_ADDRESS",
     "CLAMD_URL",
+    "ACCOUNTS_FILE",
 }
 File = dict[str, Any]
 
@@ -71,14 +72,14 @@ def _hardened(service: File) -> list[str]:
 
 
 def _files(service: File) -> list[str]:
-    """What is mounted from the checkout is there, is no link, and is not written to."""
+    """What is mounted from the checkout is there, is no link, and is not written to; also where variables are empty."""
     wrong = []
     for volume in service.get("volumes", ()):
         if isinstance(volume, dict):
-            source = DEPLOY / volume["source"]
+            source = DEPLOY / expand(volume["source"], {})
             if not volume.get("read_only"):
                 wrong.append(f"{volume['source']} may be written to")
-            if "$" not in volume["source"] and (source.is_symlink() or not source.is_file()):
+            if source.is_symlink() or not source.is_file():
                 wrong.append(f"{volume['source']} is no file")
     return wrong
 
@@ -98,11 +99,7 @@ def _image(name: str, service: File) -> list[str]:
 
 def _configured(name: str, service: File, example: str) -> list[str]:
     """Variables, port, health check and time to drain of one of the four."""
-    given = dict(
-        line.split("=", 1) for line in (DEPLOY / "base" / "settings.env").read_text().splitlines() if _set(line)
-    )
-    values = dict.fromkeys(_names(example), "a-secret-of-the-check-alone") | dict.fromkeys(MAY_BE_EMPTY, "")
-    given |= {v: expand(str(value), values) for v, value in service.get("environment", {}).items()}
+    given = environment(service, example)
     read = {field.upper() for field in CLASSES[name].model_fields}
     wrong = [f"nobody reads {v}" for v in sorted(set(given) - read - set(READ_BY_OTHERS))]
     wrong += [f"{v} is not set" for v in sorted(read - set(given) - set(LEFT) - set(LEFT_OF[name]))]
@@ -111,8 +108,11 @@ def _configured(name: str, service: File, example: str) -> list[str]:
     except ValidationError as error:
         wrong += explain(error)
     targets = {v["target"] for v in service["volumes"] if isinstance(v, dict)}
+    with_files = environment(service, example, ACCOUNTS_FILE="/srv/accounts.toml")
     wrong += [
-        f"{v} is not mounted" for v in ("DEPARTMENTS_FILE", "ACCOUNTS_FILE") if given.get(v, "") not in targets | {""}
+        f"{v} is not mounted"
+        for v in ("DEPARTMENTS_FILE", "ACCOUNTS_FILE")
+        if with_files.get(v, "") not in targets | {""}
     ]
     port = SERVICES[name]
     published = [f"${{GATEWAY_ADDRESS:-127.0.0.1:8000}}:{port}"] if name == "gateway" else []
@@ -127,6 +127,14 @@ def _configured(name: str, service: File, example: str) -> list[str]:
     if name != "gateway" and service.get("networks") != ["back"]:
         wrong.append("has a way out")
     return wrong
+
+
+def environment(service: File, example: str, **given: str) -> dict[str, str]:
+    """The variables of a service, where those of the example that may be empty are empty, but for what is given."""
+    file = (DEPLOY / "base" / "settings.env").read_text()
+    told = dict(line.split("=", 1) for line in file.splitlines() if _set(line))
+    values = dict.fromkeys(_names(example), "a-secret-of-the-check-alone") | dict.fromkeys(MAY_BE_EMPTY, "") | given
+    return told | {v: expand(str(value), values) for v, value in service.get("environment", {}).items()}
 
 
 def _variables(file: File, example: str) -> list[str]:
@@ -170,8 +178,17 @@ def _databases(file: File) -> list[str]:
 
 
 def expand(text: str, values: dict[str, str]) -> str:
-    """`${NAME}`, `${NAME:-else}`, `${NAME:?why}` and `$$`, as the Compose specification has them."""
-    return REFERENCE.sub(lambda m: (values.get(m[1]) or (m[3] if m[2] == "-" else "") or "") if m[1] else "$", text)
+    """Expand the four kinds of `${NAME}` and `$$` as the Compose specification has them."""
+
+    def value(match: re.Match[str]) -> str:
+        if not match[1]:
+            return "$"
+        given, kind, word = values.get(match[1], ""), match[2], match[3] or ""
+        if kind == "+":
+            return word if given else ""
+        return given or (word if kind == "-" else "")
+
+    return REFERENCE.sub(value, text)
 
 
 def seconds(text: str) -> float:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from services.presence.configuration import Configuration
+from services.presence.settings import PresenceSettings
 from tests.deploy import compose
 
 Plant = Callable[[dict[str, Any]], object]
@@ -32,6 +34,7 @@ PLANTED: list[tuple[Plant, str]] = [
     (lambda s: s["routing"]["volumes"][0].update(source="./places.toml"), "places.toml is no file"),
     (lambda s: s["routing"]["volumes"][0].update(target="/etc/other.toml"), "DEPARTMENTS_FILE is not mounted"),
     (lambda s: s["presence"]["volumes"].pop(1), "ACCOUNTS_FILE is not mounted"),
+    (lambda s: s["presence"]["volumes"][1].update(source="${ACCOUNTS_FILE:?why}"), "${ACCOUNTS_FILE:?why} is no file"),
     (lambda s: s["mongodb"].update(image="mongo:latest"), "has no version"),
     (lambda s: s["mongodb"].update(image="mongo:8.0.1"), "mongodb: another version"),
     (lambda s: s["clamav"].update(image="clamav/clamav:1.4.0"), "clamav: another version"),
@@ -72,3 +75,14 @@ def test_an_example_with_a_value_or_a_name_too_many_is_said() -> None:
         "the example holds a value: TOKEN_SECRET"
     ]
     assert compose.problems(file, example + "OTHER=\n") == ["nothing reads OTHER of the example"]
+
+
+def test_presence_comes_up_without_an_accounts_file_where_the_accounts_are_in_the_database() -> None:
+    file, example = compose.read()
+    given = compose.environment(file["services"]["presence"], example, ACCOUNTS_FILE="")
+    given |= {"CONFIG_SOURCE": "database", "DEPARTMENTS_FILE": str(compose.DEPLOY / "departments.toml")}
+    settings = PresenceSettings.model_validate({name.lower(): value for name, value in given.items()})
+    assert settings.accounts_file is None
+    assert Configuration.first(settings).file.accounts == ()
+    with_file = compose.environment(file["services"]["presence"], example, ACCOUNTS_FILE="/srv/accounts.toml")
+    assert with_file["ACCOUNTS_FILE"] == "/etc/eloket/accounts/accounts.toml"
