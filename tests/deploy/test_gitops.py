@@ -13,6 +13,7 @@ import yaml
 from deploy.manifests.checks.build import problems
 from deploy.manifests.kustomize import DEPLOY, parse, text_of
 from deploy.manifests.objects import Object, container, of_kind
+from tests.deploy import builds
 from tests.support.servers import ROOT
 
 EXAMPLE = DEPLOY / "examples" / "gitops"
@@ -54,7 +55,7 @@ def named(objects: list[Object]) -> set[tuple[str, str]]:
 
 
 def test_a_remote_base_at_a_tag_is_that_overlay(whole: list[Object]) -> None:
-    assert whole == parse(text_of(DEPLOY / "overlays" / "production"))
+    assert whole == parse(builds.text_of(DEPLOY / "overlays" / "production"))
     assert problems(whole) == []
 
 

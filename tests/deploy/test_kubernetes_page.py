@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from deploy.manifests.checks import sizes
-from deploy.manifests.kustomize import overlays, parse, text_of
+from deploy.manifests.kustomize import overlays, parse
+from tests.deploy.builds import text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "kubernetes.md"

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.manifests import checkov, codegen
+from deploy.manifests import checkov, codegen, kustomize
 from deploy.manifests.checks import schemas, sizes
 from deploy.manifests.checks.build import problems
 from deploy.manifests.checks.installation import collisions
-from deploy.manifests.kustomize import DEPLOY, REPLACEMENTS, assembled, city, components, overlays, parse, text_of
+from deploy.manifests.kustomize import DEPLOY, REPLACEMENTS, assembled, components, overlays, parse
 from deploy.manifests.objects import Object, container, of_kind, pod_spec, selects
+from tests.deploy.builds import city, text_of
 from tests.deploy.monitoring import alert_names
 
 BUILDS = [*overlays(), *components()]
@@ -132,6 +133,11 @@ def misspelled_field(objects: list[Object]) -> None:
 
 def of_an_operator(objects: list[Object]) -> None:
     of_kind(objects, "RabbitmqCluster")["rabbitmq"]["spec"]["replica"] = 3
+
+
+def of_no_kind(objects: list[Object]) -> None:
+    space = next(iter(of_kind(objects, "Namespace")))
+    objects.append({"apiVersion": "apps/v1", "kind": "Deploiment", "metadata": {"name": "x", "namespace": space}})
 
 
 def less_grace(objects: list[Object]) -> None:
@@ -254,6 +260,7 @@ PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
     "ports": (ports_of_service, "Service presence: its pods have no port 9999"),
     "labels": (labels_of_pods, "Deployment routing selects no pod"),
     "a field": (misspelled_field, "terminationGracePeriod"),
+    "no such kind": (of_no_kind, "Kubernetes 1.31 has no Deploiment of apps/v1"),
     "an operator's field": (of_an_operator, "RabbitmqCluster rabbitmq"),
     "grace": (less_grace, "routing needs"),
     "an account's token": (an_account_without_its_token, "whose pods get no token"),
@@ -334,7 +341,7 @@ def test_the_page_lets_a_running_installation_go_on_while_it_is_switched(tmp_pat
         "patches": yaml.safe_load(textwrap.dedent(written)),
     }
     (here / "kustomization.yaml").write_text(yaml.safe_dump(build))
-    assert problems(parse(text_of(here))) == [
+    assert problems(parse(kustomize.text_of(here))) == [
         "RabbitmqCluster rabbitmq answers without TLS too",
         "MongoDBCommunity mongodb answers without TLS too",
     ]

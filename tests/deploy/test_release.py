@@ -24,15 +24,33 @@ MADE_AT = 1_796_000_000
 SCHEMA = Path(__file__).parent / "schemas" / "cyclonedx.json"
 
 
+def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`make release`, with nothing of this environment."""
+    environ |= {"PATH": "/usr/bin:/bin"}
+    argv = [sys.executable, "-m", "deploy.release", *arguments]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, env=environ)
+
+
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same release made twice, without images."""
-    folders = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+def drafted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A release without images, as the command makes it, and what it said."""
+    home, registry = tmp_path_factory.mktemp("one"), "--registry=registry.stad.example/chat"
+    done = command(VERSION, "--draft", registry, "--to", str(home), SOURCE_DATE_EPOCH=str(MADE_AT))
+    return home / VERSION, done
+
+
+@pytest.fixture(scope="module")
+def two(
+    drafted: tuple[Path, subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """The same release made twice, by the command and in this process, without images."""
+    folder = tmp_path_factory.mktemp("two")
+    entry = release.changelog_entry((ROOT / "CHANGELOG.md").read_text(), VERSION, draft=True)
+    assert isinstance(entry, str)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("BASE", raising=False)
-        for folder in folders:
-            assert release.make(folder, VERSION, "## entry\n", "registry.stad.example/chat", MADE_AT)
-    return folders
+        assert release.make(folder, VERSION, entry, "registry.stad.example/chat", MADE_AT)
+    return drafted[0], folder
 
 
 def test_two_releases_of_one_commit_are_equal(two: tuple[Path, Path]) -> None:
@@ -93,13 +111,11 @@ def test_the_changelog_has_the_entry(version: str, draft: bool, said: str) -> No
     assert isinstance(entry, Refusal) or entry.count("## ") == 1
 
 
-def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
-    def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "deploy.release", *arguments, "--to", str(tmp_path)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
-
-    assert "pyproject.toml says" in make("1.1.0").stderr
-    done = make(VERSION, "--draft")
+def test_the_command_says_what_is_missing(
+    drafted: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    assert "pyproject.toml says" in command("1.1.0", "--to", str(tmp_path)).stderr
+    _, done = drafted
     assert (done.returncode, done.stderr.startswith("without the images: ")) == (3, True), done.stderr
     assert release.SUMS in done.stdout
 

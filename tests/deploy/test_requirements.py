@@ -1,11 +1,13 @@
 """The pinned requirements and the Makefile keep the house rules."""
 
 import ast
+import functools
 import importlib.metadata
 import json
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -70,10 +72,16 @@ def test_what_the_project_declares_is_pinned() -> None:
 def test_what_is_imported_is_pinned(folder: str, files: list[str]) -> None:
     """A fresh checkout has nothing else: an import that works here because it was installed by hand fails there."""
     available = {package for file in files for package in pins(file)}
-    homes = importlib.metadata.packages_distributions()
+    homes = homes_of_imports()
     for file in (ROOT / folder).rglob("*.py"):
         for name in imported(file) - set(sys.stdlib_module_names) - {"services", "deploy", "tests"}:
             assert {normal(home) for home in homes.get(name, [name])} & available, f"{file} imports {name}"
+
+
+@functools.cache
+def homes_of_imports() -> Mapping[str, list[str]]:
+    """The packages by what they bring to import; a look at every installed file."""
+    return importlib.metadata.packages_distributions()
 
 
 def imported(file: Path) -> set[str]:

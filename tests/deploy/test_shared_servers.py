@@ -8,8 +8,9 @@ import pytest
 
 from deploy.manifests.checks import schemas, shared_servers, sizes
 from deploy.manifests.checks.build import problems
-from deploy.manifests.kustomize import DEPLOY, parse, shared, text_of
+from deploy.manifests.kustomize import DEPLOY, parse, shared
 from deploy.manifests.objects import Object, container, of_kind
+from tests.deploy.builds import text_of
 
 Build = list[Object]
 Plant = Callable[[Build, Build], None]
