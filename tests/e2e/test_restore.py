@@ -4,14 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from deploy.local.service_programs import KEY_FOLDER
 from tests.e2e.test_files import PNG
 from tests.support.clients import Agent, Citizen, agent, citizen, http_client, new_id, pair, say, until_blue
-from tests.support.servers import OUR_VARIABLES, ROOT, System, running_system
+from tests.support.servers import OUR_VARIABLES, ROOT, Broker, System, patient, running_system, unique
 
 SECRET = {"TOKEN_SECRET": "a secret of the tests alone, long enough"}  # operators keep it apart from the data
 FORMATS = ("txt", "json", "html")
@@ -86,21 +89,36 @@ async def begin_open_chat(base: str, an: Agent) -> Kept:
         return kept
 
 
+def started(home: Path, broker_url: str) -> AbstractContextManager[System]:
+    """The system, with a database of its own."""
+    return running_system(home, RATE_LIMITS="off", RABBITMQ_URL=broker_url, **SECRET)
+
+
 def lose_database(data: Path) -> None:
     """What the broker still holds is of after the backup."""
     shutil.rmtree(data / "database")
 
 
 def lose_everything(data: Path) -> None:
-    """The broker's disks too; the keys are in the operator's own store, as the secret is (docs/backup.md)."""
+    """All files but the keys, which are in the operator's own store, as the secret is (docs/backup.md)."""
     for found in data.iterdir():
         if found.name != KEY_FOLDER:
             shutil.rmtree(found) if found.is_dir() else found.unlink()
 
 
-async def test_after_a_restore_nothing_is_missing_and_open_chats_go_on(tmp_path: Path) -> None:
+@pytest.fixture
+def new_vhost_url(broker: Broker) -> Iterator[str]:
+    """The broker without anything that it had."""
+    name = unique("restore-")
+    yield patient(broker.make_vhost(name))
+    broker.remove_vhost(name)
+
+
+async def test_after_a_restore_nothing_is_missing_and_open_chats_go_on(
+    tmp_path: Path, vhost_url: str, new_vhost_url: str
+) -> None:
     home, backup = tmp_path / "system", str(tmp_path / "backup")
-    with running_system(home, RATE_LIMITS="off", **SECRET) as system:
+    with started(home, vhost_url) as system:
         base = system.base_url
         async with agent(base) as an:
             ended = await ended_chat(base, an)
@@ -111,12 +129,12 @@ async def test_after_a_restore_nothing_is_missing_and_open_chats_go_on(tmp_path:
             system.stop()
     assert "backed up" in operator(home / "data", "backup", backup)
 
-    with running_system(home, RATE_LIMITS="off", **SECRET) as system:
+    with started(home, vhost_url) as system:
         later, unknown = await what_the_backup_does_not_know(system, open_)
-    for lose in (lose_database, lose_everything):
+    for lose, broker_url in ((lose_database, vhost_url), (lose_everything, new_vhost_url)):
         lose(home / "data")
         assert "restored" in operator(home / "data", "restore", backup)
-        with running_system(home, RATE_LIMITS="off", **SECRET) as system:
+        with started(home, broker_url) as system:
             base = system.base_url
             assert await ended.downloads(base) == before
             open_after = await open_.downloads(base)

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aio_pika
@@ -64,61 +64,68 @@ async def led_by_another(cluster: Cluster, member: Member, leader: str) -> bool:
     return known not in ("", leader)
 
 
-async def test_a_cluster_goes_on_without_its_leader_and_is_whole_again(tmp_path: Path) -> None:
-    with clustered(tmp_path) as cluster:
-        first, second, third = cluster.members.values()
-        async with await connect(cluster, second) as connection:
-            await declare_topology(await connection.channel())
-            await cluster.whole()
-            assert await asyncio.to_thread(cluster.node_of, "transcripts.messages") == "two@localhost"
-        leader = await asyncio.to_thread(cluster.leader)
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that each test leaves whole: three nodes take eleven seconds of processor time to start."""
+    with clustered(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
 
-        await asyncio.to_thread(cut_off, cluster, leader)
-        alone = cluster.members[leader]
-        others = [member for member in (first, second, third) if member is not alone]
 
-        async def paused() -> bool:
-            return await alone.program.ready() is not None
-
-        if version(alone) < (4, 3):
-            await until(paused)
-        await until(lambda: led_by_another(cluster, others[0], leader))
-        assert not await asyncio.to_thread(cluster.is_whole)
-        await asyncio.to_thread(take_back, cluster, leader)
+async def test_a_cluster_goes_on_without_its_leader_and_is_whole_again(cluster: Cluster) -> None:
+    first, second, third = cluster.members.values()
+    async with await connect(cluster, second) as connection:
+        await declare_topology(await connection.channel())
         await cluster.whole()
+        assert await asyncio.to_thread(cluster.node_of, "transcripts.messages") == "two@localhost"
+    leader = await asyncio.to_thread(cluster.leader)
 
-        leader = await asyncio.to_thread(cluster.leader)
-        killed = cluster.members[leader]
-        os.kill(killed.process.pid, signal.SIGKILL)
-        killed.process.wait(PATIENCE)
-        await until(lambda: led_by_another(cluster, cluster.alive(), leader))
-        killed.start()
-        await cluster.whole()
+    await asyncio.to_thread(cut_off, cluster, leader)
+    alone = cluster.members[leader]
+    others = [member for member in (first, second, third) if member is not alone]
+
+    async def paused() -> bool:
+        return await alone.program.ready() is not None
+
+    if version(alone) < (4, 3):
+        await until(paused)
+    await until(lambda: led_by_another(cluster, others[0], leader))
+    assert not await asyncio.to_thread(cluster.is_whole)
+    await asyncio.to_thread(take_back, cluster, leader)
+    await cluster.whole()
+
+    leader = await asyncio.to_thread(cluster.leader)
+    killed = cluster.members[leader]
+    os.kill(killed.process.pid, signal.SIGKILL)
+    killed.process.wait(PATIENCE)
+    await until(lambda: led_by_another(cluster, cluster.alive(), leader))
+    killed.start()
+    await cluster.whole()
 
 
-async def test_all_nodes_are_restarted_one_by_one_under_load_and_nothing_confirmed_is_lost(tmp_path: Path) -> None:
+async def test_all_nodes_are_restarted_one_by_one_under_load_and_nothing_confirmed_is_lost(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     """As an operator updates a cluster. What got no confirm is published again, as the services do."""
-    with clustered(tmp_path / "cluster") as cluster:
-        near = ports.remembered(tmp_path / "link_ports.json", ("broker",))
-        far = {"broker": [member.port for member in cluster.members.values()]}
-        with forwarding(far, near):
-            url = cluster.url(near["broker"])
-            async with publishing(url, "gateway") as publisher:
+    near = ports.remembered(tmp_path / "link_ports.json", ("broker",))
+    far = {"broker": [member.port for member in cluster.members.values()]}
+    with forwarding(far, near):
+        url = cluster.url(near["broker"])
+        async with publishing(url, "gateway") as publisher:
+            await cluster.whole()
+            over, confirmed = asyncio.Event(), list[str]()
+            writing = asyncio.create_task(_write(publisher, confirmed, over))
+            for member in cluster.members.values():
+                before = len(confirmed)
+                os.kill(member.process.pid, signal.SIGTERM)
+                await asyncio.to_thread(member.process.wait, START_SECONDS)
+                async with asyncio.timeout(2 * PATIENCE):
+                    while len(confirmed) < before + 20:
+                        await asyncio.sleep(0.05)
+                member.start()
                 await cluster.whole()
-                over, confirmed = asyncio.Event(), list[str]()
-                writing = asyncio.create_task(_write(publisher, confirmed, over))
-                for member in cluster.members.values():
-                    before = len(confirmed)
-                    os.kill(member.process.pid, signal.SIGTERM)
-                    await asyncio.to_thread(member.process.wait, START_SECONDS)
-                    async with asyncio.timeout(2 * PATIENCE):
-                        while len(confirmed) < before + 20:
-                            await asyncio.sleep(0.05)
-                    member.start()
-                    await cluster.whole()
-                over.set()
-                await writing
-            assert set(confirmed) <= await _waiting(url, set(confirmed))
+            over.set()
+            await writing
+        assert set(confirmed) <= await _waiting(url, set(confirmed))
 
 
 async def _write(publisher: Publisher, confirmed: list[str], over: asyncio.Event) -> None:
