@@ -265,6 +265,8 @@ async def test_the_systems_of_the_integrations_file_are_asked_and_get_nothing(
     async with receiving() as receiver, registering() as register, taking_mail() as mail:
         path = written(tmp_path / "integrations.toml", receiver.url, register.url, mail.port)
         assert await of_integrations(path) == {}
+        (asked_by,) = [one.found for one in await integrations.results(path, LOOPBACK, "") if "webhook" in one.what]
+        assert asked_by == "reached, it says 405", "the receiver takes nothing but POST"
         register.answer = b"[]"
         assert await of_integrations(path) == {"register klanten": "failed (not_understood)"}
         secrets.setenv("REGISTER", "another-token")
