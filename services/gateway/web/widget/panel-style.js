@@ -41,11 +41,11 @@ a { color: var(--link); overflow-wrap: anywhere; }
 .dot[data-dot=red] { background: var(--wrong); }
 .log { position: relative; display: flex; flex: 1 1 6rem; flex-direction: column; gap: .6rem; min-height: 6rem; padding: 1rem; overflow-y: auto; overscroll-behavior: contain; }
 .typing, .count { padding: 0 1rem .2rem; color: var(--muted); font-size: .875rem; }
-.bar { display: flex; align-items: flex-end; gap: .5rem; padding: .6rem .75rem 0; border-top: 1px solid var(--line); }
+.bar { display: flex; align-items: flex-end; gap: .5rem; padding: .6rem .75rem .25rem; border-top: 1px solid var(--line); }
 .input { width: 100%; padding: .55rem .7rem; border: 1px solid var(--edge); border-radius: .4rem; background: var(--paper); font-size: max(1rem, 16px); flex: 1; min-width: 0; min-height: 2.75rem; max-height: 9rem; resize: none; field-sizing: content; }
 ::placeholder { color: var(--muted); }
 .input[aria-invalid] { border-color: var(--wrong); }
-.tools { min-height: calc(3rem + max(.4rem, env(safe-area-inset-bottom))); padding: .25rem .4rem max(.4rem, env(safe-area-inset-bottom)); font-size: .9375rem; gap: .25rem; }
+.tools { min-height: calc(2.75rem + max(.4rem, env(safe-area-inset-bottom))); padding: 0 .4rem max(.4rem, env(safe-area-inset-bottom)); font-size: .9375rem; gap: .25rem; }
 @media (max-width: 30rem), (max-height: 30rem) {
   .panel { inset: var(--top, 0) 0 auto 0; width: 100vw; height: var(--height, 100vh); height: var(--height, 100dvh); border: 0; border-radius: 0; overflow-y: auto; }
   .head { flex: none; } .chat { flex: 1 0 auto; min-height: 0; } .body { flex: 1 0 auto; max-height: max(100% - 3.75rem, 20rem); } }
