@@ -44,6 +44,8 @@ async def _run(terminal: Terminal, command: str) -> Refusal | None:
     settings = read_settings(os.environ, ROOT)
     if isinstance(settings, Refusal):
         return settings
+    if refusal := preflight.token_keys_fit(settings):
+        return refusal
     locked = preflight.lock(settings.data_dir)
     if isinstance(locked, Refusal):
         return locked

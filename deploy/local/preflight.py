@@ -3,11 +3,14 @@
 import asyncio
 import fcntl
 import os
+import re
 from pathlib import Path
 from typing import IO
 
 from deploy.local import ports
-from deploy.local.settings import Refusal, Settings, port_variable
+from deploy.local.settings import SIGNING_KEYS, Refusal, Settings, port_variable
+from deploy.token_keys.__main__ import public_entry
+from services.common.http.key_ring import parse_public_keys
 
 ANSWER_SECONDS = 10.0  # on a full machine the first answer of a server takes seconds
 
@@ -35,6 +38,32 @@ def lock(data_dir: Path) -> IO[str] | Refusal:
     handle.write(str(os.getpid()))
     handle.flush()
     return handle
+
+
+def token_keys_fit(settings: Settings) -> Refusal | None:
+    """Check the keys of tokens that the environment has; it may have none.
+
+    All services run with one environment here, so `SIGNING_KEY`, which is one service's, has a name for each of them.
+    """
+    environ = settings.environ
+    if environ.get("SIGNING_KEY"):
+        return Refusal(f"SIGNING_KEY is the key of one service: give {' and '.join(SIGNING_KEYS.values())}")
+    wanted = (*SIGNING_KEYS.values(), "VERIFICATION_KEYS")
+    if not any(environ.get(name) for name in wanted):
+        return None
+    if missing := [name for name in wanted if not environ.get(name)]:
+        return Refusal(f"{' and '.join(missing)} must be given too: give all of {', '.join(wanted)}, or none of them")
+    try:
+        public = {(one.owner, one.key) for one in parse_public_keys(environ["VERIFICATION_KEYS"])}
+    except ValueError as error:
+        return Refusal(f"VERIFICATION_KEYS {error}")
+    for service, name in SIGNING_KEYS.items():
+        if not re.fullmatch("[0-9a-fA-F]{64}", environ[name]):
+            return Refusal(f"{name} must have 64 hexadecimal digits (make token-keys)")
+        (own,) = parse_public_keys(public_entry(service, bytes.fromhex(environ[name])))
+        if (own.owner, own.key) not in public:
+            return Refusal(f"VERIFICATION_KEYS lacks the public key of {name}: no service would accept its tokens")
+    return None
 
 
 def ports_free(settings: Settings) -> Refusal | None:

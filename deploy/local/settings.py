@@ -1,12 +1,8 @@
 """Settings of `make run` from the environment, checked before anything starts."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from deploy.token_keys.__main__ import public_entry
-from services.common.http.key_ring import parse_public_keys
 
 SERVICES = {"gateway": 8000, "presence": 8001, "routing": 8002, "transcripts": 8003}
 """The four services and their default ports."""
@@ -71,8 +67,6 @@ def read_settings(environ: Mapping[str, str], root: Path) -> Settings | Refusal:
     replicas = _read_replicas(environ.get("REPLICAS", "").strip())
     if isinstance(replicas, Refusal):
         return replicas
-    if refusal := _token_keys_refused(environ):
-        return refusal
     data_dir = (root / (environ.get("DATA_DIR") or ".run")).resolve()
     return Settings(data_dir, ports, rabbitmq_url, mongodb_url, dict(environ), replicas)
 
@@ -92,28 +86,3 @@ def _read_replicas(text: str) -> dict[str, int] | Refusal:
             )
         counts[service] = int(count)
     return dict.fromkeys(SERVICES, 1) | counts
-
-
-def _token_keys_refused(environ: Mapping[str, str]) -> Refusal | None:
-    """Return why the keys of tokens that the environment has cannot be used; None when they can, or there are none.
-
-    All services run with one environment here, so `SIGNING_KEY`, which is one service's, has a name for each of them.
-    """
-    if environ.get("SIGNING_KEY"):
-        return Refusal(f"SIGNING_KEY is the key of one service: give {' and '.join(SIGNING_KEYS.values())}")
-    wanted = (*SIGNING_KEYS.values(), "VERIFICATION_KEYS")
-    if not any(environ.get(name) for name in wanted):
-        return None
-    if missing := [name for name in wanted if not environ.get(name)]:
-        return Refusal(f"{' and '.join(missing)} must be given too: give all of {', '.join(wanted)}, or none of them")
-    try:
-        public = {(one.owner, one.key) for one in parse_public_keys(environ["VERIFICATION_KEYS"])}
-    except ValueError as error:
-        return Refusal(f"VERIFICATION_KEYS {error}")
-    for service, name in SIGNING_KEYS.items():
-        if not re.fullmatch("[0-9a-fA-F]{64}", environ[name]):
-            return Refusal(f"{name} must have 64 hexadecimal digits (make token-keys)")
-        (own,) = parse_public_keys(public_entry(service, bytes.fromhex(environ[name])))
-        if (own.owner, own.key) not in public:
-            return Refusal(f"VERIFICATION_KEYS lacks the public key of {name}: no service would accept its tokens")
-    return None

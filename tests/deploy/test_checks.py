@@ -9,6 +9,13 @@ import pytest
 from deploy.local import ports, preflight
 from deploy.local.settings import SERVICES, Refusal, Settings, port_variable, read_settings
 from tests.support.servers import PATIENCE
+from tests.support.token_keys import PRIVATE, PUBLIC
+
+KEYS = {
+    "GATEWAY_SIGNING_KEY": PRIVATE["gateway"].hex(),
+    "PRESENCE_SIGNING_KEY": PRIVATE["presence"].hex(),
+    "VERIFICATION_KEYS": PUBLIC,
+}
 
 
 def settings(**environ: str) -> Settings:
@@ -76,3 +83,40 @@ async def test_given_servers_that_do_not(broker_url: str, monkeypatch: pytest.Mo
         assert words in refusal.text
         assert "\n" not in refusal.text
         assert "wrong" not in refusal.text
+
+
+def test_token_keys_of_the_environment_that_belong_together_are_used_and_none_need_be_there() -> None:
+    assert preflight.token_keys_fit(settings()) is None
+    assert preflight.token_keys_fit(settings(**KEYS)) is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        (
+            {"SIGNING_KEY": "ab" * 32, **KEYS},
+            "SIGNING_KEY is the key of one service: give GATEWAY_SIGNING_KEY and PRESENCE_SIGNING_KEY",
+        ),
+        *(
+            ({other: value for other, value in KEYS.items() if other != name} | {name: ""}, f"{name} must be given too")
+            for name in KEYS
+        ),
+        (
+            {"VERIFICATION_KEYS": PUBLIC},
+            "GATEWAY_SIGNING_KEY and PRESENCE_SIGNING_KEY must be given too: give all of GATEWAY_SIGNING_KEY, ",
+        ),
+        (KEYS | {"VERIFICATION_KEYS": "gateway:short"}, "VERIFICATION_KEYS is not a list such as gateway:KEY"),
+        (KEYS | {"PRESENCE_SIGNING_KEY": "ab"}, "PRESENCE_SIGNING_KEY must have 64 hexadecimal digits"),
+        (
+            KEYS | {"GATEWAY_SIGNING_KEY": KEYS["PRESENCE_SIGNING_KEY"]},
+            "VERIFICATION_KEYS lacks the public key of GATEWAY_SIGNING_KEY",
+        ),
+    ],
+)
+def test_token_keys_that_cannot_be_used_are_refused_by_name(environ: dict[str, str], words: str) -> None:
+    refusal = preflight.token_keys_fit(settings(**environ))
+    assert refusal is not None
+    assert words in refusal.text
+    assert "\n" not in refusal.text
+    assert not [key for key in PRIVATE.values() if key.hex() in refusal.text]
+    assert refusal.status != 0

@@ -31,7 +31,7 @@ async def test_a_question_has_no_mark_for_webhooks_where_there_are_none(api: Api
 
 
 async def test_a_question_is_left_read_and_dealt_with(api: ApiClient) -> None:
-    receipt = {"number": number_of(LEFT["chat_id"]), "at": LEFT["at"]}
+    receipt = {"number": number_of(LEFT["chat_id"]), "at": LEFT["at"], "answer_by": None}
     assert await api.ask(transcripts_api.QUESTION_LEAVE, LEFT) == (200, receipt)
     assert await api.ask(transcripts_api.QUESTION_LEAVE, {**LEFT, "text": "Iets anders"}) == (200, receipt)
     status, answer = await api.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]})
@@ -73,7 +73,7 @@ async def add(api: ApiClient, content: bytes, actor: Actor = ASKER, question: st
 
 async def test_a_question_without_a_chat_is_kept_once(api: ApiClient) -> None:
     first = await api.ask(transcripts_api.QUESTION_ASK, ASKED)
-    assert first == (200, {"number": number_of(ID), "at": LEFT["at"]})
+    assert first == (200, {"number": number_of(ID), "at": LEFT["at"], "answer_by": None})
     assert await api.ask(transcripts_api.QUESTION_ASK, ASKED) == first
     status, problem = await api.ask(transcripts_api.QUESTION_ASK, {**ASKED, "text": "Iets anders", "request": "b"})
     assert (status, problem["code"]) == (422, "invalid")
