@@ -1,8 +1,8 @@
 """Store of department queues as routing publishes them, and of presses that were admitted a moment ago.
 
 queues: {_id: department, revision, waiting, raced [{chat_id, at}]}. `raced`: presses that came a moment too late for a
-slot and were let into the queue. They count until routing publishes them, or for `RACED` seconds: one may get an agent
-before it is ever published among the waiting chats.
+slot and were let into the queue. One counts until routing publishes it, until it has a slot, which may be before it is
+ever published among the waiting chats, or for `RACED` seconds.
 """
 
 from __future__ import annotations
@@ -109,3 +109,10 @@ class QueueStore:
         joining = [{"chat_id": chat_id, "at": now} for chat_id in chat_ids]
         result = await self._queues.update_one(expected, {"$push": {"raced": {"$each": joining}}})
         return result.modified_count == 1
+
+    async def leave(self, department: str, chat_ids: Sequence[str]) -> None:
+        """Remove chats that have a slot now from those that were let in: nobody is behind them any more."""
+        await self._queues.update_one(
+            {"_id": department, "raced.chat_id": {"$in": list(chat_ids)}},
+            {"$pull": {"raced": {"chat_id": {"$in": list(chat_ids)}}}},
+        )

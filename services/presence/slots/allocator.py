@@ -140,13 +140,17 @@ class Allocator:
         await self._refuse([(by_chat[ask.chat_id], reason) for ask, reason in planned.refused], queues, now)
         reserved = await asyncio.gather(*(self._reserve(ask, chosen) for ask, chosen in planned.given))
         pressed: list[tuple[Ask, Chosen]] = []
+        claimed: list[tuple[Ask, Chosen]] = []
         for (ask, chosen), got in zip(planned.given, reserved, strict=True):
             if not got:
                 self._again(by_chat[ask.chat_id])
             elif ask.press:
                 pressed.append((ask, chosen))
             else:
-                self._found(by_chat[ask.chat_id], chosen)
+                claimed.append((ask, chosen))
+        await self._leave_queues([ask for ask, _ in claimed])
+        for ask, chosen in claimed:
+            self._found(by_chat[ask.chat_id], chosen)
         await self._keep_or_withdraw(pressed, any(queues[a.department].ahead_of("") for a, _ in pressed), by_chat)
 
     async def _still_seeking(self, requests: Sequence[_Waiting], holders: Sequence[Agent]) -> list[_Waiting]:
@@ -216,6 +220,15 @@ class Allocator:
                     _answer(waiting, Outcome(reason=ButtonReason.BUSY, may_wait=True))
                 else:
                     self._again(waiting)
+
+    async def _leave_queues(self, claims: Sequence[Ask]) -> None:
+        """Count chats that have just got their first agent no longer among those that were let into a queue."""
+        by_department: defaultdict[str, list[str]] = defaultdict(list)
+        for ask in claims:
+            if ask.turn == 1:
+                by_department[ask.department].append(ask.chat_id)
+        leave = self._context.stores.queues.leave
+        await asyncio.gather(*(leave(department, chat_ids) for department, chat_ids in by_department.items()))
 
     async def _staffed(self, departments: set[str]) -> set[str]:
         """Return those of these departments in which an agent who takes chats is logged in, paused or not."""

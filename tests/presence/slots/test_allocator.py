@@ -175,6 +175,20 @@ async def test_an_admitted_citizen_gets_the_same_answer_and_a_slot_when_there_is
     assert (await one.hold("c")).hold is not None
 
 
+async def test_an_admitted_citizen_who_has_been_served_is_before_nobody(stores: Stores) -> None:
+    one = Replica(stores, longest=1)
+    await there(stores, AN)
+    await one.hold("first")
+    assert (await one.hold("late")).may_wait
+    await stores.agents.drop(AN.id, "first", 1, NOW)
+    assert (await one.allocator.seek(Ask("late", 1, "algemeen"))).found
+    assert (await one.hold("waits")).may_wait, "there is room in the queue again"
+    await stores.agents.drop(AN.id, "late", 1, NOW)
+    assert (await one.allocator.seek(Ask("waits", 1, "algemeen"))).found
+    await stores.agents.drop(AN.id, "waits", 1, NOW)
+    assert (await one.hold("next")).hold is not None
+
+
 @pytest.mark.parametrize(
     ("hindrance", "reason"),
     [("offline", ButtonReason.NO_AGENTS), ("paused", ButtonReason.NO_AGENTS), ("closed", ButtonReason.CLOSED)],
