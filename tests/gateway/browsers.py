@@ -38,11 +38,11 @@ async def say(socket_: ClientConnection, kind: str, **members: Any) -> None:
 
 
 async def receive(socket_: ClientConnection, *kinds: str, seconds: float = PATIENCE) -> dict[str, Any]:
-    """The next frame of one of these kinds, or the next at all."""
+    """The next frame of one of these kinds, or the next at all but `sync`, which may come at any time."""
     async with asyncio.timeout(seconds):
         while True:
             frame: dict[str, Any] = json.loads(await socket_.recv())
-            if not kinds or frame["type"] in kinds:
+            if frame["type"] in kinds if kinds else frame["type"] != "sync":
                 return frame
 
 

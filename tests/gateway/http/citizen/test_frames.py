@@ -62,14 +62,14 @@ class Stream:
         return None
 
     async def frame(self, *kinds: str) -> Frame:
-        """The next frame of one of these kinds, or the next at all."""
+        """The next frame of one of these kinds, or the next at all but `sync`, which may come at any time."""
         while (event := await self.event()) is not None:
             frame: Frame = json.loads(event["data"])
             if event.get("event") == "close":
                 frame["type"] = "close"
             if "id" in event:
                 self.ids[frame["type"]] = event["id"]
-            if not kinds or frame["type"] in kinds:
+            if frame["type"] in kinds if kinds else frame["type"] != "sync":
                 return frame
         raise AssertionError(f"the answer ended without {kinds}")
 
