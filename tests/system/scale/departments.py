@@ -284,6 +284,12 @@ def table(found: Sequence[Figures]) -> str:
     """Return the table of these figures."""
     rows = [f"machine: {machine.name()}", "", HEAD, "|" + " --- |" * (HEAD.count("|") - 1)]
     rows += [figures.row for figures in found]
+    rows += [
+        f"\nof {f.size.departments:,} departments, not served: {dict(sorted(f.refused.items()))} by status, "
+        f"{f.unserved} opened and not assigned within {SERVED:.0f} s"
+        for f in found
+        if f.refused or f.unserved
+    ]
     if len(found) > 1:
         first, last = found[0], found[-1]
         slower = last.p99 / first.p99 if first.took else float("nan")

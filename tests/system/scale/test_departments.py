@@ -22,4 +22,5 @@ def test_the_table_compares_the_last_size_with_the_first() -> None:
     assert (
         "| 1,000 | 5,000 | 1 | 3 | 0.100 | 0.100 | 0.100 | 0.100 | 0.100 | 500 at 50/s | 1 | 100 | 150 | 3.0 |" in shown
     )
+    assert "of 1,000 departments, not served: {} by status, 1 opened and not assigned within 30 s" in shown
     assert "with 5,000 agents / with 50: p99 1.50, presence 1.50" in shown
