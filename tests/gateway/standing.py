@@ -34,6 +34,7 @@ from services.common.messaging import topology
 from services.common.messaging.declarations import declare_topology
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.runtime.http_limits import BoundedProtocol
+from services.common.runtime.server import Server
 from services.common.runtime.service import Service
 from services.gateway.app import create_app
 from services.gateway.background_tasks import Tasks
@@ -79,9 +80,7 @@ async def until(condition: Callable[[], object], what: str, seconds: float = PAT
 
 
 @contextlib.asynccontextmanager
-async def listening(
-    app: ASGIApp, send_buffer: int | None = None, **options: Any
-) -> AsyncIterator[tuple[uvicorn.Server, str]]:
+async def listening(app: ASGIApp, send_buffer: int | None = None, **options: Any) -> AsyncIterator[tuple[Server, str]]:
     """Run a server of this application. Yield it with its host and port, which are bound before the server starts.
 
     Args:
@@ -101,15 +100,14 @@ async def listening(
         timeout_graceful_shutdown=2,
         **options,
     )
-    server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[own]))
     try:
         await until(lambda: server.started or serving.done(), "the server")
         assert not serving.done(), "the server did not start"
         yield server, f"127.0.0.1:{own.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.end()
         await asyncio.gather(serving, return_exceptions=True)
         own.close()
 
@@ -488,7 +486,7 @@ class Gateway:
 
     address: str
     app: FastAPI
-    server: uvicorn.Server
+    server: Server
 
     @property
     def service(self) -> Service:

@@ -38,5 +38,5 @@ async def served(app: FastAPI) -> AsyncIterator[aiohttp.ClientSession]:
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
                 yield client
         finally:
-            server.should_exit = True
+            server.end()
             await serving

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from services.common.runtime.service import Service
 
 KEEP_ALIVE = 75  # seconds until the next request on a connection; longer than nginx keeps an idle one
+DATE_EVERY = 1.0  # seconds
 JOIN_LIMIT = 10.0  # seconds; then a replica that is not ready takes connections too: an error is better than no answer
 
 
@@ -24,7 +25,27 @@ async def _without_port(service: Service) -> dict[str, str]:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server without its signal handlers: the service drains before the server stops, and exits with 0."""
+    """uvicorn's server without its signal handlers: the service drains before the server stops, and exits with 0.
+
+    It waits for `end`. uvicorn's own looks ten times a second whether it should exit, and so wakes an idle process.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        """Create a server that does not listen yet."""
+        super().__init__(config)
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Let `serve` return as soon as the requests in progress are done."""
+        self.should_exit = True
+        self._ended.set()
+
+    async def main_loop(self) -> None:
+        """Renew the `date` header each second, until `end`."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DATE_EVERY):
+                    await self._ended.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
@@ -87,7 +108,7 @@ class SecurePort:
 
     def end(self) -> None:
         """Let `serve` return as soon as the requests in progress are done."""
-        self._server.should_exit = True
+        self._server.end()
 
 
 class SharedPort:
@@ -127,4 +148,4 @@ class SharedPort:
 
     def end(self) -> None:
         """Let `serve` return as soon as the requests in progress are done."""
-        self._server.should_exit = True
+        self._server.end()

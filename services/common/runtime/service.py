@@ -405,7 +405,7 @@ async def _serve(own: Server, service: Service, extra: SharedPort | SecurePort |
     if extra:  # before the other server, which closes what the last answers of this one need
         extra.end()
         await asyncio.gather(serving[1], return_exceptions=True)
-    own.should_exit = True
+    own.end()
     await asyncio.gather(*serving, return_exceptions=True)
     for task in ended:
         task.cancel()

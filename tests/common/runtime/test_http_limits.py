@@ -127,7 +127,13 @@ async def served(limits: Bounds | None = None, ws: str | type[ReceivingProtocol]
     with listener() as bound:
         at = Served(bound.getsockname()[1])
         one = server(application(at.held), ws, limits)
-        thread = threading.Thread(target=lambda: uvloop.run(one.serve([bound])))
+        loops = []
+
+        async def serve() -> None:
+            loops.append(asyncio.get_running_loop())
+            await one.serve([bound])
+
+        thread = threading.Thread(target=lambda: uvloop.run(serve()))
         thread.start()
         try:
             await until(lambda: one.started or not thread.is_alive(), "the server")
@@ -135,7 +141,8 @@ async def served(limits: Bounds | None = None, ws: str | type[ReceivingProtocol]
         finally:
             for peer in at.peers:
                 peer.close()
-            one.should_exit = True
+            if thread.is_alive():
+                loops[0].call_soon_threadsafe(one.end)
             await asyncio.to_thread(thread.join)
 
 

@@ -1,5 +1,6 @@
 """`services/common/runtime/server.py`: a port of one's own, and one that replicas share."""
 
+import asyncio
 import json
 import signal
 import urllib.request
@@ -7,10 +8,38 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from deploy.local import ports
+from services.common.runtime import server as runtime_server
 from tests.support.servers import PATIENCE, wait_for
 from tests.support.service_process import Start
+
+
+async def test_it_ends_without_the_next_look_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_server, "DATE_EVERY", 10 * PATIENCE)
+    one = runtime_server.server(FastAPI(), "none", host="127.0.0.1", port=0)
+    serving = asyncio.create_task(one.serve())
+    async with asyncio.timeout(PATIENCE):
+        while not one.started:
+            await asyncio.sleep(0.01)
+        one.end()
+        await serving
+
+
+async def test_the_date_of_its_answers_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_server, "DATE_EVERY", 0.01)
+    one = runtime_server.server(FastAPI(), "none", host="127.0.0.1", port=0)
+    serving = asyncio.create_task(one.serve())
+    async with asyncio.timeout(PATIENCE):
+        while not one.started:
+            await asyncio.sleep(0.01)
+        one.server_state.default_headers = []
+        while not one.server_state.default_headers:
+            await asyncio.sleep(0.01)
+        one.end()
+        await serving
+    assert one.server_state.default_headers[0][0] == b"date"
 
 
 def test_a_port_that_is_taken_ends_it_with_an_error(start: Start) -> None:
