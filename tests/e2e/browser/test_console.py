@@ -1,11 +1,12 @@
 """The console with several chats, refused transfers, left questions, and what a supervisor sees."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 
 import aiohttp
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, can_be_given, log_in, press
 from tests.e2e.browser.test_accessibility import problems, violations
@@ -289,3 +290,30 @@ async def test_the_list_shows_the_last_message_and_since_when_the_citizen_waits(
     await citizen.sees("Op de website.")
     await expect(item).to_contain_text("Antwoord: Op de website.")
     await expect(item).not_to_contain_text("Wacht op antwoord")
+
+
+async def test_what_is_answered_after_the_end_of_a_session_changes_nothing(scene: Scene) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        response = await route.fetch()
+        asked.set()
+        await answer.wait()
+        await route.fulfill(response=response)
+
+    ada, elsewhere = await scene.stranger(), await scene.agent("ada")
+    await ada.page.route("**/api/agents?*", late)
+    await log_in(ada, "ada")
+    await asked.wait()
+    await elsewhere.page.locator("details.menu summary").click()
+    await elsewhere.hook("logout-everywhere").click()
+    await elsewhere.hook("confirm").click()
+    ada.expects("401")
+    await expect(ada.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()
+    await ada.hook("login-username").fill("ben")
+    title = await ada.page.title()
+    async with ada.page.expect_response("**/api/agents?*"):
+        answer.set()
+    await ada.page.evaluate("fetch('/api/settings').then((later) => later.text())")  # after it
+    await expect(ada.hook("login-username")).to_have_value("ben")
+    assert await ada.page.title() == title

@@ -322,6 +322,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
 
   /** @param {Desk} desk @param {ConnectionState} line @param {number} [code] */
   function draw(desk, line, code) {
+    if (gone.signal.aborted) return; // an answer that came after the end: the page is the next user's
     link = [line, code];
     if (line === "ended" && code === 4401) return onEnd(desk.agent.why === "logged_out");
     bar ??= showBar(page.tools, t, { agent, sound, left, late: live.late, acts });
