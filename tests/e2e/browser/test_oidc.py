@@ -74,6 +74,17 @@ async def test_a_person_with_two_roles_chooses_one(scene: Scene, issuer: MockIss
     await expect(lien.hook("open-assignments")).to_be_attached()
 
 
+async def test_a_role_that_is_pressed_twice_is_chosen_once(scene: Scene, issuer: MockIssuer) -> None:
+    issuer.claims["eloket_rol_3d"] = ["medewerker:OVO000001", "leiding:OVO000002"]
+    lien = await scene.stranger()
+    chosen: list[str] = []
+    lien.page.on("request", lambda one: chosen.append(one.method) if one.url.endswith("/oidc/choice") else None)
+    await lien.hook("login-oidc").click()
+    await lien.hook("login-role").first.dblclick()
+    await ready(lien, "Lien Peeters")
+    assert chosen == ["POST"]
+
+
 async def test_a_failed_login_says_what_to_do(scene: Scene, issuer: MockIssuer) -> None:
     issuer.overrides = {"eloket_rol_3d": []}
     lien = await scene.stranger()

@@ -1,6 +1,6 @@
 /** The choice of a role, after a login at the issuer by a person who has several. */
 import { chooseRole, roles } from "./api.js";
-import { h, setText } from "../shared/dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
 import { refusal } from "./login.js";
 
@@ -16,19 +16,31 @@ export async function showRoles(root, t, { onDone, onLost }) {
   if (!answer.ok) return onLost(answer.status === 401 ? "oidc_expired" : "unavailable");
   const alert = h("p", { class: "alert", role: "alert" });
 
+  let busy = false;
+
+  // A choice is made once: the server knows none of a second press, and would send the person back to the login.
   /** @param {string} id */
   async function choose(id) {
+    if (busy) return;
+    hold(true);
+    setText(alert, "");
     const chosen = await chooseRole(id);
     if (chosen.ok) return onDone();
     if (chosen.status === 401) return onLost("oidc_expired");
+    hold(false);
     setText(alert, refusal(t, chosen));
   }
 
-  const items = answer.body.choices.map((/** @type {any} */ one) =>
-    h("li", {}, button(words(t, one), { class: "main", hook: "login-role", onclick: () => choose(one.id) })),
-  );
+  /** @param {boolean} now */
+  function hold(now) {
+    busy = now;
+    for (const one of buttons) setAttribute(one, "aria-disabled", now && "true");
+  }
+
+  const choices = /** @type {any[]} */ (answer.body.choices);
+  const buttons = choices.map((one) => button(words(t, one), { class: "main", hook: "login-role", onclick: () => choose(one.id) }));
   const title = h("h2", { tabindex: "-1" }, t("login.role_title"));
-  root.replaceChildren(title, h("p", { class: "lead" }, t("login.role_lead")), h("ul", { class: "roles" }, ...items), alert);
+  root.replaceChildren(title, h("p", { class: "lead" }, t("login.role_lead")), h("ul", { class: "roles" }, ...buttons.map((one) => h("li", {}, one))), alert);
   title.focus();
 }
 
