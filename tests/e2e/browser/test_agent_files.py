@@ -1,9 +1,10 @@
-"""Files that an agent chooses together: in the order chosen, whatever their size, and past one that is refused."""
+"""Files that an agent chooses together: in the order chosen, past one that is refused, and none after the session."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.e2e.browser.people import Scene
 from tests.e2e.browser.test_typing import in_conversation
@@ -31,3 +32,27 @@ async def test_files_arrive_in_the_order_chosen_and_a_refused_one_holds_none_bac
         await expect(an.hook("upload-again")).to_be_visible()
         await expect(refused).to_have_count(1)
         await expect(an.page.get_by_role("link", name="een.txt downloaden (3 MB)")).to_be_visible()
+
+
+async def test_the_end_of_a_session_sends_none_of_the_files_that_wait(scene: Scene, tmp_path: Path) -> None:
+    files = [tmp_path / "een.txt", tmp_path / "twee.txt"]
+    for file in files:
+        file.write_bytes(b"x")
+    sent: list[str] = []
+    begun = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        sent.append(route.request.url)
+        begun.set()
+
+    async with in_conversation(scene) as (an, _):
+        await an.page.route("**/attachments", hold)
+        await an.upload(*files)
+        await begun.wait()
+        an.expects("401")
+        ended = await an.context.request.delete(f"{an.base}/api/agent/session", headers={"Origin": an.base})
+        assert ended.status == 204
+        await expect(an.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()
+        await an.page.evaluate("fetch('/api/settings').then((later) => later.text())")  # the next file would go before it
+        assert len(sent) == 1
+        await expect(an.page.locator("#announce")).not_to_contain_text("een.txt")

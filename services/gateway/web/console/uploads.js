@@ -32,6 +32,7 @@ export function refusalOf(t, { code, reason }) {
 /**
  * `limits` as `limitsOf` makes them; the server has the last word.
  * `{place(chat), add(t, chat, files), busy(), stop()}`; `onDone(chat, attachment)` in the order in which the files of a chat were chosen, `announce(words)`.
+ * After `stop()` nothing goes up, nothing is said, and nothing is `onDone`.
  * A chat's files go up one at a time; one that is refused or cancelled does not hold the next ones back. `send` takes the server's place in tests.
  *
  * @param {{limits: {bytes: number, count: number, total: number}, onDone(chat: string, file: Attachment): void, announce(words: string): void, send?: typeof upload}} options
@@ -41,6 +42,7 @@ export function uploader({ limits, onDone, announce, send = upload }) {
   const places = new Map();
   /** @type {Map<string, Item[]>} */
   const lines = new Map(); // chat → the files that are still to go up; the first is under way
+  let stopped = false;
 
   /** @param {string} chat */
   function place(chat) {
@@ -116,6 +118,7 @@ export function uploader({ limits, onDone, announce, send = upload }) {
       item.task = send(chat, file, (share) => (progress.value = share));
       const answer = await item.task.done;
       item.task = null;
+      if (stopped) return;
       if (answer.ok) (element.remove(), onDone(chat, answer.body));
       else if (answer.code === "cancelled") gone(t("attach.cancelled", { name }));
       else fail(answer);
@@ -157,6 +160,14 @@ export function uploader({ limits, onDone, announce, send = upload }) {
     return item;
   }
 
+  // What waits goes first: the end of one upload begins the next.
+  function stop() {
+    stopped = true;
+    const first = [...lines.values()].flatMap((line) => line.slice(0, 1));
+    lines.clear();
+    for (const item of first) item.task?.cancel();
+  }
+
   const busy = () => [...lines.values()].some((line) => line.length > 0);
-  return { place, add, busy, stop: () => lines.forEach((line) => line.forEach((item) => item.task?.cancel())) };
+  return { place, add, busy, stop };
 }
