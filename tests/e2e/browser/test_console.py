@@ -292,6 +292,21 @@ async def test_the_list_shows_the_last_message_and_since_when_the_citizen_waits(
     await expect(item).not_to_contain_text("Wacht op antwoord")
 
 
+async def test_a_chat_that_moves_up_the_list_keeps_the_focus(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    await visitor(scene, "Lien")
+    jan = await visitor(scene, "Jan", dot="grey")
+    await ada.item("Jan").click()
+    await jan.dot("green")
+    await ada.item("Lien").click()
+    names = ada.hook("chat-item").locator(".name")
+    await expect(names).to_have_text(["Lien", "Jan"])
+    await ada.item("Jan").focus()
+    await jan.say("Bent u daar nog?")
+    await expect(names).to_have_text(["Jan", "Lien"])
+    await expect(ada.item("Jan")).to_be_focused()
+
+
 async def test_what_is_answered_after_the_end_of_a_session_changes_nothing(scene: Scene) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 

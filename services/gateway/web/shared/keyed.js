@@ -1,4 +1,5 @@
 /** Lists of elements that are drawn again and keep what stays. */
+import { rootOf } from "./dom.js";
 
 /**
  * Make `parent` hold one child for each item, in order, keeping the children (and the focus in them) that stay.
@@ -10,6 +11,7 @@
  */
 export function keyed(parent, items, make) {
   const old = new Map(/** @type {HTMLElement[]} */ ([...parent.children]).map((child) => [child.dataset.key, child]));
+  const held = /** @type {HTMLElement | null} */ (rootOf(parent).activeElement ?? null);
   let place = parent.firstElementChild;
   for (const item of items) {
     const before = old.get(item.key);
@@ -24,4 +26,6 @@ export function keyed(parent, items, make) {
     else parent.insertBefore(node, place);
   }
   for (const node of old.values()) node.remove();
+  // A child that moves loses the focus.
+  if (held !== parent && parent.contains(held) && rootOf(parent).activeElement !== held) held?.focus({ preventScroll: true });
 }
