@@ -24,6 +24,7 @@ const WIDE = "(width >= 76rem)";
  */
 export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
   const id = one.id;
+  const gone = new AbortController();
   let name = nameOf(one, t);
   const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
   const write = composer(t, { chat: id, draft: one.draft, uploads, acts, answers, look });
@@ -60,7 +61,7 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
       verified,
       late,
     ),
-    about(t, one, department),
+    about(t, one, department, gone.signal),
     bars,
     log.element,
     write.element,
@@ -107,7 +108,7 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
     writing: write.focused,
     atBottom: log.atBottom,
     toBottom: log.toBottom,
-    stop: () => (write.stop(), log.stop()),
+    stop: () => (gone.abort(), write.stop(), log.stop()),
   };
 }
 
@@ -231,8 +232,9 @@ function offer(t, note) {
  * @param {Translator} t
  * @param {DeskChat} one
  * @param {Node} department
+ * @param {AbortSignal} signal of the end of the view
  */
-function about(t, one, department) {
+function about(t, one, department, signal) {
   const { question, form, locale, opened_at } = one.about;
   /** @param {string} key @param {...Node | string} value */
   const row = (key, ...value) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, ...value));
@@ -256,7 +258,7 @@ function about(t, one, department) {
     ),
     earlierChats(t, { chat_id: one.id, form }) ?? "",
   );
-  wide.addEventListener("change", () => (block.open = wide.matches));
+  wide.addEventListener("change", () => (block.open = wide.matches), { signal });
   return block;
 }
 
