@@ -217,6 +217,10 @@ async def test_a_supervisor_reads_why_an_agent_got_a_chat_and_others_do_not(scen
     await expect(row).to_contain_text("Ada")
     await expect(row).to_contain_text("was als enige vrij")
     await expect(row).to_contain_text("1 kandidaat · had 0 gesprekken")
+    await row.get_by_role("link").focus()
+    async with sara.page.expect_response("**/api/assignments?*"):
+        await sara.hook("overview-refresh").dispatch_event("click")  # as each minute by itself
+    await expect(row.get_by_role("link")).to_be_focused()
     assert not await problems(sara.page)
     await sara.hook("assignments-department").select_option(label="Premies en toelagen")
     await expect(sara.page.get_by_text("Er zijn nog geen toewijzingen.")).to_be_visible()

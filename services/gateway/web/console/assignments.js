@@ -1,6 +1,7 @@
 /** Which agent got which chat, and why: for supervisors. */
 import * as api from "./api.js";
 import { h, setText } from "../shared/dom.js";
+import { keyed } from "../shared/keyed.js";
 import { overview } from "./side-page.js";
 import { known } from "./i18n.js";
 import { clock, span } from "./format.js";
@@ -82,7 +83,8 @@ export function assignmentsView(t, { departments, names, acts }) {
     frame.tell(answer && !answer.ok ? t("overview.failed") : "");
     table.hidden = !list?.length;
     empty.hidden = list === null || list.length > 0;
-    rows.replaceChildren(...(list ?? []).map((one) => row(t, one)));
+    const items = (list ?? []).map((one) => ({ key: `${one.chat_id} ${one.turn}`, one })); // what was recorded of an attempt stays
+    keyed(rows, items, ({ one }, old) => old ?? row(t, one));
   }
 
   function draw() {
