@@ -29,6 +29,13 @@ ACCOUNTS = (
 )
 REASON = "klacht 2026/3"
 REFUSED = r"428"  # what the browser says of a request for a reason
+READ_AT_ONCE = """async () => {
+    const { reading } = await import("/static/agent/reading.js");
+    const t = Object.assign((key) => key, { language: "nl" });
+    const read = async (reason) => (reason ? { status: 200, code: null, reason } : { status: 428, code: "reason_required" });
+    window.answers = Promise.all(["a", "a", "b"].map((chat) => reading(t, chat, read)));
+}"""
+"""Reads two things of a chat and one of another, of which the department asks why."""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +113,19 @@ async def test_a_supervisor_without_chats_says_why_they_read_one(scene: Scene, c
     await sara.page.reload()
     await (await reads(sara, chat)).click()
     await focused(sara, "reading-reason")  # another page has forgotten it
+
+
+async def test_the_reason_is_asked_once_for_what_is_read_at_once(scene: Scene) -> None:
+    sara = await scene.agent("sara")
+    await sara.page.evaluate(READ_AT_ONCE)
+    await expect(sara.hook("reading-reason")).to_have_count(2)  # of the one chat and of the other, which lies over it
+    await sara.hook("reading-reason").last.fill("de ene")
+    await sara.hook("reading-confirm").last.click()
+    await expect(sara.hook("reading-reason")).to_have_count(1)
+    await sara.hook("reading-reason").fill("de andere")
+    await sara.hook("reading-confirm").click()
+    reasons = await sara.page.evaluate("answers.then((all) => all.map((one) => one.reason))")
+    assert reasons == ["de andere", "de andere", "de ene"]
 
 
 async def test_an_auditor_finds_it_and_verifies_the_log(scene: Scene, chat: str) -> None:

@@ -8,12 +8,18 @@ const LONGEST = 500; // characters of a reason
 const NAMED = /filename\*=UTF-8''([^;]+)/i; // RFC 6266
 /** @type {Map<string, string>} */
 const given = new Map(); // the reason for each chat
+/** @type {Map<string, Promise<string | null>>} */
+const asked = new Map(); // the open question for each chat
 
 /** Forgets all reasons: the next user who logs in gives their own. */
-export const forgetReasons = () => given.clear();
+export function forgetReasons() {
+  given.clear();
+  asked.clear();
+}
 
 /**
- * Reads something of a chat; `read(reason)` asks the server. When it wants a reason the person is asked, until it is given or they let it be.
+ * Reads something of a chat; `read(reason)` asks the server. When it wants a reason the person is asked, until it is given or they let it be:
+ * once for all that is read at the same time.
  *
  * @template {{status: number, code: string | null}} T
  * @param {Translator} t
@@ -21,14 +27,34 @@ export const forgetReasons = () => given.clear();
  * @param {(reason: string | undefined) => Promise<T>} read
  */
 export async function reading(t, chat, read) {
-  let answer = await read(given.get(chat));
+  let reason = given.get(chat);
+  let answer = await read(reason);
   while (answer.status === 428 && answer.code === "reason_required") {
-    const reason = await askReason(t, chat);
-    if (reason === null) break;
-    given.set(chat, reason);
+    const known = given.get(chat);
+    const next = known === reason ? await askOnce(t, chat) : known; // else it was given meanwhile
+    if (!next) break;
+    reason = next;
     answer = await read(reason);
   }
   return answer;
+}
+
+/**
+ * Asks why, or waits for the answer to a question that is open already.
+ *
+ * @param {Translator} t
+ * @param {string} chat
+ */
+function askOnce(t, chat) {
+  const open =
+    asked.get(chat) ??
+    askReason(t, chat).then((reason) => {
+      asked.delete(chat);
+      if (reason !== null) given.set(chat, reason);
+      return reason;
+    });
+  asked.set(chat, open);
+  return open;
 }
 
 /**
