@@ -164,6 +164,27 @@ async def test_pages_of_a_former_search_do_not_follow_a_new_one(scene: Scene, pl
     await an.page.unroute_all(behavior="wait")
 
 
+async def test_departments_have_their_names_also_when_these_come_after_the_chats(
+    scene: Scene, played: dict[str, str]
+) -> None:
+    an = await scene.agent("an")
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await an.page.route("**/api/agents?*", hold)
+    await an.page.goto(f"{scene.base}/agent#chats")
+    await an.page.reload()
+    await names(an, 25)
+    first = an.hook("past-chat").first
+    await expect(first).to_contain_text("algemeen")
+    held.set()
+    await expect(first).to_contain_text("Algemene vragen")
+    await an.page.unroute_all(behavior="wait")
+
+
 async def test_a_supervisor_filters_the_chats_of_the_department(scene: Scene, played: dict[str, str]) -> None:
     sara = await scene.agent("sara")
     await sara.hook("open-past").click()

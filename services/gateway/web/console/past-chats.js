@@ -90,6 +90,9 @@ export function pastChatsView(t, { agent, names, download, acts }) {
   let filters = filtersOf(location.hash, supervisor);
   /** @type {Date | null} */
   let at = null;
+  /** @type {Map<PastChat, HTMLElement>} */
+  const facts = new Map(); // of each chat that is shown
+  let named = names(); // with which they were drawn
   const words = h("input", { type: "search", id: "past-text", hook: "past-text", maxlength: "200", "aria-describedby": "past-hint" });
   const from = h("input", { type: "date", id: "past-from", hook: "past-from" });
   const until = h("input", { type: "date", id: "past-until", hook: "past-until" });
@@ -220,7 +223,7 @@ export function pastChatsView(t, { agent, names, download, acts }) {
     const before = further ? list.length : 0;
     list = further ? [...list, ...found] : found;
     next = answer.body?.next ?? null;
-    if (!further) rows.replaceChildren();
+    if (!further) (rows.replaceChildren(), facts.clear());
     rows.append(...found.map((one) => row(one)));
     showNext(answer.body?.searched_until ?? null);
     nameAgents(found);
@@ -258,6 +261,12 @@ export function pastChatsView(t, { agent, names, download, acts }) {
   };
 
   /** @param {PastChat} one */
+  const factsOf = (one) => [
+    h("span", {}, h("time", { datetime: one.ended_at }, dated(one.ended_at))),
+    ...detailsOf(t, one, names(), agent.closing).map((said) => h("span", {}, h("bdi", {}, said))),
+  ];
+
+  /** @param {PastChat} one */
   function row(one) {
     const called = one.name || t("item.citizen");
     const title = formName(one.form);
@@ -271,16 +280,13 @@ export function pastChatsView(t, { agent, names, download, acts }) {
     });
     const said = h("p", { class: "hint", role: "status", hook: "past-revoke-said" });
     const revokes = t("past.revoke_of", { name: called, time: dated(one.ended_at) });
+    const about = h("p", { class: "facts" }, ...factsOf(one));
+    facts.set(one, about);
     return h(
       "li",
       { class: "question", hook: "past-chat", "data-chat": one.chat_id },
       h("h3", { tabindex: "-1" }, h("bdi", {}, called)),
-      h(
-        "p",
-        { class: "facts" },
-        h("span", {}, h("time", { datetime: one.ended_at }, dated(one.ended_at))),
-        ...detailsOf(t, one, names(), agent.closing).map((said) => h("span", {}, h("bdi", {}, said))),
-      ),
+      about,
       title && h("p", {}, icon("file"), " ", t("past.form_is"), " ", h("bdi", {}, title)),
       !one.complete && h("p", { class: "hint" }, t("past.incomplete")),
       h(
@@ -331,6 +337,9 @@ export function pastChatsView(t, { agent, names, download, acts }) {
 
   function draw() {
     for (const option of department.options) if (option.value) setText(option, names().get(option.value) ?? option.value);
+    if (names() === named) return;
+    named = names();
+    for (const [one, about] of facts) about.replaceChildren(...factsOf(one));
   }
 
   fill();
