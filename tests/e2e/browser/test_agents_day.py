@@ -223,6 +223,23 @@ async def test_a_reason_that_takes_long_to_be_stored_holds_no_chat_up(scene: Sce
     await wrapped_up(ada)
 
 
+async def test_what_is_chosen_of_a_chat_stays_in_another_language(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    async with citizen(scene.base) as lien:
+        await begin(lien, name="Lien")
+        of_lien = await lien.join()
+        await of_lien.expect("status", dot="green")
+        await of_lien.send(type="close")
+        await ada.hook("label-reason").select_option("referred")
+        await ada.hook("label-tag-form").check()
+        await ada.page.locator("details.menu summary").click()
+        await ada.page.locator("#menu-language").select_option("fr")
+        await expect(ada.hook("wrap-up-done")).to_have_text("Terminé")
+        await expect(ada.hook("label-reason")).to_have_value("referred")
+        await expect(ada.hook("label-tag-form")).to_be_checked()
+    await wrapped_up(ada)
+
+
 async def test_a_new_chat_is_shown_in_the_picture_that_lies_over_the_page(scene: Scene) -> None:
     ada, someone = await scene.agent("ada"), await scene.citizen()
     await press(someone)

@@ -30,17 +30,22 @@ export function optionsOf(closing, list) {
  *
  * @param {Translator} t
  * @param {ClosingOptions} options
+ * @param {Label} [chosen] what is chosen at first
  */
-export function labelFields(t, { reasons, tags, required }) {
+export function labelFields(t, { reasons, tags, required }, chosen = { reason: null, tags: [] }) {
   const id = `label-${++count}`;
   const alert = h("p", { class: "alert", role: "alert", id: `${id}-alert` });
   const select = h(
     "select",
     { id, hook: "label-reason", "aria-describedby": alert.id, required },
     h("option", { value: "" }, t(required ? "label.choose" : "label.none")),
-    ...reasons.map((one) => h("option", { value: one.id }, optionName(reasons, one.id, t.language))),
+    ...reasons.map((one) =>
+      h("option", { value: one.id, selected: one.id === chosen.reason }, optionName(reasons, one.id, t.language)),
+    ),
   );
-  const boxes = tags.map((one) => h("input", { type: "checkbox", value: one.id, hook: `label-tag-${one.id}` }));
+  const boxes = tags.map((one) =>
+    h("input", { type: "checkbox", value: one.id, checked: chosen.tags.includes(one.id), hook: `label-tag-${one.id}` }),
+  );
   const choices = boxes.map((box) =>
     h("label", { class: "pick" }, box, h("span", {}, h("bdi", {}, optionName(tags, box.value, t.language)))),
   );

@@ -62,9 +62,10 @@ export function drawWrapUps(place, t, { list, departments, now, onDone, closing,
     const row = old?.dataset.looks === t.language ? old : line(t, one.id, onDone);
     if (row !== old) {
       const options = closing(one);
+      const chosen = fields.get(one.id)?.value(); // in the language before
       fields.delete(one.id);
       if (options) {
-        const made = labelFields(t, options);
+        const made = labelFields(t, options, chosen);
         fields.set(one.id, made);
         row.append(made.element);
       }
