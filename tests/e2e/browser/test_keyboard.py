@@ -99,6 +99,10 @@ async def test_an_agent_needs_no_mouse(scene: Scene) -> None:
     await keys(agent, "Enter")
     await focused(agent, "chat-name")
     await citizen.dot("red")
+    await tab_to(agent, "dismiss", most=4)
+    await keys(agent, "Enter")
+    await expect(agent.hook("chat-item")).to_have_count(0)
+    await focused(agent, "chat")
 
 
 async def test_on_a_phone_the_panel_is_the_page_and_gives_the_focus_back(scene: Scene) -> None:

@@ -93,7 +93,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     dismiss(id) {
       work.dismiss(id);
       show(work.desk().selected ? "chat" : "list");
-      page.list.querySelector("button")?.focus();
+      queueMicrotask(() => (page.list.querySelector("button") ?? page.chat).focus()); // after the drawing
     },
     /** @param {string} id */
     refuse: (id) => (work.refuse(id), draw(work.desk(), ...link)),
