@@ -296,6 +296,21 @@ async def test_the_list_shows_the_last_message_and_since_when_the_citizen_waits(
     await expect(item).not_to_contain_text("Wacht op antwoord")
 
 
+async def test_an_ended_chat_that_cannot_be_read_says_so_and_is_read_at_the_next_press(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    lien = await visitor(scene, "Lien", "Waar is mijn dossier?")
+    await lien.hook("chat-close").click()
+    await lien.hook("confirm").click()
+    await expect(ada.hook("dismiss").first).to_be_visible()
+    ada.expects("net::ERR_FAILED")
+    await ada.page.route("**/transcript?*", lambda route: route.abort())
+    await ada.page.reload()
+    await expect(ada.hook("chat-messages")).to_have_text(re.compile("^Het gesprek kon niet worden opgehaald."))
+    await ada.page.unroute_all(behavior="wait")
+    await ada.item("Lien").click()
+    await ada.sees("Waar is mijn dossier?")
+
+
 async def test_a_chat_that_moves_up_the_list_keeps_the_focus(scene: Scene) -> None:
     ada = await scene.agent("ada")
     await visitor(scene, "Lien")

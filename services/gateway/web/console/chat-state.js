@@ -27,6 +27,7 @@ export function entry(chat, kept = {}) {
     accepted: false, // and the server was told so, on this connection
     pressed: false, // "accept" was pressed while the server could not hear it
     ended: kept.ended ?? null, // {kind: "closed" | "gone", reason}
+    recall: null, // its log, where it ended before this page was opened: "loading" or "failed"
     transfer: false, // asked for, not answered yet
     asking: null, // the request to identify that was sent last, {id, at}; null: none, or it was refused
     closing: kept.closing ?? false, // the agent ended it; the server has not said so yet

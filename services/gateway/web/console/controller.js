@@ -105,10 +105,12 @@ export function startWork({ agent, onChange, onEffect, onLive, look, reading }) 
 
   /** @param {string} id */
   async function recall(id) {
+    edit(id, (one) => ({ ...one, recall: "loading" }));
     const said = await reading(id, (reason) => transcript(id, reason));
     const written = said.ok ? await reading(id, (reason) => writtenNotes(id, reason)) : said;
     if (said.ok) change(rules.recalled(desk, id, said.body ?? {}));
     if (written.ok) change(rules.noted(desk, id, written.body?.notes ?? []));
+    edit(id, (one) => ({ ...one, recall: said.ok ? null : "failed" }));
   }
 
   function save() {

@@ -97,7 +97,8 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
   /** @param {DeskChat} one @param {Map<string, string>} departments */
   function drawChat(one, departments) {
     setAttribute(list, "aria-label", t("chat.messages", { name: nameOf(one, t) }));
-    const empty = t(one.talk.welcomed || one.ended ? "chat.empty" : "chat.loading");
+    const loading = one.recall === "loading" || !(one.talk.welcomed || one.ended);
+    const empty = t(one.recall === "failed" ? "past.not_read" : loading ? "chat.loading" : "chat.empty");
     draw(itemsOf(t, one, { agent, own, departments }), { backlog: one.since, over: Boolean(one.ended), empty });
   }
 

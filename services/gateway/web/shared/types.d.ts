@@ -938,6 +938,8 @@ interface DeskChat {
   /** Until when it can be accepted, in ms of `performance.now()`. */
   acceptAt: number | null;
   ended: Over | null;
+  /** Of its log, where it ended before this page was opened; null: it is there. */
+  recall: "loading" | "failed" | null;
   closing: boolean;
   closeTold: boolean;
   block: Block | null;
