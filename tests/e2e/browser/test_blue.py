@@ -230,3 +230,24 @@ async def test_a_question_with_a_file_is_left_and_reaches_the_agents(scene: Scen
     await question.get_by_test_id("question-done").click()
     await vera.hook("confirm").click()
     await expect(question).to_have_count(0)
+
+
+async def test_files_that_cannot_be_sent_yet_say_so_and_go_after_a_press(scene: Scene, tmp_path: Path) -> None:
+    photo = tmp_path / "factuur.txt"
+    photo.write_text("Factuur 12, 300 euro", encoding="utf-8")
+    someone = await scene.citizen("/?department=vragen")
+    await expect(someone.hook("chat-button").locator("b")).to_have_text(re.compile("^Gesloten, open"))
+    await someone.hook("chat-button").click()
+    await someone.hook("blue-question").click()
+    await someone.hook("question-contact").fill("lien@example.be")
+    await someone.hook("question-text").fill(ASKED)
+    await someone.hook("question-files").set_input_files(photo)
+    someone.expects("net::ERR_FAILED")
+    await someone.page.route("**/loket-chat/files.js*", lambda route: route.abort())
+    await someone.hook("question-send").click()
+    files = someone.hook("receipt-files")
+    await expect(files).to_contain_text("Niet toegevoegd.")
+    await someone.page.unroute_all(behavior="wait")
+    await someone.hook("receipt-retry").click()
+    await expect(files).to_contain_text("Toegevoegd")
+    await expect(files.locator("li")).to_have_count(1)

@@ -326,9 +326,20 @@ export async function createBluePanel(host, base, words) {
     if (send.length) sendFiles(receipt, send, rows, status);
   }
 
-  /** @param {QuestionReceipt} receipt @param {File[]} list @param {HTMLElement} rows @param {HTMLElement} status */
-  async function sendFiles(receipt, list, rows, status) {
-    const { because, outcome } = await import("./files.js");
+  // What could not be loaded is tried again with a query, as in chat-view.js.
+  /** @param {QuestionReceipt} receipt @param {File[]} list @param {HTMLElement} rows @param {HTMLElement} status @param {number} [tries] */
+  async function sendFiles(receipt, list, rows, status, tries = 0) {
+    /** @type {typeof import("./files.js") | null} */
+    const module = await import(tries ? `${base}/static/loket-chat/files.js?${tries}` : "./files.js").catch(() => null);
+    if (!module) {
+      const again = () => sendFiles(receipt, list, rows, status, tries + 1);
+      const retry = h("button", { class: "text", type: "button", hook: "receipt-retry", onclick: again }, t("retry"));
+      const problem = t("fileRefused", { why: t("network") });
+      rows.replaceChildren(h("li", {}, h("span", { class: "wrong" }, problem), retry));
+      return setText(status, problem);
+    }
+    rows.replaceChildren();
+    const { because, outcome } = module;
     const url = `${base}/api/questions/${receipt.question_id}/attachments`;
     const headers = { Authorization: `Bearer ${receipt.token}` };
     const settings = host.settings ?? { timezone: "", attachment_bytes: 10485760, attachment_count: 20, attachment_total: 52428800 };
