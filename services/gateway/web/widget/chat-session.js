@@ -183,6 +183,7 @@ export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
   }
 
   function wait() {
+    clearTimeout(later);
     later = setTimeout(() => connection.sayHello(), Math.min(8, 2 ** refusals++) * 1000 * (1 + Math.random()));
   }
 
@@ -210,8 +211,9 @@ export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
   /** @param {Partial<KeptMessage>} content */
   function add(content) {
     const id = newId();
-    keep({ id, ...content, chat: record.chat_id, since: Date.now(), n: count++, state: "sending" });
-    change(rules.post(chat, id, { ...content, chat: record.chat_id, since: Date.now(), n: count }));
+    const item = { ...content, chat: record.chat_id, since: Date.now(), n: count++ };
+    keep({ id, ...item, state: "sending" });
+    change(rules.post(chat, id, item));
     if (link.refused) startAgain();
     else flush();
   }
