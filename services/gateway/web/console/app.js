@@ -1,4 +1,4 @@
-/** The page while an agent is logged in: draws the desk and turns presses into acts. */
+/** The page while an agent is logged in: draws the desk and turns presses into acts. `desk-state.js` has the rules. */
 import { colleagues, labelChat } from "./api.js";
 import { assignmentsView } from "./assignments.js";
 import { liveDepartments } from "./live.js";

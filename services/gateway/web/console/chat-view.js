@@ -15,8 +15,8 @@ import { earlierChats } from "./earlier-chats.js";
 const WIDE = "(width >= 76rem)";
 
 /**
- * `{id, element, draw(one, departments), focus(), focusName(), writing(), atBottom(), toBottom(), stop()}`; `acts`: what the buttons do, each with the chat's
- * id. `focus()` goes into the text bar where the agent may write, else to the name.
+ * `{id, element, draw(one, departments, frames), focus(), focusName(), writing(), atBottom(), toBottom(), stop()}`; `acts`: what the buttons do, each
+ * with the chat's id. `focus()` goes into the text bar where the agent may write, else to the name.
  *
  * @param {Translator} t
  * @param {DeskChat} one

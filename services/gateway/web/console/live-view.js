@@ -15,8 +15,8 @@ const WEEK = 7 * 86_400_000; // ms
 const FIGURES = ["offered", "served", "abandoned", "wait", "first_answer"];
 
 /**
- * `{element, draw(), focus(), stop()}`; `live` as `liveDepartments()`, `own` the ids of the departments, `ready()` tells whether the server can
- * show it, `acts` as in `overview`.
+ * `{element, draw(), focus(), stop()}`; `live` as `liveDepartments()`, `agent` who is logged in, `names()` names departments by id, `link()` tells
+ * whether the server is connected and can show it, `acts` as in `overview`.
  *
  * @param {Translator} t
  * @param {{live: ReturnType<typeof import("./live.js").liveDepartments>, agent: {id: string, name: string, departments: string[], pause_reasons?: NamedOption[]}, names(): Map<string, string>, link(): "ready" | "missing" | "lost", say(words: string, how?: "announce" | "new" | "loud"): void, acts: {back(): void}}} options

@@ -4,8 +4,8 @@ import { lateChats, takeLive } from "./live-state.js";
 const LOOK = 5000; // ms between looks at who waits too long by now
 
 /**
- * `{take(frame), known(), late(), lost(), stop()}`; `onChange()` after each change and while a citizen waits, `onLate(chats)` gets the chats that
- * were not late before.
+ * `{take(frame), known(), late(), now(), stop()}`: `late()` is how many citizens wait too long; `onChange()` after each change and while there is
+ * anything to show, `onLate(chats)` gets the chats that were not late before.
  *
  * @param {{onChange(): void, onLate(chats: LiveChat[]): void, now?: () => number}} options
  */

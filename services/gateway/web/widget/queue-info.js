@@ -1,4 +1,4 @@
-// The citizen in the queue: his number, the estimate, and what he may do meanwhile. Loaded when one waits.
+// The citizen in the queue: their number, the estimate, and what they may do meanwhile. Loaded when one waits.
 import { loadPart } from "./load-part.js";
 import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
 import { dayInWords, FORM_LOOKS, questionForm } from "./leave-question.js";
@@ -127,7 +127,7 @@ export async function waiting({ base, store, record, announce, session, element,
     if (held && box.contains(held)) held.focus();
   }
 
-  // An agent came: what was typed goes to him. Or the chat ended.
+  // An agent came: what was typed goes to them. Or the chat ended.
   function give() {
     const input = /** @type {HTMLTextAreaElement} */ (element.querySelector("#input"));
     if (form.changed() && !input.value && !chat.closed) {
