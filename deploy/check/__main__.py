@@ -62,7 +62,10 @@ async def _answers(variable: str, url: str, environ: Mapping[str, str]) -> list[
         case "RABBITMQ_URL":
             found = [one async for one in broker.results(url)]
             if management := environ.get("RABBITMQ_MANAGEMENT_URL"):
-                found += broker.managed(management, int(environ.get("MEMBERS", "3")))
+                members = environ.get("MEMBERS", "3")
+                if not members.isdecimal():
+                    return [*found, Result("broker: management", f"MEMBERS={members} is no number", "such as MEMBERS=3")]
+                found += broker.managed(management, int(members))
             return found
         case "MONGODB_URL":
             return [*database.results(url, environ.get("SERVICE", "routing"), environ.get("MONGODB_PREFIX", ""))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -12,43 +13,51 @@ from typing import Any
 from urllib.parse import quote
 
 import aio_pika
-from aio_pika.exceptions import AMQPError
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 from yarl import URL
 
 from deploy.check.result import Result
 from services.common.messaging import topology
 from services.common.messaging.connection import REFUSALS, is_refusal
+from services.common.messaging.errors import BROKER_ERRORS, given_up_is_failure
 
 LIMIT = 10.0  # seconds for each answer
-BROKER_FAILS = (AMQPError, OSError, TimeoutError, RuntimeError)
+UNREACHED = "is RabbitMQ up, is the port right, does a NetworkPolicy allow it?"
+RIGHTS = "apply deploy/components/rabbitmq/users.yaml of this version"
 
 
 async def results(url: str) -> AsyncIterator[Result]:
     """Check what a service with this address would find. Nothing that exists is changed."""
     try:
-        async with asyncio.timeout(LIMIT):
-            connection = await aio_pika.connect(url)
+        with given_up_is_failure():
+            async with asyncio.timeout(LIMIT):
+                connection = await aio_pika.connect(url)
     except REFUSALS as error:
         todo = "compare user, password and virtual host with the Secret (docs/kubernetes.md, Secrets)"
         yield Result("broker: login", f"refused ({type(error).__name__})", todo)
         return
-    except BROKER_FAILS as error:
+    except BROKER_ERRORS as error:
         if is_refusal(error):
             todo = "name the CA (cafile=ca.crt in the address) and a host of the certificate (docs/kubernetes.md, TLS)"
             yield Result("broker: login", "its certificate is not verified", todo)
             return
-        todo = "is RabbitMQ up, is the port right, does a NetworkPolicy allow it?"
-        yield Result("broker: login", f"no answer ({type(error).__name__})", todo)
+        yield Result("broker: login", f"no answer ({type(error).__name__})", UNREACHED)
         return
     async with connection:
         yield Result("broker: login", f"{URL(url).user} at {URL(url).host}")
-        missing = [name for name in _names() if not await _exists(connection, name)]
-        todo = "wait for the topology operator (kubectl get queues.rabbitmq.com), or let the services declare them"
-        found = f"missing: {', '.join(missing)}" if missing else f"all {len(_names())} are there"
-        yield Result("broker: exchanges and queues", found, todo if missing else "")
+        try:
+            missing = [name for name in _names() if not await _exists(connection, name)]
+        except ChannelAccessRefused:
+            yield Result("broker: exchanges and queues", "the user may not see them", RIGHTS)
+        except BROKER_ERRORS as error:
+            yield Result("broker: exchanges and queues", f"no answer ({type(error).__name__})", UNREACHED)
+            return
+        else:
+            todo = "wait for the topology operator (kubectl get queues.rabbitmq.com), or let the services declare them"
+            found = f"missing: {', '.join(missing)}" if missing else f"all {len(_names())} are there"
+            yield Result("broker: exchanges and queues", found, todo if missing else "")
         refused = await _refused(connection)
-        todo = "apply deploy/components/rabbitmq/users.yaml of this version"
-        yield Result("broker: rights", refused or "a queue of its own", todo if refused else "")
+        yield Result("broker: rights", refused or "a queue of its own", RIGHTS if refused else "")
 
 
 def managed(url: str, members: int) -> list[Result]:
@@ -57,7 +66,7 @@ def managed(url: str, members: int) -> list[Result]:
     vhost = quote(address.path.strip("/") or "/", safe="")
     try:
         queues, nodes = _asked(address, f"/api/queues/{vhost}"), _asked(address, "/api/nodes")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         todo = "is the address that of the management API, and has the user the tag monitoring?"
         return [Result("broker: management", f"no answer ({type(error).__name__})", todo)]
     few = {q["name"]: len(q.get("members", ())) for q in queues if q.get("type") == "quorum"}
@@ -82,17 +91,16 @@ def _names() -> list[str]:
 
 async def _exists(connection: aio_pika.abc.AbstractConnection, name: str) -> bool:
     """Return whether the exchange or queue exists. The channel is closed by an answer that it does not."""
-    channel = await connection.channel()
-    try:
+    with given_up_is_failure():
         async with asyncio.timeout(LIMIT):
-            if name in (topology.EXCHANGE, topology.DEAD_EXCHANGE):
-                await channel.get_exchange(name)
-            else:
-                await channel.get_queue(name)
-    except BROKER_FAILS:
-        return False
-    finally:
-        if not channel.is_closed:
+            channel = await connection.channel()
+            try:
+                if name in (topology.EXCHANGE, topology.DEAD_EXCHANGE):
+                    await channel.get_exchange(name)
+                else:
+                    await channel.get_queue(name)
+            except ChannelNotFoundEntity:
+                return False
             await channel.close()
     return True
 
@@ -100,11 +108,12 @@ async def _exists(connection: aio_pika.abc.AbstractConnection, name: str) -> boo
 async def _refused(connection: aio_pika.abc.AbstractConnection) -> str:
     """Return which right is missing that each service needs: an unnamed queue of its own."""
     try:
-        async with asyncio.timeout(LIMIT):
-            channel = await connection.channel()
-            queue = await channel.declare_queue(exclusive=True)
-            await queue.delete()
-    except BROKER_FAILS as error:
+        with given_up_is_failure():
+            async with asyncio.timeout(LIMIT):
+                channel = await connection.channel()
+                queue = await channel.declare_queue(exclusive=True)
+                await queue.delete()
+    except BROKER_ERRORS as error:
         return f"no queue of its own ({type(error).__name__})"
     return ""
 

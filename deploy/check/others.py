@@ -37,6 +37,8 @@ def scanner(url: str) -> Result:
         with _connected(url) as connection:
             connection.sendall(b"zPING\0")
             answer = connection.recv(64).rstrip(b"\0").decode("ascii", "replace")
+    except ValueError:
+        return Result("scanner", "is no address", "tcp://host:3310 or unix:/path")
     except OSError as error:
         return Result("scanner", f"no answer ({type(error).__name__})", todo)
     return Result("scanner", f"it says {answer!r}", "" if answer == "PONG" else todo)

@@ -98,6 +98,23 @@ def test_queues_with_one_member(account: Account) -> None:
     assert "routing.places has 1" in found["broker: members of queues"]
 
 
+def test_an_address_of_the_broker_itself_is_no_management_api() -> None:
+    class Amqp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1_000)
+            self.request.sendall(b"AMQP\0\0\x09\x01")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Amqp) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        (found,) = of_broker.managed(f"http://guest:guest@127.0.0.1:{server.server_address[1]}/", 3)
+    assert found.found == "no answer (BadStatusLine)"
+
+
+def test_a_number_of_members_that_is_none(account: Account) -> None:
+    environ = {"RABBITMQ_URL": account.url, "RABBITMQ_MANAGEMENT_URL": account.broker.management, "MEMBERS": "all"}
+    assert wrong(asyncio.run(results(environ))) == {"broker: management": "MEMBERS=all is no number"}
+
+
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Users]:
     with database_with_users(tmp_path_factory.mktemp("check")) as made:
@@ -181,6 +198,7 @@ def test_the_scanner(answer: bytes, good: bool, tmp_path: Path) -> None:
         found_by_path = asyncio.run(results({"CLAMD_URL": f"unix:{tmp_path}/clamd"}))
     assert set(wrong(found_by_path)) == (set() if good else {"scanner"})
     assert others.scanner("tcp://127.0.0.1:9").todo
+    assert others.scanner("tcp://127.0.0.1:port").found == "is no address"
     assert others.scanner(f"unix:{tmp_path}/nowhere").todo
 
 

@@ -24,7 +24,6 @@ class HttpFrames:
 
     Args:
         participant: The citizen whose chat was started.
-        hello: Makes the hello from the last seq that was shown.
         poll: Whether each answer is a poll.
     """
 
