@@ -83,7 +83,7 @@ class SendQueue:
         return not self.contains(id_) and not (self.broken and id_ != self.broken_at) and len(self.items) < CAPACITY
 
     def break_at(self, id_: str | None) -> None:
-        """Refuse everything until this id comes again or `mend` is called. The first refused id is kept."""
+        """Refuse everything until this id comes again or `reopen` is called. The first refused id is kept."""
         if not self.broken:
             self.broken, self.broken_at = True, id_
 
