@@ -302,8 +302,10 @@ def new_chat() -> str:
     return str(uuid.uuid4())
 
 
-async def test_a_state_of_an_unknown_agent_is_ignored(context: Context) -> None:
+async def test_a_state_of_an_unknown_agent_is_ignored(context: Context, db: Database) -> None:
+    before = await db["agents"].count_documents({})
     await handling(handlers_of(context))(StateRequested(agent_id=str(uuid.uuid4()), state=AgentState.PAUSED))
+    assert await db["agents"].count_documents({}) == before, "it has made none"
 
 
 async def test_the_waiting_wake_the_button(context: Context, db: Database, stores: Stores) -> None:
