@@ -14,7 +14,6 @@ from deploy.manifests.kustomize import ROOT
 
 NAMESPACE = uuid.UUID("5f0c9d0a-6c0e-5d8e-9d43-2f3c1c1f6b7e")  # of our serial numbers (RFC 9562, version 5)
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>\S+)")
-_SPDX = re.compile(r"[A-Za-z0-9.+-]+(-[A-Za-z0-9.+-]+)*")
 # Names of licences in older metadata (trove classifiers), as SPDX ids.
 _CLASSIFIERS = {
     "MIT License": "MIT",

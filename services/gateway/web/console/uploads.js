@@ -33,11 +33,11 @@ export function refusalOf(t, { code, reason }) {
  * `limits` as `limitsOf` makes them; the server has the last word.
  * `{place(chat), add(t, chat, files), busy(), stop()}`; `onDone(chat, attachment)` in the order in which the files of a chat were chosen, `announce(words)`.
  * After `stop()` nothing goes up, nothing is said, and nothing is `onDone`.
- * A chat's files go up one at a time; one that is refused or cancelled does not hold the next ones back. `send` takes the server's place in tests.
+ * A chat's files go up one at a time; one that is refused or cancelled does not hold the next ones back.
  *
- * @param {{limits: {bytes: number, count: number, total: number}, onDone(chat: string, file: Attachment): void, announce(words: string): void, send?: typeof upload}} options
+ * @param {{limits: {bytes: number, count: number, total: number}, onDone(chat: string, file: Attachment): void, announce(words: string): void}} options
  */
-export function uploader({ limits, onDone, announce, send = upload }) {
+export function uploader({ limits, onDone, announce }) {
   /** @type {Map<string, HTMLElement>} */
   const places = new Map();
   /** @type {Map<string, Item[]>} */
@@ -115,7 +115,7 @@ export function uploader({ limits, onDone, announce, send = upload }) {
     async function begin(done) {
       const problem = file.size > limits.bytes ? "too_large" : file.size === 0 ? "empty" : null;
       if (problem) return (fail({ code: problem }), done());
-      item.task = send(chat, file, (share) => (progress.value = share));
+      item.task = upload(chat, file, (share) => (progress.value = share));
       const answer = await item.task.done;
       item.task = null;
       if (stopped) return;
