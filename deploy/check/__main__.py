@@ -64,7 +64,10 @@ async def _answers(variable: str, url: str, environ: Mapping[str, str]) -> list[
             if management := environ.get("RABBITMQ_MANAGEMENT_URL"):
                 members = environ.get("MEMBERS", "3")
                 if not members.isdecimal():
-                    return [*found, Result("broker: management", f"MEMBERS={members} is no number", "such as MEMBERS=3")]
+                    return [
+                        *found,
+                        Result("broker: management", f"MEMBERS={members} is no number", "such as MEMBERS=3"),
+                    ]
                 found += broker.managed(management, int(members))
             return found
         case "MONGODB_URL":

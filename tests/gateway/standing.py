@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -63,20 +62,13 @@ from services.gateway.supervision.live import Live
 from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.transport import ReceivingProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 F = TypeVar("F", bound=Event)
 SECRET = "a secret of the tests alone"
 KEYS = Keys(SECRET)
 QUESTION_LEFT_AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
-
-
-async def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Returns as soon as the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager

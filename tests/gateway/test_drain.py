@@ -11,8 +11,9 @@ from services.gateway.app import create_app
 from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import browser, close_code, receive, say
 from tests.gateway.making import AN, CHAT
-from tests.gateway.standing import Gateway, World, until
+from tests.gateway.standing import Gateway, World
 from tests.gateway.test_button_state import button_event
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 

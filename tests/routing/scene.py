@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -37,6 +35,7 @@ from services.routing.queues.slot_requests import SlotRequests
 from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
 from services.routing.timers import Calm, Timers
+from tests.support.conditions import until
 from tests.support.handlers import handling
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
@@ -45,14 +44,6 @@ F = TypeVar("F", bound=Event)
 SECRET = "a secret of the tests alone"
 DEPARTMENTS = ("algemeen", "premies")
 OWN_KEYS = ("chat.state.*", "queue.changed.*", "place.wanted", "accept.overdue")
-
-
-async def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Returns as soon as the condition holds; fails when it does not in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"
-        await asyncio.sleep(0.01)
 
 
 MOST_OPEN = 5  # chats of one address

@@ -19,8 +19,9 @@ from services.common.internal_api.routing import AGENT_CHATS, ASSIGNMENTS, CHATS
 from services.routing.app import create_app
 from services.routing.chats import rules
 from services.routing.settings import RoutingSettings
-from tests.routing.scene import SECRET, Scene, until
+from tests.routing.scene import SECRET, Scene
 from tests.support import token_keys
+from tests.support.conditions import until
 from tests.support.http_server import served
 from tests.support.servers import PATIENCE
 

@@ -16,7 +16,8 @@ from typing import Any
 from deploy.local import embedded_mongodb, ports, processes
 from services.common.events.chats import ChatState, CitizenArrived, QueueChanged
 from services.common.events.places import PlaceClaimed, PlaceWanted
-from tests.routing.scene import SECRET, listening, opening, until
+from tests.routing.scene import SECRET, listening, opening
+from tests.support.conditions import until
 from tests.support.faults import freeze
 from tests.support.publishers import publishing
 from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, wait_for

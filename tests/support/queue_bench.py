@@ -19,6 +19,7 @@ from services.common.messaging import middlewares, retry, topology
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.declarations import declare_topology
 from services.common.messaging.subscribers import PREFETCH, subscribe
+from tests.support.conditions import until
 from tests.support.event_samples import CHAT
 from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
@@ -138,13 +139,6 @@ async def consumed(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert not consumers.running
-
-
-async def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        await asyncio.sleep(0.01)
 
 
 def events(number: int, first: int = 1) -> list[bytes]:

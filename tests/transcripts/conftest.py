@@ -37,6 +37,7 @@ from services.transcripts.past_chats import store as past_chats_store
 from services.transcripts.rendering import pdf
 from services.transcripts.settings import Settings
 from tests.support.clamd import Clamd, running_clamd
+from tests.support.conditions import until
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 
@@ -162,13 +163,6 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 def as_kept(published: Iterable[Entry]) -> list[Entry]:
     """Entries as they are read again: when they were posted is published, and not stored."""
     return [e.model_copy(update={"posted_at": None}) for e in published]
-
-
-async def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Returns as soon as the condition holds; fails when it does not within so many seconds."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 class EventObserver:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from faststream.rabbit import RabbitRouter
 
 from services.common.messaging.consumer import Consumers
-from tests.transcripts.conftest import until
+from tests.support.conditions import until
 
 
 @contextlib.asynccontextmanager

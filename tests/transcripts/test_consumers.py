@@ -25,9 +25,10 @@ from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.outbox.store import Outbox
 from services.transcripts.statistics.rules import row_id
 from services.transcripts.statistics.store import Statistics
+from tests.support.conditions import until
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
-from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, until
+from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event
 from tests.transcripts.consuming import consuming
 
 MakeRouter = Callable[[Handlers], RabbitRouter]

@@ -18,8 +18,9 @@ from services.transcripts.log.entry_factory import opening_entries
 from services.transcripts.log.sequencing import NewEntry, PendingEntries
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
+from tests.support.conditions import until
 from tests.support.publishers import publishing
-from tests.transcripts.conftest import EventObserver, new_id, opened_event, until
+from tests.transcripts.conftest import EventObserver, new_id, opened_event
 
 
 class Asking:

@@ -25,9 +25,10 @@ from services.common.events.messages import MessagePosted
 from services.common.events.types import Cause
 from services.common.http.tokens import Actor, Keys
 from services.transcripts.log.store import Store
+from tests.support.conditions import until
 from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, running_database, unique, wait_for
 from tests.transcripts import made
-from tests.transcripts.conftest import SECRET, EventObserver, new_id, opened_event, posted, state, until
+from tests.transcripts.conftest import SECRET, EventObserver, new_id, opened_event, posted, state
 from tests.transcripts.outbox.receiver import KEY as HOOK_KEY
 from tests.transcripts.outbox.receiver import LOOPBACK, Received, receiving
 from tests.transcripts.outbox.receiver import SECRET as HOOK_SECRET

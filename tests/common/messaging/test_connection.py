@@ -31,10 +31,10 @@ from services.common.messaging import topology
 from services.common.messaging.connection import BrokerConnection
 from services.common.messaging.declarations import declare_topology
 from services.common.messaging.publisher import Publisher, Unconfirmed
+from tests.support.conditions import until
 from tests.support.event_samples import CHAT, golden
 from tests.support.faults import freeze
 from tests.support.metrics import sample
-from tests.support.queue_bench import until
 from tests.support.servers import PATIENCE, START_SECONDS, Account, Broker, in_thread, patient, wait_for
 
 EVENT = CitizenArrived(chat_id=CHAT)

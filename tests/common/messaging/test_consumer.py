@@ -11,7 +11,8 @@ from services.common.events.event import Event
 from services.common.messaging import middlewares
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.subscribers import subscribe
-from tests.support.queue_bench import QUEUE, bench, consumed, counted, events, seq, until
+from tests.support.conditions import until
+from tests.support.queue_bench import QUEUE, bench, consumed, counted, events, seq
 from tests.support.servers import PATIENCE, Account
 
 

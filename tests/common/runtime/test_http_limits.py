@@ -18,9 +18,9 @@ from services.common.runtime import server as runtime_server
 from services.common.runtime.http_limits import Bounds
 from services.common.runtime.server import server
 from services.gateway.websocket.transport import ReceivingProtocol
+from tests.support.conditions import until
 from tests.support.http_server import listener
 from tests.support.metrics import sample
-from tests.support.queue_bench import until
 from tests.support.servers import PATIENCE
 
 GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"

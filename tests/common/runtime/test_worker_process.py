@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, Workers, WorkersBusy
-from tests.support.queue_bench import until
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE, ROOT, wait_for
 
 JOBS = "tests.support.worker_jobs:begin"

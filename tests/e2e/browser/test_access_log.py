@@ -32,7 +32,8 @@ REFUSED = r"428"  # what the browser says of a request for a reason
 READ_AT_ONCE = """async () => {
     const { reading } = await import("/static/agent/reading.js");
     const t = Object.assign((key) => key, { language: "nl" });
-    const read = async (reason) => (reason ? { status: 200, code: null, reason } : { status: 428, code: "reason_required" });
+    const refused = { status: 428, code: "reason_required" };
+    const read = async (reason) => (reason ? { status: 200, code: null, reason } : refused);
     window.answers = Promise.all(["a", "a", "b"].map((chat) => reading(t, chat, read)));
 }"""
 """Reads two things of a chat and one of another, of which the department asks why."""

@@ -53,6 +53,6 @@ async def test_the_end_of_a_session_sends_none_of_the_files_that_wait(scene: Sce
         ended = await an.context.request.delete(f"{an.base}/api/agent/session", headers={"Origin": an.base})
         assert ended.status == 204
         await expect(an.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()
-        await an.page.evaluate("fetch('/api/settings').then((later) => later.text())")  # the next file would go before it
+        await an.page.evaluate("fetch('/api/settings').then((later) => later.text())")  # a next file is before it
         assert len(sent) == 1
         await expect(an.page.locator("#announce")).not_to_contain_text("een.txt")

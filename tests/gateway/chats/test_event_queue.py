@@ -19,7 +19,8 @@ from services.gateway.chats.event_queue import EventQueue, EventRouter
 from services.gateway.clients.http_client import Unavailable
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import AN, CHAT, OTHER, entry, fresh_citizen, id_of, sent, state, stored
-from tests.gateway.standing import Parts, World, kept, parts_of, until
+from tests.gateway.standing import Parts, World, kept, parts_of
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE, Account, Broker
 
 

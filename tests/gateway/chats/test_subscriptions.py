@@ -12,7 +12,8 @@ from services.gateway.chats import subscriptions as module
 from services.gateway.chats.subscriptions import NoSuchChat
 from services.gateway.clients.http_client import Unavailable
 from tests.gateway.making import CHAT, citizen, entry, sent, state, stored
-from tests.gateway.standing import Parts, World, until
+from tests.gateway.standing import Parts, World
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 

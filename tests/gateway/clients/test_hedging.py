@@ -16,7 +16,7 @@ from services.gateway.clients import http_client as module
 from services.gateway.clients.http_client import Unavailable
 from tests.gateway.clients.serving import Clients
 from tests.gateway.making import CHAT, value_of
-from tests.gateway.standing import until
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("patience")

@@ -7,7 +7,8 @@ import pytest
 from services.common.events.presence import GatewayConnections
 from services.common.messaging import topology
 from tests.gateway.making import AN, BERT, CHAT, citizen, fresh_agent
-from tests.gateway.standing import Parts, World, kept, until
+from tests.gateway.standing import Parts, World, kept
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 CARL = "agent-carl"

@@ -9,7 +9,8 @@ from services.gateway.chats.chat_state import FORGET_AFTER
 from services.gateway.jobs import presence_check as module
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import AN, CHAT, fresh_agent, sent
-from tests.gateway.standing import Parts, World, kept, until
+from tests.gateway.standing import Parts, World, kept
+from tests.support.conditions import until
 
 
 async def test_a_gateway_that_died_does_not_leave_its_citizen_online(

@@ -24,8 +24,9 @@ from tests.gateway.making import (
     sent,
     view,
 )
-from tests.gateway.standing import World, parts_of, until
+from tests.gateway.standing import World, parts_of
 from tests.gateway.test_button_state import button_event
+from tests.support.conditions import until
 from tests.support.servers import Account
 
 THIRD = id_of(3)

@@ -6,7 +6,8 @@ from services.common.events.types import ChatStatus
 from services.gateway.jobs import sync_frames as module
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import AN, BERT, CHAT, fresh_agent, fresh_citizen, kinds, sent
-from tests.gateway.standing import Parts, World, kept, until
+from tests.gateway.standing import Parts, World, kept
+from tests.support.conditions import until
 
 
 async def test_every_client_gets_how_far_the_log_goes(

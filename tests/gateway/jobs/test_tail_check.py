@@ -8,7 +8,8 @@ from services.gateway.chats.chat_state import LogCursor
 from services.gateway.jobs import tail_check as module
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import CHAT, OTHER, entry, fresh_citizen, id_of
-from tests.gateway.standing import Parts, World, kept, until
+from tests.gateway.standing import Parts, World, kept
+from tests.support.conditions import until
 
 THIRD = id_of(3)
 

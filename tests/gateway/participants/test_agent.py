@@ -51,7 +51,8 @@ from tests.gateway.making import (
     stored,
     view,
 )
-from tests.gateway.standing import Parts, World, parts_of, until
+from tests.gateway.standing import Parts, World, parts_of
+from tests.support.conditions import until
 from tests.support.departments import identifying_departments
 from tests.support.servers import PATIENCE
 

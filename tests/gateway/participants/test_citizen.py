@@ -36,7 +36,8 @@ from tests.gateway.making import (
     state,
     view,
 )
-from tests.gateway.standing import KEYS, Parts, World, until
+from tests.gateway.standing import KEYS, Parts, World
+from tests.support.conditions import until
 
 
 async def greeted(parts: Parts, after: int = 0) -> CitizenSession:

@@ -21,7 +21,8 @@ from services.gateway.websocket.frames.client import (
     WriteNote,
 )
 from tests.gateway.making import AN, BERT, CHAT, fresh_agent, fresh_citizen, id_of, sent
-from tests.gateway.standing import Parts, World, parts_of, until
+from tests.gateway.standing import Parts, World, parts_of
+from tests.support.conditions import until
 from tests.support.servers import ROOT
 
 NUMBER, MASKED = "85.07.30-033.28", "•••••••••28"

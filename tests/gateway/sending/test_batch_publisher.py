@@ -16,7 +16,8 @@ from services.gateway.background_tasks import Tasks
 from services.gateway.sending.sender import UNDER_WAY, BatchPublisher, MessageSender
 from services.gateway.websocket.frames.client import Post
 from tests.gateway.making import CHAT, citizen, id_of, sent
-from tests.gateway.standing import Parts, World, until
+from tests.gateway.standing import Parts, World
+from tests.support.conditions import until
 
 
 class StoppedPublisher:

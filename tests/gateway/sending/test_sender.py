@@ -10,7 +10,8 @@ from services.gateway.sending import send_queue
 from services.gateway.sending import sender as sending_sender
 from services.gateway.websocket.frames.client import End, Post
 from tests.gateway.making import CHAT, citizen, entry, id_of, sent, stored
-from tests.gateway.standing import Parts, World, until
+from tests.gateway.standing import Parts, World
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 

@@ -18,7 +18,8 @@ from services.gateway.supervision import live
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import Watch
 from tests.gateway.making import AN, BERT, CHAT, NOW, OTHER, Paper, agent_view, entry, state, stored
-from tests.gateway.standing import Parts, World, kept, until
+from tests.gateway.standing import Parts, World, kept
+from tests.support.conditions import until
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,8 @@ from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.session import HELLO_LIMIT, FrameSession
 from tests.gateway.browsers import Raw, browser, close_code, receive, say
 from tests.gateway.making import AN, CHAT, OTHER, citizen, entry, id_of, seal, state, view
-from tests.gateway.standing import KEYS, Gateway, World, gateway_of, until
+from tests.gateway.standing import KEYS, Gateway, World, gateway_of
+from tests.support.conditions import until
 
 
 @contextlib.asynccontextmanager

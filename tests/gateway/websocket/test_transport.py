@@ -15,7 +15,8 @@ from services.gateway.websocket.connection import CLOSED
 from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import Raw, browser, receive, say
 from tests.gateway.making import AN, CHAT, OTHER, entry, id_of, seal, value_of
-from tests.gateway.standing import Gateway, World, gateway_of, until
+from tests.gateway.standing import Gateway, World, gateway_of
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 LARGE = "🏠" * 4_000  # 16 KB

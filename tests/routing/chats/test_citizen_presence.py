@@ -10,7 +10,8 @@ from services.common.events.presence import GatewayConnections, ListenerEcho
 from services.common.messaging.publisher import Publisher
 from services.common.messaging.topology import HEARTBEAT_INTERVAL
 from services.routing.chats.citizen_presence import GATEWAY_LATE, CitizenPresence
-from tests.routing.scene import Scene, listed, opening, until
+from tests.routing.scene import Scene, listed, opening
+from tests.support.conditions import until
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 

@@ -20,8 +20,8 @@ from services.transcripts.attachments.formats.archives import MAX_MEMBERS, MAX_N
 from services.transcripts.attachments.scanner import EXCEEDED, Scanner, ScannerUnavailable, chunks_of
 from services.transcripts.settings import Settings as TranscriptsSettings
 from tests.support.clamd import EICAR, LATER, MARK, Clamd, deployed_options, running_clamd
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
-from tests.transcripts.conftest import until
 from tests.transcripts.made import PNG, archive, office
 
 

@@ -21,20 +21,11 @@ from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
+from tests.support.conditions import until
 from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import opened
-from tests.transcripts.conftest import (
-    OPENED_AT,
-    EventObserver,
-    entry,
-    new_id,
-    opened_event,
-    posted,
-    seal_entry,
-    state,
-    until,
-)
+from tests.transcripts.conftest import OPENED_AT, EventObserver, entry, new_id, opened_event, posted, seal_entry, state
 from tests.transcripts.replicas import Replicas, two_publishers
 
 LIMITS = limits_of(900)

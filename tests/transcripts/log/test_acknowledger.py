@@ -8,7 +8,7 @@ import pytest
 from services.common.messaging.errors import UnknownErrors
 from services.transcripts.log.delivery import Acknowledger, Delivery
 from services.transcripts.log.sequencing import FAILED, POISON, Unstored
-from tests.transcripts.conftest import until
+from tests.support.conditions import until
 
 
 class Channel:

@@ -17,7 +17,8 @@ from services.transcripts.log.message_consumer import BatchHandler
 from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.sequencing import FAILED, POISON, Unstored
 from services.transcripts.log.subscription import Batcher, Subscription
-from tests.transcripts.conftest import new_id, posted, until
+from tests.support.conditions import until
+from tests.transcripts.conftest import new_id, posted
 
 Step = Callable[[Sequence[DeliveredEvent]], Awaitable[None]]
 

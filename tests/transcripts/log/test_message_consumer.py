@@ -18,8 +18,9 @@ from services.common.messaging import retry, topology
 from services.transcripts.log import message_consumer, subscription
 from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
-from tests.transcripts.conftest import Bench, EventObserver, Start, as_kept, new_id, opened_event, posted, until
+from tests.transcripts.conftest import Bench, EventObserver, Start, as_kept, new_id, opened_event, posted
 
 
 async def test_poison_goes_to_the_dead_letters_alone(start: Start, observer: EventObserver) -> None:

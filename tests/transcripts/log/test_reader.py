@@ -11,8 +11,9 @@ from services.common.internal_api.transcripts import HistoryWanted
 from services.transcripts.log import reader as module
 from services.transcripts.log.reader import heading, history, reached
 from services.transcripts.log.store import Store
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE, ROOT
-from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_event, seal_entry, until
+from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_event, seal_entry
 
 DEPARTMENTS = load_departments(ROOT / Path("deploy/departments.toml"))
 

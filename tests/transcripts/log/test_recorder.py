@@ -12,6 +12,7 @@ from services.transcripts.inactivity.rules import Watched
 from services.transcripts.log import delivery
 from services.transcripts.log.sequencing import opened_id
 from services.transcripts.rendering.texts import event_text
+from tests.support.conditions import until
 from tests.transcripts.conftest import (
     OPENED_AT,
     EventObserver,
@@ -23,7 +24,6 @@ from tests.transcripts.conftest import (
     opened_event,
     posted,
     state,
-    until,
 )
 
 

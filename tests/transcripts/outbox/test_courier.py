@@ -16,9 +16,10 @@ from services.transcripts.outbox import rules
 from services.transcripts.outbox.courier import Courier, Turn
 from services.transcripts.outbox.rules import OPENS_AFTER, Notice, Outcome, Verdict
 from services.transcripts.outbox.store import Delivery, Outbox
+from tests.support.conditions import until
 from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
-from tests.transcripts.conftest import OPENED_AT, new_id, until
+from tests.transcripts.conftest import OPENED_AT, new_id
 from tests.transcripts.outbox.conftest import MakeSender, Sending, webhook
 from tests.transcripts.outbox.receiver import Receiver, receiving
 

@@ -22,7 +22,8 @@ from services.transcripts.past_chats.store import Found, PastChats, Wanted
 from services.transcripts.past_chats.words import Query, parsed
 from services.transcripts.retention.store import Erasures
 from services.transcripts.statistics.store import Statistics
-from tests.transcripts.conftest import OPENED_AT, until
+from tests.support.conditions import until
+from tests.transcripts.conftest import OPENED_AT
 from tests.transcripts.past_chats.conftest import FORM, Player, with_search
 
 DAY = timedelta(days=1)

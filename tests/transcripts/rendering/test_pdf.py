@@ -23,7 +23,8 @@ from services.transcripts.rendering.json_format import as_json
 from services.transcripts.rendering.pdf import MAX_CHARACTERS, MAX_LINES, PdfPress, PressBusy, TooLong
 from services.transcripts.rendering.texts import TEXTS
 from services.transcripts.rendering.transcript import Transcript
-from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, seal_entry, until
+from tests.support.conditions import until
+from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, seal_entry
 
 ZONE = ZoneInfo("Europe/Brussels")
 CHAT = new_id()

@@ -8,8 +8,9 @@ from services.transcripts.consumers import Handlers
 from services.transcripts.log import delivery, writer
 from services.transcripts.log.writer import now_ms
 from services.transcripts.statistics.store import Statistics
+from tests.support.conditions import until
 from tests.support.publishers import publishing
-from tests.transcripts.conftest import EventObserver, Start, new_id, opened_event, posted, state, until
+from tests.transcripts.conftest import EventObserver, Start, new_id, opened_event, posted, state
 from tests.transcripts.retention.conftest import NOW, Archive
 
 

@@ -22,7 +22,8 @@ from services.transcripts.statistics import job as statistics_job
 from services.transcripts.statistics.job import StatisticsJob
 from services.transcripts.statistics.rules import row_id
 from services.transcripts.statistics.store import Statistics
-from tests.transcripts.conftest import EventObserver, Start, new_id, opened_event, posted, state, until
+from tests.support.conditions import until
+from tests.transcripts.conftest import EventObserver, Start, new_id, opened_event, posted, state
 from tests.transcripts.statistics.month import (
     AGENTS,
     ALGEMEEN,

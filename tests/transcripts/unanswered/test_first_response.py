@@ -7,8 +7,9 @@ from services.common.events.types import Entry, Party
 from services.common.mongo.client import Database
 from services.transcripts.log.store import Store
 from services.transcripts.unanswered.first_response import FirstResponses
+from tests.support.conditions import until
 from tests.support.metrics import sample
-from tests.transcripts.conftest import OPENED_AT, new_id, opened_event, until
+from tests.transcripts.conftest import OPENED_AT, new_id, opened_event
 
 
 def counted(department: str = "algemeen") -> tuple[float, float]:

@@ -10,7 +10,8 @@ from services.common.events.types import Cause, Party
 from services.common.mongo.client import Database
 from services.transcripts.log.store import Store
 from services.transcripts.unanswered.timers import AnswerTimers
-from tests.transcripts.conftest import OPENED_AT, EventObserver, entry, new_id, opened_event, seal_entry, state, until
+from tests.support.conditions import until
+from tests.transcripts.conftest import OPENED_AT, EventObserver, entry, new_id, opened_event, seal_entry, state
 from tests.transcripts.replicas import Replicas, two_publishers
 
 AFTER = {"algemeen": timedelta(seconds=300)}

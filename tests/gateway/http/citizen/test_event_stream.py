@@ -11,7 +11,8 @@ from services.gateway.http.citizen import event_stream as module
 from services.gateway.http.citizen.event_stream import Listeners
 from tests.gateway.browsers import narrow_connection
 from tests.gateway.making import value_of
-from tests.gateway.standing import listening, until
+from tests.gateway.standing import listening
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 MUCH = b"x" * 400_000  # more than a connection takes from a page that does not read

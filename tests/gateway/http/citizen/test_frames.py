@@ -36,7 +36,8 @@ from services.gateway.participants.citizen import EXTEND_EACH
 from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import browser, receive, say
 from tests.gateway.making import AN, CHAT, OTHER, entry, id_of, seal, state, view
-from tests.gateway.standing import KEYS, Gateway, World, gateway_of, until
+from tests.gateway.standing import KEYS, Gateway, World, gateway_of
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 
 Frame = dict[str, Any]

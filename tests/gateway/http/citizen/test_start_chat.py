@@ -24,8 +24,9 @@ from services.gateway.http.citizen.start_chat import Source, StartChat, Starting
 from services.gateway.identifying_numbers import NumberRules
 from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, value_of, view
-from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
+from tests.gateway.standing import KEYS, Parts, World, gateway_of
 from tests.gateway.test_button_state import button_event
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE, ROOT
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

@@ -23,10 +23,11 @@ from services.transcripts.attachments.store import DOOMED, FREE, KEPT, UPLOADING
 from services.transcripts.attachments.uploads import AT_ALL, OF_ONE_CHAT, RECEIVED_OF_ONE_CHAT
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import AN, BERT, CHAT, CITIZEN, ApiClient, fill, opened, seal
 from tests.transcripts.attachments.test_judging import EXE_BYTES, PNG_BYTES
-from tests.transcripts.conftest import new_id, opened_event, until
+from tests.transcripts.conftest import new_id, opened_event
 from tests.transcripts.made import PNG, bombs
 
 

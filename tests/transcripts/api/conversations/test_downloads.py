@@ -19,10 +19,11 @@ from services.transcripts.api import context
 from services.transcripts.app import create_app
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import AN, BERT, CHAT, CITIZEN, ApiClient, fill, opened, seal
 from tests.transcripts.api.conftest import LogPolls
-from tests.transcripts.conftest import entry, new_id, until
+from tests.transcripts.conftest import entry, new_id
 
 
 async def test_the_conversation_in_all_formats(api: ApiClient, store: Store) -> None:

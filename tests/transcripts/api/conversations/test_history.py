@@ -9,10 +9,11 @@ from services.common.events.messages import NotePosted
 from services.common.internal_api import transcripts as transcripts_api
 from services.transcripts.log import reader
 from services.transcripts.log.store import Store
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import CHAT, DONE, KEYS, LEFT, ApiClient, seal
 from tests.transcripts.api.conftest import LogPolls
-from tests.transcripts.conftest import OPENED_AT, entry, new_id, until
+from tests.transcripts.conftest import OPENED_AT, entry, new_id
 
 
 async def test_history_is_in_the_order_of_seq_after_what_the_asker_has(api: ApiClient, store: Store) -> None:

@@ -17,9 +17,9 @@ from services.common.runtime.worker_process import MIB, Workers
 from services.transcripts.attachments.previews import KEPT_BYTES, LARGE, LATE_AGAIN, MOST_LATE, SMALL, Previews
 from services.transcripts.attachments.scanner import Scan
 from services.transcripts.attachments.store import FREE, Files
+from tests.support.conditions import until
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import AN, BERT, CHAT, CITIZEN, ApiClient
-from tests.transcripts.conftest import until
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
