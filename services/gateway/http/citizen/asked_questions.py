@@ -21,7 +21,7 @@ from services.common.internal_api import transcripts as transcripts_api
 from services.common.observability.tracing import begin_trace
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.citizen.start_chat import FormMembers, Line, Source, form_of, require_key
+from services.gateway.http.citizen.start_request import FormMembers, Line, Source, form_of, require_key
 from services.gateway.http.console.left_questions import LeaveQuestion, answer_day, masked, words
 from services.gateway.http.dependencies import (
     BODY,

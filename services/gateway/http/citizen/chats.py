@@ -14,7 +14,8 @@ from services.common.events.types import CloseReason
 from services.common.http.tokens import Keys
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
-from services.gateway.http.citizen.start_chat import Source, StartChat, Starting, require_key
+from services.gateway.http.citizen.start_chat import Starting
+from services.gateway.http.citizen.start_request import Source, StartChat, require_key
 from services.gateway.http.dependencies import (
     BODY,
     body_of,

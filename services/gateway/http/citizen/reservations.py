@@ -17,7 +17,8 @@ from services.common.internal_api import presence as presence_api
 from services.common.observability.tracing import begin_trace
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
-from services.gateway.http.citizen.start_chat import Source, Starting, require_key
+from services.gateway.http.citizen.start_chat import Starting
+from services.gateway.http.citizen.start_request import Source, require_key
 from services.gateway.http.dependencies import (
     BODY,
     body_of,

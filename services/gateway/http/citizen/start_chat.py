@@ -9,20 +9,17 @@ from collections import OrderedDict
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from fastapi import Request
 from prometheus_client import Counter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from structlog.contextvars import bind_contextvars
 
 from services.common.clock import utcnow
 from services.common.config.departments import LOCALES, Department, Departments
 from services.common.events.chats import ChatOpened
-from services.common.events.types import ButtonReason, Form, Hold
+from services.common.events.types import ButtonReason, Hold
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api import presence as presence_api
@@ -35,129 +32,16 @@ from services.gateway.chats.bindings import Bindings
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
-from services.gateway.http.dependencies import address_of, department_of, number_refused
+from services.gateway.http.citizen.start_request import Source, StartChat, form_of, members_of
+from services.gateway.http.dependencies import department_of, number_refused
 from services.gateway.identifying_numbers import NumberRefused, NumberRules
-from services.gateway.settings import Settings
 
 log = structlog.get_logger()
-KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
 REPEAT_WITHIN = timedelta(minutes=10)
 MOST_REMEMBERED = 10_000
 HOLD_LIMIT = 2.0  # seconds in which presence may reserve a slot
 RESERVED_FOR = 60.0  # seconds for which an open form reserves a slot, from its opening or its last renewal
 PRESSES = Counter("eloket_gateway_presses_total", "Presses on the button", ["department", "outcome"])
-
-
-def _clean(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain NUL")
-    return text
-
-
-def _web_address(value: str) -> str:
-    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc:
-        raise ValueError("must be an http or https address")
-    return value
-
-
-Line = Annotated[str, Field(max_length=200), AfterValidator(_clean)]
-
-
-def require_key(key: str | None) -> None:
-    """Check the length of an `Idempotency-Key`, if there is one.
-
-    Raises:
-        Problem: 422 `invalid`.
-    """
-    if key is not None and not KEY_LENGTHS[0] <= len(key) <= KEY_LENGTHS[1]:
-        raise Problem(
-            422,
-            "invalid",
-            f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
-        )
-
-
-class FormMembers(BaseModel):
-    """The online form that the citizen has open."""
-
-    model_config = ConfigDict(extra="ignore")
-    id: Line | None = None
-    title: Annotated[str, Field(max_length=500), AfterValidator(_clean)] | None = None
-    url: Annotated[str, Field(max_length=2_000), AfterValidator(_clean), AfterValidator(_web_address)] | None = None
-    step: Line | None = None
-    field: Line | None = None
-    error: Line | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent_places(self, handler: SerializerFunctionWrapHandler) -> dict[str, str | None]:
-        """Leave out the members of version 2.0 that are absent.
-
-        The id of a chat is derived from the request: a repeat during an update reaches replicas of both versions.
-        """
-        members: dict[str, str | None] = handler(self)
-        return {name: value for name, value in members.items() if value or name not in ("step", "field", "error")}
-
-
-def form_of(members: FormMembers | None, numbers: NumberRules, department: Department) -> Form | None:
-    """Return the form for events, with the numbers masked that the department does not allow."""
-    if members is None:
-        return None
-    given = members.model_dump().items()
-    return Form(**{name: value and numbers.mask(value, department.id) for name, value in given})
-
-
-class StartChat(BaseModel):
-    """What a citizen may send when they start a chat. All members are optional.
-
-    Attributes:
-        department: Left out: the default one.
-        locale: The language of the chat.
-        name: The citizen's name.
-        browser: The random id of the browser, for blocks.
-        question: The citizen's first message.
-        form: The online form.
-        queue: They choose to wait when all agents are in conversation, where the department allows it.
-        reservation: The token of a slot that was reserved while the form was open.
-        seen: The revision of the green button that was pressed, so that the press may be a moment too late.
-    """
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-    department: str | None = None
-    locale: str | None = None
-    name: Line | None = None
-    browser: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")] | None = None
-    question: Annotated[str, Field(max_length=4_000), AfterValidator(_clean)] | None = None
-    form: FormMembers | None = None
-    queue: bool = False
-    reservation: Annotated[str, Field(max_length=1_000)] | None = None
-    seen: Annotated[int, Field(ge=0, le=2**53)] | None = None
-
-
-def members_of(wanted: StartChat) -> str:
-    """Return what makes two requests the same one, as JSON that is the same in every version.
-
-    `reservation` and `seen` say how the chat starts and not which one it is. Members that came after version 1.1 are
-    left out where they are absent, so that a repeat at a gateway of another version returns the same chat.
-    """
-    absent: dict[str, bool | set[str]] = {"reservation": True, "seen": True}
-    if not wanted.queue:
-        absent["queue"] = True
-    if form := wanted.form:
-        absent["form"] = {name for name in ("step", "field", "error") if getattr(form, name) is None}
-    return wanted.model_dump_json(exclude=absent)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a press comes from: the key of its address, and its `Origin` ("" without one)."""
-
-    address: str
-    origin: str = ""
-
-    @classmethod
-    def of(cls, request: Request, settings: Settings) -> Source:
-        """Return where this request comes from."""
-        return cls(address_of(request, settings), request.headers.get("origin", "").lower())
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from services.common.internal_api import routing as routing_api
 from services.common.messaging import connection
 from services.gateway import button_state, rate_limits
 from services.gateway.http.citizen import chats, start_chat
-from services.gateway.http.citizen.start_chat import Source, StartChat, Starting, members_of
+from services.gateway.http.citizen.start_chat import Starting
+from services.gateway.http.citizen.start_request import Source, StartChat, members_of
 from services.gateway.identifying_numbers import NumberRules
 from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, value_of, view
