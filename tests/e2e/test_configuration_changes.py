@@ -19,7 +19,7 @@ import pytest
 
 from deploy.accounts.__main__ import main as make_agent
 from tests.support.accounts import Account, weak_hash, write_accounts
-from tests.support.browser_systems import DEPARTMENTS
+from tests.support.browsers.systems import DEPARTMENTS
 from tests.support.clients import (
     Agent,
     Citizen,

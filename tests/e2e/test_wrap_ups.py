@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.support.accounts import Account, write_accounts
-from tests.support.browser_systems import DEPARTMENTS
+from tests.support.browsers.systems import DEPARTMENTS
 from tests.support.clients import Agent, Closed, Frame, agent, citizen, pair, until, until_blue, until_green
 from tests.support.faults import dead_letters, ready, replaced, strike
 from tests.support.servers import PATIENCE, System, running_system

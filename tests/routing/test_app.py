@@ -8,7 +8,7 @@ from services.common.config import watch
 from services.routing.app import create_app
 from services.routing.settings import RoutingSettings
 from tests.routing.scene import SECRET
-from tests.support.browser_systems import DEPARTMENTS
+from tests.support.browsers.systems import DEPARTMENTS
 from tests.support.conditions import until
 from tests.support.http_server import served
 from tests.support.metrics import sample

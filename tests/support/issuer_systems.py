@@ -7,7 +7,7 @@ from pathlib import Path
 from deploy.local import ports
 from deploy.local.settings import SERVICES
 from tests.support.accounts import Account, weak_hash, write_accounts
-from tests.support.browser_systems import LIMITS, running_browser_system
+from tests.support.browsers.systems import LIMITS, running_browser_system
 from tests.support.departments import identifying_departments
 from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
 from tests.support.servers import Broker, System, running_system, unique

@@ -10,7 +10,7 @@ from tests.e2e.browser.people import Person, Scene
 from tests.e2e.browser.test_access_log import officer
 from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.servers import Broker, System
 
 ADMINISTRATORS = (Account("beheer", role="administrator"), Account("bea", role="administrator"))

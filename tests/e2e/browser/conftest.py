@@ -10,7 +10,7 @@ from playwright.async_api import Browser, async_playwright
 from tests.e2e.browser.networks import Network, network
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM, Scene
 from tests.support.accounts import Account
-from tests.support.browser_systems import FORM, running_browser_system
+from tests.support.browsers.systems import FORM, running_browser_system
 from tests.support.servers import System
 from tests.support.shared_systems import SharedSystems
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.async_api import expect
 
 from tests.e2e.browser.people import Person, Scene, log_in, open_form, shows_typing
-from tests.support.browser_systems import FORM
+from tests.support.browsers.systems import FORM
 
 LETTER = "Ik heb een factuur van vorig jaar. Mag die ook nog meetellen, en waar stuur ik ze dan naartoe?"
 LONG = "https://e-loket.example.be/premies/renovatie/dakisolatie/voorwaarden?jaar=2026&taal=nl#bewijsstukken"

@@ -15,7 +15,7 @@ from services.common.access_chain import Verifier
 from tests.e2e.browser.people import PHONE, Person, Scene, focused
 from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
-from tests.support.browser_systems import DEPARTMENTS, running_browser_system
+from tests.support.browsers.systems import DEPARTMENTS, running_browser_system
 from tests.support.clients import agent, button, citizen, pair
 from tests.support.servers import Broker, System
 

@@ -13,7 +13,7 @@ from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_keyboard import keys
 from tests.e2e.browser.test_previews import gives
 from tests.support.accounts import Account
-from tests.support.browser_systems import DEPARTMENTS, running_browser_system
+from tests.support.browsers.systems import DEPARTMENTS, running_browser_system
 from tests.support.clients import begin, citizen, until_green
 from tests.support.servers import PATIENCE, Broker, System
 from tests.transcripts.api.conversations.test_previews import png

@@ -13,7 +13,7 @@ from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, focused
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_keyboard import keys
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.clients import agent, begin, citizen, pair, until_blue
 from tests.support.servers import System
 from tests.transcripts.api.conversations.test_previews import png

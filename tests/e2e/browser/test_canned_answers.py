@@ -10,7 +10,7 @@ from tests.e2e.browser.people import Person, Scene, focused
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_keyboard import keys, tab_to
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.clients import begin, citizen
 from tests.support.servers import Broker, System
 

@@ -12,7 +12,7 @@ from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, can_be_given
 from tests.e2e.browser.test_accessibility import problems, violations
 from tests.e2e.browser.test_typing import from_agent, in_conversation, written
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.clients import begin
 from tests.support.clients import citizen as api_citizen
 from tests.support.servers import Broker, System

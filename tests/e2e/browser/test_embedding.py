@@ -13,7 +13,7 @@ from playwright.async_api import Page, expect
 from tests.e2e.browser.host_pages import STRICT, HostPages, host_pages
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, focused, press, until
 from tests.support.accounts import Account
-from tests.support.browser_systems import FORM, running_browser_system
+from tests.support.browsers.systems import FORM, running_browser_system
 from tests.support.clients import agent
 from tests.support.servers import Broker, System
 

@@ -15,11 +15,11 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 
 from tests.e2e.browser.people import DESKTOP, PHONE
 from tests.e2e.browser.test_accessibility import SIDEWAYS
+from tests.support.browsers.engines import ENTER, ESCAPE, Engine, Page
+from tests.support.browsers.firefox import running_firefox
+from tests.support.browsers.webkit import running_webkit
 from tests.support.clients import Agent, Citizen, Frame, agent, begin, citizen, say, until_blue
-from tests.support.engines import ENTER, ESCAPE, Engine, Page
-from tests.support.firefox import running_firefox
 from tests.support.servers import System
-from tests.support.webkit import running_webkit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

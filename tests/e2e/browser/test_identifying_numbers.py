@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from tests.e2e.browser.people import DESKTOP, PHONE, Scene, press
 from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
-from tests.support.browser_systems import FORM, running_browser_system
+from tests.support.browsers.systems import FORM, running_browser_system
 from tests.support.servers import ROOT, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.browser.people import PHONE, Person, Scene, focused, log_in, talking
-from tests.support.browser_systems import FORM
+from tests.support.browsers.systems import FORM
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

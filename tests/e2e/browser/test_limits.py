@@ -23,7 +23,7 @@ from tests.e2e.browser.test_console import ZOOMED, keep_what_is_said
 from tests.e2e.browser.test_typing import SENTENCE, in_conversation, typing, written
 from tests.e2e.browser.test_waiting import ASKED, left
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.clients import agent, begin, citizen
 from tests.support.servers import Broker, System, unique
 

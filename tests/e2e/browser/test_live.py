@@ -9,7 +9,7 @@ from playwright.async_api import Locator, Route, expect
 from tests.e2e.browser.people import PHONE, Person, Scene, press
 from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.servers import ROOT, Broker, System, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Response, Route, expect
 
 from tests.e2e.browser.people import Person, Scene, begun, open_form
-from tests.support.browser_systems import FORM
+from tests.support.browsers.systems import FORM
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -18,7 +18,7 @@ from services.transcripts.settings import Settings
 from tests.e2e.browser.people import PHONE, Person, Scene, press
 from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.clients import Agent
 from tests.support.servers import Broker, System, unique
 from tests.transcripts.conftest import SECRET

@@ -20,7 +20,7 @@ from services.transcripts.statistics.store import Statistics
 from tests.e2e.browser.people import PHONE, Person, Scene
 from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.servers import PATIENCE, Broker, System, unique
 from tests.transcripts.conftest import SECRET
 from tests.transcripts.statistics.month import CHATS, play

@@ -12,7 +12,7 @@ from tests.e2e.browser.test_console import keep_what_is_said
 from tests.e2e.browser.test_keyboard import keys, tab_to
 from tests.e2e.test_wrap_ups import with_wrap_up
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browsers.systems import running_browser_system
 from tests.support.clients import begin, citizen, until_blue, until_green
 from tests.support.servers import Broker, System
 

@@ -27,7 +27,7 @@ from services.transcripts.outbox.store import Outbox
 from services.transcripts.past_chats.store import PastChats
 from services.transcripts.questions.store import Questions
 from services.transcripts.statistics.store import Statistics
-from tests.support.browser_systems import DEPARTMENTS
+from tests.support.browsers.systems import DEPARTMENTS
 from tests.transcripts.conftest import OPENED_AT, EventObserver, new_id, opened_event, state
 from tests.transcripts.consuming import consuming
 from tests.transcripts.outbox.conftest import webhook

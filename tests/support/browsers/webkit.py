@@ -16,7 +16,7 @@ from selenium.webdriver.webkitgtk.options import Options
 
 from deploy.local import ports
 from deploy.setup.apt import minibrowser
-from tests.support.engines import WAIT, running_program
+from tests.support.browsers.engines import WAIT, running_program
 from tests.support.servers import START_SECONDS, wait_for
 
 SCREEN = (1400, 1000)  # pixels: wider and higher than a window of the tests

@@ -14,7 +14,7 @@ from typing import Any
 
 from selenium.webdriver.remote.websocket_connection import WebSocketConnection
 
-from tests.support.engines import running_program
+from tests.support.browsers.engines import running_program
 from tests.support.servers import START_SECONDS, wait_for
 
 PREFERENCES: dict[str, bool | int | str] = {

@@ -13,7 +13,7 @@ LIMITS = {
     "AGENT_GRACE": "120",  # or loading it again
 }
 """Seconds."""
-DEPARTMENTS = Path(__file__).parents[2] / "deploy" / "departments.toml"
+DEPARTMENTS = Path(__file__).parents[3] / "deploy" / "departments.toml"
 FORM = "premies"
 """The department whose press opens the form; that of `algemeen` starts a chat."""
 
