@@ -24,8 +24,8 @@ from tests.support.servers import (
     unique,
 )
 from tests.support.service_process import Process, Start
-from tests.support.shared_broker import SharedBroker, broker_of_the_run
-from tests.support.shared_systems import KINDS, SharedSystems
+from tests.support.shared.broker import SharedBroker, broker_of_the_run
+from tests.support.shared.systems import KINDS, SharedSystems
 from tests.system.rollout.versions import NoHistory, Version, former
 
 # How long an example takes depends on what else the machine does: no reason to fail.

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.mock_issuer import MockIssuer
 from tests.support.servers import Broker, System, running_system, unique
-from tests.support.shared_systems import SharedSystems
+from tests.support.shared.systems import SharedSystems
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.e2e.browser.people import ARGUMENTS, CHROMIUM, Scene
 from tests.support.accounts import Account
 from tests.support.browsers.systems import FORM, running_browser_system
 from tests.support.servers import System
-from tests.support.shared_systems import SharedSystems
+from tests.support.shared.systems import SharedSystems
 
 FLEUR = Account("fleur", departments=(FORM,))
 

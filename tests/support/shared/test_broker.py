@@ -1,4 +1,4 @@
-"""tests/support/shared_broker.py: one broker for all processes of a test run."""
+"""tests/support/shared/broker.py: one broker for all processes of a test run."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.rabbitmq import Node
 from tests.support.servers import Broker
-from tests.support.shared_broker import SharedBroker, ask, broker_of_the_run
+from tests.support.shared.broker import SharedBroker, ask, broker_of_the_run
 
 
 class Starts:

@@ -1,4 +1,4 @@
-"""`tests/support/shared_systems.py`: a shared system is started once, and stopped when a module does not share it."""
+"""`tests/support/shared/systems.py`: a shared system is started once, and stopped when a module does not share it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from tests.support.servers import System
-from tests.support.shared_systems import SharedSystems
+from tests.support.shared.systems import SharedSystems
 
 
 def test_a_system_runs_as_long_as_modules_share_it() -> None:
