@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from xdist.workermanage import WorkerController
 from yarl import URL
 
-from tests.support.authority import Authority
+from tests.support.dependencies.authority import Authority
 from tests.support.servers import (
     ROOT,
     STARTED,

@@ -22,9 +22,9 @@ from deploy.check.__main__ import ADDRESSES, results
 from deploy.check.result import Result, table
 from deploy.manifests.checks.environment import CLASSES
 from services.common.messaging.declarations import declare_topology
-from tests.support.database_users import Role, Users, database_with_users
+from tests.support.dependencies.database_users import Role, Users, database_with_users
+from tests.support.dependencies.span_collector import collector
 from tests.support.servers import PATIENCE, ROOT, Account, Broker, unique
-from tests.support.span_collector import collector
 from tests.transcripts.outbox.mail_server import ACCOUNT, WORD, taking_mail
 from tests.transcripts.outbox.open_klant import TOKEN, registering
 from tests.transcripts.outbox.receiver import LOOPBACK, SECRET, receiving

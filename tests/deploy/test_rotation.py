@@ -20,7 +20,7 @@ from services.common.messaging.declarations import declare_topology
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.mongo.client import open_database
 from tests.support.conditions import until
-from tests.support.database_users import database_with_users
+from tests.support.dependencies.database_users import database_with_users
 from tests.support.event_samples import CHAT
 from tests.support.long_limits import lengthen_limits
 from tests.support.servers import PATIENCE, Broker, unique

@@ -25,8 +25,8 @@ from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.messaging.subscribers import subscribe
 from services.common.mongo import client as database_client
 from services.common.mongo.client import Database, open_database, ping, probe_write
-from tests.support.authority import Authority
 from tests.support.conditions import until
+from tests.support.dependencies.authority import Authority
 from tests.support.event_samples import CHAT
 from tests.support.servers import PATIENCE, running
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.clients import agent, citizen, pair, say
+from tests.support.dependencies.span_collector import Collected, Collector, collector
 from tests.support.servers import System, running_system, wait_for
-from tests.support.span_collector import Collected, Collector, collector
 
 pytestmark = pytest.mark.e2e
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5  # opentelemetry/proto/trace/v1/trace.proto, SpanKind

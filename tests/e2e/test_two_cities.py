@@ -24,7 +24,7 @@ from deploy.manifests.objects import Object, of_kind
 from services.common.messaging.connection import REFUSALS
 from services.common.messaging.declarations import declare_topology
 from tests.support.clients import agent, citizen, new_id, pair, say, until_blue, until_green
-from tests.support.database_users import Users, database_with_users
+from tests.support.dependencies.database_users import Users, database_with_users
 from tests.support.servers import Broker, System, patient, running_system, unique
 
 ADDRESSES = "RABBITMQ_URL=$BROKER_{name} MONGODB_URL=$DATABASE_{name}"

@@ -36,8 +36,8 @@ from services.transcripts.migrations import STEPS
 from services.transcripts.past_chats import store as past_chats_store
 from services.transcripts.rendering import pdf
 from services.transcripts.settings import Settings
-from tests.support.clamd import Clamd, running_clamd
 from tests.support.conditions import until
+from tests.support.dependencies.clamd import Clamd, running_clamd
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 

@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from services.common.observability import otel_export, tracing
 from services.common.observability.otel_export import Collector, Requests
+from tests.support.dependencies.span_collector import collector
 from tests.support.http_server import served
 from tests.support.servers import PATIENCE, wait_for
-from tests.support.span_collector import collector
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADER = f"00-{TRACE}-00f067aa0ba902b7-01"

@@ -12,10 +12,10 @@ from services.common.config.settings import Settings
 from services.common.observability import otel_export, tracing
 from services.common.observability.otel_export import Collector, Commands
 from services.common.runtime.service import Service
+from tests.support.dependencies.span_collector import Collected, collector
 from tests.support.http_server import served
 from tests.support.servers import PATIENCE, ROOT, START_SECONDS
 from tests.support.service_process import SECRET
-from tests.support.span_collector import Collected, collector
 
 PRIVATE = "an-peeters"
 HEADERS = {"Cookie": f"session={PRIVATE}", "User-Agent": PRIVATE, "Authorization": f"Bearer {PRIVATE}"}

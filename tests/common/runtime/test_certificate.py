@@ -18,7 +18,7 @@ from services.common.runtime.certificate import ServerCertificate, verifying
 from services.gateway.clients.http_client import HttpClient, Unavailable
 from services.gateway.settings import Settings
 from tests.gateway.standing import KEYS, SECRET
-from tests.support.authority import Authority
+from tests.support.dependencies.authority import Authority
 from tests.support.servers import PATIENCE
 from tests.support.service_process import Process, Start
 

@@ -19,8 +19,8 @@ from services.common.config.settings import MIB, Settings
 from services.transcripts.attachments.formats.archives import MAX_MEMBERS, MAX_NESTED, MAX_UNPACKED, Archive, Budget
 from services.transcripts.attachments.scanner import EXCEEDED, Scanner, ScannerUnavailable, chunks_of
 from services.transcripts.settings import Settings as TranscriptsSettings
-from tests.support.clamd import EICAR, LATER, MARK, Clamd, deployed_options, running_clamd
 from tests.support.conditions import until
+from tests.support.dependencies.clamd import EICAR, LATER, MARK, Clamd, deployed_options, running_clamd
 from tests.support.servers import PATIENCE
 from tests.transcripts.made import PNG, archive, office
 

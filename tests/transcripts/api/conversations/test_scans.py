@@ -16,7 +16,7 @@ from services.transcripts.app import create_app
 from services.transcripts.attachments import rescans
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
-from tests.support.clamd import EICAR, LATER, MARK, SIGNATURES, Clamd, running_clamd
+from tests.support.dependencies.clamd import EICAR, LATER, MARK, SIGNATURES, Clamd, running_clamd
 from tests.support.metrics import sample
 from tests.support.servers import PATIENCE
 from tests.transcripts.api.client import CHAT, ApiClient, fill, opened
