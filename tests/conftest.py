@@ -12,6 +12,7 @@ from xdist.workermanage import WorkerController
 from yarl import URL
 
 from tests.support.dependencies.authority import Authority
+from tests.support.programs.service_process import Process, Start
 from tests.support.servers import (
     ROOT,
     STARTED,
@@ -23,7 +24,6 @@ from tests.support.servers import (
     running_system,
     unique,
 )
-from tests.support.service_process import Process, Start
 from tests.support.shared.broker import SharedBroker, broker_of_the_run
 from tests.support.shared.systems import KINDS, SharedSystems
 from tests.system.rollout.versions import NoHistory, Version, former
@@ -211,7 +211,7 @@ def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts services of `tests/support/service_process.py` with these variables, and ends them."""
+    """Starts services of `tests/support/programs/service_process.py` with these variables, and ends them."""
     processes: list[Process] = []
 
     def begin(**environment: str) -> Process:

@@ -17,8 +17,8 @@ from services.common.observability.http_metrics import RequestMetrics
 from services.common.runtime.service import MOST_BODY, Service
 from tests.support.http_server import served
 from tests.support.metrics import sample
+from tests.support.programs.service_process import SECRET
 from tests.support.servers import PATIENCE
-from tests.support.service_process import SECRET
 
 PRIVATE = "an-peeters"
 

@@ -14,8 +14,8 @@ from services.common.observability.otel_export import Collector, Commands
 from services.common.runtime.service import Service
 from tests.support.dependencies.span_collector import Collected, collector
 from tests.support.http_server import served
+from tests.support.programs.service_process import SECRET
 from tests.support.servers import PATIENCE, ROOT, START_SECONDS
-from tests.support.service_process import SECRET
 
 PRIVATE = "an-peeters"
 HEADERS = {"Cookie": f"session={PRIVATE}", "User-Agent": PRIVATE, "Authorization": f"Bearer {PRIVATE}"}

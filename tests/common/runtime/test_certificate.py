@@ -19,8 +19,8 @@ from services.gateway.clients.http_client import HttpClient, Unavailable
 from services.gateway.settings import Settings
 from tests.gateway.standing import KEYS, SECRET
 from tests.support.dependencies.authority import Authority
+from tests.support.programs.service_process import Process, Start
 from tests.support.servers import PATIENCE
-from tests.support.service_process import Process, Start
 
 HOST = "localhost"
 

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 
 from deploy.local import ports
 from services.common.runtime import server as runtime_server
+from tests.support.programs.service_process import Start
 from tests.support.servers import PATIENCE, wait_for
-from tests.support.service_process import Start
 
 
 async def test_it_ends_without_the_next_look_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:

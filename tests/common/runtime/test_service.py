@@ -20,8 +20,8 @@ from services.common.http.tokens import Actor
 from services.common.runtime import service as runtime_service
 from services.common.runtime.service import Service, caller
 from tests.support.http_server import served
+from tests.support.programs.service_process import SECRET, Start
 from tests.support.servers import PATIENCE
-from tests.support.service_process import SECRET, Start
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

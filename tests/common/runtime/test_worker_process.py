@@ -18,7 +18,7 @@ from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, W
 from tests.support.conditions import until
 from tests.support.servers import PATIENCE, ROOT, wait_for
 
-JOBS = "tests.support.worker_jobs:begin"
+JOBS = "tests.support.programs.worker_jobs:begin"
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def test_an_exception_is_passed_on_as_its_type_alone(workers: Workers) -> 
     with pytest.raises(JobFailed) as failed:
         await workers.run(b"raise ValueError('An Peeters wrote')")
     assert str(failed.value) == "ValueError"
-    never = Workers("tests.support.worker_jobs:broken", memory=200 * MIB, seconds=60)
+    never = Workers("tests.support.programs.worker_jobs:broken", memory=200 * MIB, seconds=60)
     with pytest.raises(NotStarted, match="LookupError"):
         await never.run(b"")
     await never.close()
@@ -231,7 +231,7 @@ SERVICE = """
 import asyncio, sys, uvloop
 from services.common.runtime.worker_process import Workers, MIB
 async def main():
-    workers = Workers("tests.support.worker_jobs:begin", memory=200 * MIB, seconds=600)
+    workers = Workers("tests.support.programs.worker_jobs:begin", memory=200 * MIB, seconds=600)
     await workers.run(b"")
     print(workers.pids()[0], flush=True)
     await workers.run({job!r})

@@ -87,7 +87,7 @@ async def test_a_preview_that_the_end_of_the_service_interrupts_is_drawn_later(a
     file, previews = await files.get(id_), Previews(files, utcnow)
     assert file is not None
     workers = previews._workers = Workers(
-        "tests.support.worker_jobs:asleep", memory=256 * MIB, seconds=PATIENCE, size=1
+        "tests.support.programs.worker_jobs:asleep", memory=256 * MIB, seconds=PATIENCE, size=1
     )
     assert await workers.run(b"ready") == b""
     drawing = asyncio.create_task(previews.of(file, large=False))
@@ -107,7 +107,7 @@ async def test_a_preview_that_takes_too_long_is_tried_again_later_a_few_times(ap
         file, previews = await files.get(id_), Previews(files, lambda: now)
         assert file is not None
         if too_long:
-            asleep = "tests.support.worker_jobs:asleep"
+            asleep = "tests.support.programs.worker_jobs:asleep"
             previews._workers = Workers(asleep, memory=256 * MIB, seconds=0.3, size=1)
         try:
             return await previews.of(file, large=False)
