@@ -9,7 +9,7 @@ import yaml
 
 from deploy.manifests.checks.front_door import OPERATORS
 from services.docgen.applications import application
-from tests.support.routes import routes_of
+from tests.support.in_process.routes import routes_of
 from tests.support.servers import ROOT
 
 DOORS = {

@@ -22,7 +22,7 @@ from services.common.mongo.client import open_database
 from tests.support.conditions import until
 from tests.support.dependencies.database_users import database_with_users
 from tests.support.event_samples import CHAT
-from tests.support.long_limits import lengthen_limits
+from tests.support.in_process.long_limits import lengthen_limits
 from tests.support.servers import PATIENCE, Broker, unique
 
 FORMER, NEW = "the former secret, long enough", "the new secret, long enough"

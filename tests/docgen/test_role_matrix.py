@@ -8,7 +8,7 @@ from services.docgen import role_matrix
 from services.docgen.applications import application
 from services.docgen.role_matrix import FILE, FRAMES, ROLES, ROUTES, main
 from services.gateway.websocket.frames import client
-from tests.support.routes import WEBSOCKET, routes_of
+from tests.support.in_process.routes import WEBSOCKET, routes_of
 
 
 def test_it_has_every_route_of_the_gateway() -> None:

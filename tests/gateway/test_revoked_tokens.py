@@ -33,7 +33,7 @@ from services.transcripts.log import delivery
 from services.transcripts.settings import Settings as TranscriptsSettings
 from tests.gateway.browsers import browser, close_code, receive, say
 from tests.gateway.standing import KEYS, SECRET, Gateway, gateway_of, listening
-from tests.support.long_limits import lengthen_limits
+from tests.support.in_process.long_limits import lengthen_limits
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 

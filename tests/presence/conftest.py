@@ -26,7 +26,7 @@ from services.presence.context import Context
 from services.presence.migrations import STEPS
 from services.presence.settings import PresenceSettings
 from services.presence.stores import Stores
-from tests.support.long_limits import lengthen_limits
+from tests.support.in_process.long_limits import lengthen_limits
 from tests.support.metrics import sample
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE

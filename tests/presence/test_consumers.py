@@ -22,7 +22,7 @@ from services.presence.slots.allocator import Allocator
 from services.presence.slots.rules import Agent
 from services.presence.stores import Stores
 from tests.presence.conftest import EventObserver, account, repairs, standing, there
-from tests.support.handlers import handling
+from tests.support.in_process.handlers import handling
 
 AN, BERT = account("an"), account("bert")
 WIDE = account("wide", "algemeen", "premies", capacity=3)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.routing.scene import Clock, Scene, replica
-from tests.support.long_limits import lengthen_limits
+from tests.support.in_process.long_limits import lengthen_limits
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
 from services.routing.timers import Calm, Timers
 from tests.support.conditions import until
-from tests.support.handlers import handling
+from tests.support.in_process.handlers import handling
 from tests.support.publishers import publishing
 from tests.support.servers import PATIENCE
 

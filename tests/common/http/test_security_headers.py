@@ -8,7 +8,7 @@ import pytest
 from services.common.http.security_headers import DATA, Header, completed
 from services.docgen.applications import application
 from tests.gateway.standing import listening
-from tests.support.routes import routes_of
+from tests.support.in_process.routes import routes_of
 
 ID = "0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23"
 

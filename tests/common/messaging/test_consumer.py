@@ -12,7 +12,7 @@ from services.common.messaging import middlewares
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.subscribers import subscribe
 from tests.support.conditions import until
-from tests.support.queue_bench import QUEUE, bench, consumed, counted, events, seq
+from tests.support.in_process.queue_bench import QUEUE, bench, consumed, counted, events, seq
 from tests.support.servers import PATIENCE, Account
 
 

@@ -17,7 +17,7 @@ from services.common.messaging.consumer import NotStopped
 from services.common.messaging.publisher import Unconfirmed
 from services.common.messaging.retry import DependencyOutage, retry_with_backoff
 from tests.support.conditions import until
-from tests.support.queue_bench import QUEUE, bench, consumed, events, quicken, seq
+from tests.support.in_process.queue_bench import QUEUE, bench, consumed, events, quicken, seq
 from tests.support.servers import PATIENCE
 
 

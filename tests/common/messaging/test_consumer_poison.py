@@ -12,7 +12,7 @@ from services.common.events.event import Event
 from services.common.messaging import retry, topology
 from tests.support.conditions import until
 from tests.support.event_samples import golden
-from tests.support.queue_bench import HURTING, QUEUE, bench, consumed, counted, events, quicken, seq
+from tests.support.in_process.queue_bench import HURTING, QUEUE, bench, consumed, counted, events, quicken, seq
 
 
 async def test_poison_is_dead_lettered_alone_and_at_once(vhost_url: str) -> None:

@@ -22,7 +22,7 @@ from services.common.messaging.queue_metrics import Waiting
 from services.common.messaging.slow_start import SLOW_START
 from services.common.messaging.subscribers import EventCodec, subscribe
 from tests.support.event_samples import CHAT
-from tests.support.queue_bench import QUEUE, counted
+from tests.support.in_process.queue_bench import QUEUE, counted
 
 READ = ReadShown(chat_id=CHAT, party=Party.AGENT, sender_id="an", seq=1)
 ARRIVED = CitizenArrived(chat_id=CHAT)

@@ -16,8 +16,8 @@ from services.common.messaging import queue_metrics
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.queue_metrics import Backlog, Waiting
 from tests.support.conditions import until
+from tests.support.in_process.queue_bench import QUEUE, bench, consumed, events
 from tests.support.metrics import sample
-from tests.support.queue_bench import QUEUE, bench, consumed, events
 from tests.support.servers import PATIENCE
 
 BEGAN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -16,7 +16,7 @@ from services.common.observability.tracing import (
     span,
     traceparent,
 )
-from tests.support.kept_spans import Kept, keeping
+from tests.support.in_process.kept_spans import Kept, keeping
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADER = f"00-{TRACE}-00f067aa0ba902b7-01"

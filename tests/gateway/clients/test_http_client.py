@@ -19,7 +19,7 @@ from services.gateway.clients.http_client import Declined, Unavailable
 from tests.gateway.clients.serving import answering, asking
 from tests.gateway.making import CHAT
 from tests.gateway.standing import KEYS
-from tests.support.kept_spans import keeping
+from tests.support.in_process.kept_spans import keeping
 
 pytestmark = pytest.mark.usefixtures("patience")
 ACTOR = Actor(party="citizen", id=CHAT)

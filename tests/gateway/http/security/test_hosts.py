@@ -7,7 +7,7 @@ import pytest
 
 from tests.gateway.http.security.test_security_headers import EVIL, Answer, alone, raw, walk
 from tests.gateway.standing import Gateway, Others
-from tests.support.routes import routes_of
+from tests.support.in_process.routes import routes_of
 
 OWN = "chat.example.be"
 PROBES = ("/healthz", "/readyz", "/metrics")

@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from services.gateway.settings import Settings
 from tests.gateway.making import AN
 from tests.gateway.standing import KEYS, SECRET, Gateway, Others, gateway_of, listening
-from tests.support.routes import WEBSOCKET, routes_of
+from tests.support.in_process.routes import WEBSOCKET, routes_of
 from tests.support.servers import PATIENCE
 
 CHAT, FILE = "0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23", "c0ffee00-1111-4222-8333-444455556666"
