@@ -209,8 +209,7 @@ class CitizenHandler:
         elif isinstance(frame, Extend):
             self._extend(session, chat_id)
         elif isinstance(frame, Details):
-            if chat and chat.citizen_name != frame.name:
-                self._tasks.start(self._name(session, chat, frame.name))
+            self._take_name(session, chat, frame.name)
         elif isinstance(frame, Read):
             if chat is None or frame.seq > (chat.cursor.last or 0):
                 refuse(session, "invalid")
@@ -222,7 +221,13 @@ class CitizenHandler:
         if session.extend(self._chats.clock(), EXTEND_EACH):  # a second press within that time adds nothing
             self._tasks.start(self._send_stayed(session, chat_id))
 
-    async def _name(self, session: CitizenSession, chat: LiveChat, name: str) -> None:
+    def _take_name(self, session: CitizenSession, chat: LiveChat | None, name: str) -> None:
+        if chat is None or chat.citizen_name == name:
+            return
+        if not self._tasks.start_for(session.connection, self._store_name(session, chat, name)):
+            refuse(session, "unavailable")
+
+    async def _store_name(self, session: CitizenSession, chat: LiveChat, name: str) -> None:
         """Publish the citizen's name for routing, which stores it, then show it to the agents of the chat.
 
         A page repeats a name that its next `welcome` does not have.

@@ -19,7 +19,7 @@ from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats import subscriptions
 from services.gateway.participants.citizen import EXTEND_EACH
 from services.gateway.participants.sessions import CitizenSession
-from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.connection import MOST_TASKS, Connection
 from services.gateway.websocket.frames.client import Details, End, Extend, Hello, Post, Read, Typing
 from tests.gateway.making import (
     AN,
@@ -267,6 +267,18 @@ async def test_a_name_is_stored_then_shown_to_agents_and_said_with_each_message(
     parts.citizens.take(tabs[1], Details("Lien Claes"))
     assert sent(await greeted(parts))[0]["name"] == "Lien Claes"
     assert len([e for e in world.received(CitizenArrived)[before:] if e.name]) == 0, "a repetition is not published"
+
+
+async def test_names_that_come_faster_than_they_are_published_are_refused(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    session = await greeted(parts)
+    sent(session)
+    for number in range(MOST_TASKS + 1):
+        parts.citizens.take(session, Details(f"Lien {number}"))
+    assert [(f["type"], f["code"]) for f in sent(session)] == [("error", "unavailable")]
+    await until(
+        lambda: sum(e.name is not None for e in world.received(CitizenArrived)) == MOST_TASKS, "the other names"
+    )
 
 
 async def test_a_name_that_another_gateway_has_taken_is_shown_here(world: World, parts: Parts) -> None:
