@@ -170,7 +170,7 @@ class AccountChanges:
             try:
                 await self.look(again)
                 sealed = time.monotonic() if again else sealed
-            except (*DEPENDENCY_ERRORS, ValueError) as error:  # ValueError: a document that is no account
+            except DEPENDENCY_ERRORS as error:
                 log.warning("accounts_not_read", error=type(error).__name__)
 
     async def listed(self, query: AccountsQuery) -> Accounts:
@@ -381,7 +381,7 @@ class AccountChanges:
         try:
             async with asyncio.timeout(LOOK_WITHIN):
                 await self.look()
-        except (*DEPENDENCY_ERRORS, ValueError, TimeoutError) as error:  # the next look finds it
+        except (*DEPENDENCY_ERRORS, TimeoutError) as error:  # the next look finds it
             log.warning("accounts_not_read", error=type(error).__name__)
 
     async def _wished(self, wish: AccountWish, before: Account | None) -> tuple[Account | None, str | None, str | None]:
