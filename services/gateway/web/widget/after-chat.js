@@ -1,5 +1,6 @@
 // What a citizen may do after a chat: say how it was, and get a code to download it on another device. Loaded at the end of a chat.
 import { h, setAttribute, setText } from "../shared/dom.js";
+import { timeFormat } from "../shared/format.js";
 import { languageOf, loadPart } from "./load-part.js";
 
 const LOOKS = `
@@ -122,7 +123,7 @@ export async function after({ base, record, element }) {
       }
       const address = new URL(/^\/(?!\/)/.test(body.url) ? body.url : "/gesprek", base);
       address.searchParams.set("lang", lang);
-      const date = new Intl.DateTimeFormat(lang, { dateStyle: "full" }).format(until);
+      const date = timeFormat(lang, { dateStyle: "full" }).format(until);
       status.replaceChildren(
         h("p", { class: "code", hook: "code" }, body.code),
         h("p", {}, t("codeUse", { date })),

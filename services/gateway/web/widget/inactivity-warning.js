@@ -1,6 +1,7 @@
 // The warning that a silent chat will be closed, and the one press that keeps it. Loaded with the first warning.
 import { loadPart } from "./load-part.js";
 import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
+import { clock } from "../shared/format.js";
 
 const LOOKS = `
 .inactive { color: var(--ink); border-inline-start: 4px solid var(--press); }
@@ -14,11 +15,11 @@ const LOOKS = `
  * The words of a warning, as a key of the texts and their values: whole minutes, rounded up, and the time of the end.
  *
  * @param {InactiveFrame} frame
- * @param {(at: Date) => string} clock
+ * @param {(at: Date) => string} timeOf
  */
-export function warning({ closes_at, seconds }, clock) {
+export function warning({ closes_at, seconds }, timeOf) {
   const n = Math.max(1, Math.ceil((seconds ?? 0) / 60));
-  return { key: n > 1 ? "closesMinutes" : "closesMinute", n, time: clock(new Date(closes_at ?? NaN)) };
+  return { key: n > 1 ? "closesMinutes" : "closesMinute", n, time: timeOf(new Date(closes_at ?? NaN)) };
 }
 
 /**
@@ -31,7 +32,6 @@ export async function inactive({ session, element, announce, bar }) {
   const dialog = /** @type {HTMLDialogElement} */ (element.closest("dialog"));
   const host = /** @type {ChatElement} */ (rootOf(element).host);
   const { lang } = host.frame;
-  const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: host.settings?.timezone ?? "Europe/Brussels" });
   const words = h("p", { role: "alert" });
   const stay = h(
     "button",
@@ -57,7 +57,7 @@ export async function inactive({ session, element, announce, bar }) {
 
   /** @param {InactiveFrame} frame */
   function warn(frame) {
-    const { key, ...values } = warning(frame, (at) => time.format(at));
+    const { key, ...values } = warning(frame, (at) => clock(at, lang, new Date()));
     setAttribute(box, "hidden", false);
     setText(words, t(key, values));
   }
