@@ -14,13 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from deploy.backup import archive as disk
 from deploy.backup import encryption
-from deploy.backup.archive import File, Manifest
-from deploy.backup.dump import Client, dump
+from deploy.backup.archive import Manifest
+from deploy.backup.dump import Client, connect, dump, print_collection
 from deploy.backup.errors import explain
 from deploy.backup.restore import drop, not_empty, restore
 from deploy.backup.source import Refused, address
@@ -43,7 +42,7 @@ def main() -> int:
     os.umask(0o077)
     folder, prefix = Path(options.folder).absolute(), os.environ.get("MONGODB_PREFIX", "")
     try:
-        with address(os.environ, ROOT) as url, _client(url) as client:
+        with address(os.environ, ROOT) as url, connect(url) as client:
             refusal = _backup(client, prefix, folder) if options.command == "backup" else None
             if options.command == "restore":
                 key = Path(options.key).absolute() if options.key else None
@@ -65,7 +64,7 @@ def _backup(client: Client, prefix: str, folder: Path) -> Refusal | None:
         return Refusal(f"there is nothing to back up: no database called {prefix}transcripts or the like")
     if refusal := disk.claim(folder):
         return refusal
-    manifest = dump(client, prefix, folder, _show)
+    manifest = dump(client, prefix, folder, print_collection)
     print(f"backed up {_size(manifest)} in {folder}")
     return None
 
@@ -95,7 +94,7 @@ def _restore(
             return Refusal(f"{names} already there: stop the services, and say --drop to delete what these hold")
         erased = [*erased, *restored.receipts_of(client, prefix)]
         drop(client, prefix)
-    if refusal := restore(client, prefix, folder, manifest, _show):
+    if refusal := restore(client, prefix, folder, manifest, print_collection):
         return refusal
     if known := [*erased, *restored.receipts_of(client, prefix)]:
         chats, held = restored.apply(client, prefix, known)
@@ -109,14 +108,6 @@ def _passphrase(key: Path) -> str:
     if "ENCRYPTED" not in key.read_text(errors="replace"):
         return ""
     return os.environ.get("BACKUP_PASSPHRASE") or getpass.getpass(f"passphrase of {key}: ")
-
-
-def _client(url: str) -> Client:
-    return MongoClient(url, appname="backup", serverSelectionTimeoutMS=5_000)
-
-
-def _show(service: str, collection: str, file: File) -> None:
-    print(f"{service:<12} {collection:<16} {file.documents or 0:>12,} documents {file.bytes:>16,} bytes", flush=True)
 
 
 def _size(manifest: Manifest) -> str:

@@ -22,6 +22,16 @@ BATCH = 1_000  # documents in one answer, which has 16 MiB at most
 Show = Callable[[str, str, File], None]
 
 
+def connect(url: str) -> Client:
+    """Return a client of the server that is backed up or restored. Close it after use."""
+    return MongoClient(url, appname="backup", serverSelectionTimeoutMS=5_000)
+
+
+def print_collection(service: str, collection: str, file: File) -> None:
+    """Print what was copied of a collection: a `Show`."""
+    print(f"{service:<12} {collection:<16} {file.documents or 0:>12,} documents {file.bytes:>16,} bytes", flush=True)
+
+
 def dump(client: Client, prefix: str, folder: Path, show: Show) -> Manifest:
     """Write all collections of the services into the folder, which `claim` created. Holds one answer at a time.
 

@@ -15,13 +15,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from deploy.backup import archive as disk
 from deploy.backup import encryption
-from deploy.backup.archive import File
-from deploy.backup.dump import Client, dump
+from deploy.backup.dump import Client, connect, dump, print_collection
 from deploy.backup.encryption import NotEncrypted
 from deploy.backup.errors import explain
 from deploy.local.settings import Refusal
@@ -44,7 +42,7 @@ def main() -> int:
 def _backup(environ: Mapping[str, str]) -> Refusal | None:
     folder = Path(environ.get("BACKUP_FOLDER", ""))
     try:
-        with _client(environ["MONGODB_URL"]) as client:
+        with connect(environ["MONGODB_URL"]) as client:
             made = make(client, environ.get("MONGODB_PREFIX", ""), Path(environ["BACKUP_CERTIFICATE"]), folder)
     except KeyError as error:
         return Refusal(f"{error.args[0]} is not set")
@@ -56,10 +54,6 @@ def _backup(environ: Mapping[str, str]) -> Refusal | None:
         return made
     print(f"backed up in {made}")
     return None
-
-
-def _client(url: str) -> Client:
-    return MongoClient(url, appname="backup", serverSelectionTimeoutMS=5_000)
 
 
 def make(client: Client, prefix: str, certificate: Path, folder: Path) -> Path | Refusal:
@@ -76,7 +70,7 @@ def make(client: Client, prefix: str, certificate: Path, folder: Path) -> Path |
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     try:
         with tempfile.TemporaryDirectory(prefix="backup-") as plain:
-            manifest = dump(client, prefix, Path(plain), _show)
+            manifest = dump(client, prefix, Path(plain), print_collection)
             if not manifest.collections:
                 return Refusal(f"there is nothing to back up: no database called {prefix}transcripts or the like")
             encryption.encrypt(Path(plain), manifest, certificate, unfinished)
@@ -134,10 +128,6 @@ def _made_at(path: Path) -> datetime | None:
 def _is_intact(folder: Path) -> bool:
     manifest = disk.read_manifest(folder)
     return not isinstance(manifest, Refusal) and disk.check(folder, manifest) is None
-
-
-def _show(service: str, collection: str, file: File) -> None:
-    print(f"{service:<12} {collection:<16} {file.documents or 0:>12,} documents {file.bytes:>16,} bytes", flush=True)
 
 
 if __name__ == "__main__":
