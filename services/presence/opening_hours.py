@@ -16,8 +16,9 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.common.config.departments import Departments, Span, Week, parse_hours
+from services.common.config.departments import Departments
 from services.common.config.faults import Fault
+from services.common.config.opening_hours import Span, Week, parse_hours
 from services.common.config.settings import Settings
 from services.common.config.toml_file import ConfigurationError
 

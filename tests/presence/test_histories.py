@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.common.config.departments import parse_hours
+from services.common.config.opening_hours import parse_hours
 from services.common.events.agents import StateRequested, WrapUpDone, WrapUpEnded
 from services.common.events.chats import AcceptOverdue, ChatState, QueueChanged
 from services.common.events.event import Event

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from services.common.config.departments import DAYS, parse_hours
+from services.common.config.opening_hours import DAYS, parse_hours
 from services.presence.opening_hours import Schedule, is_open, next_change, next_opening, working_day
 
 BRUSSELS = ZoneInfo("Europe/Brussels")

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.common.config.departments import Calendar, Departments, easter, load_departments
+from services.common.config.departments import Departments, load_departments
+from services.common.config.opening_hours import Calendar, easter
 from services.common.config.settings import explain
 from services.common.config.toml_file import ConfigurationError
 from services.presence.commands.calendar_table import main

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.common.config.departments import parse_hours
+from services.common.config.opening_hours import parse_hours
 from services.common.config.toml_file import ConfigurationError
 from services.common.http.key_ring import parse_public_keys
 

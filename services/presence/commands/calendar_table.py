@@ -8,7 +8,8 @@ from datetime import date, timedelta
 
 from pydantic import ValidationError
 
-from services.common.config.departments import Departments, Span, load_departments
+from services.common.config.departments import Departments, load_departments
+from services.common.config.opening_hours import Span
 from services.common.config.settings import EX_CONFIG, explain
 from services.common.config.toml_file import ConfigurationError
 from services.presence.opening_hours import Schedule, holidays_of, load_schedules, spans_of

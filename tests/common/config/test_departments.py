@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.config.departments import DAYS, LOCALES, Span, Text, load_departments, parse_hours
+from services.common.config.departments import LOCALES, Text, load_departments
+from services.common.config.opening_hours import DAYS
+from services.common.config.opening_hours import parse_hours
+from services.common.config.opening_hours import Span
 from services.common.config.toml_file import ConfigurationError
 from tests.support.servers import ROOT
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.common.clock import utcnow
-from services.common.config.departments import parse_hours
+from services.common.config.opening_hours import parse_hours
 from services.common.events.agents import ButtonChanged
 from services.common.events.types import ButtonColour, ButtonReason
 from services.common.internal_api.presence import HoldQuery

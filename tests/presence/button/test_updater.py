@@ -13,7 +13,7 @@ import holidays
 import pytest
 
 from services.common.clock import utcnow
-from services.common.config.departments import parse_hours
+from services.common.config.opening_hours import parse_hours
 from services.common.events.agents import ButtonChanged
 from services.common.events.event import Event
 from services.common.events.places import PlacesChanged

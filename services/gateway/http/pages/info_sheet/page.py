@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, get_day_names
 
-from services.common.config.departments import Calendar, Department, Span, Week, parse_hours
+from services.common.config.departments import Department
+from services.common.config.opening_hours import Calendar, Span, Week, parse_hours
 from services.common.texts import Catalogue, supported_language
 from services.gateway.http.pages.citizen_page import common_values, load_page
 from services.gateway.http.pages.contacts import contact_rows

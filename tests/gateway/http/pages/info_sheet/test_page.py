@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.common.config.departments import LOCALES, Calendar, Contact, Department, Text, parse_hours
+from services.common.config.departments import LOCALES, Contact, Department, Text
+from services.common.config.opening_hours import Calendar, parse_hours
 from services.gateway.http.pages.contacts import contact_address
 from services.gateway.http.pages.info_sheet.page import TEXTS, ZONE, render, spans_in_words, when
 from services.gateway.http.pages.static_files import static_files
