@@ -56,7 +56,8 @@ export function standing(t, agent) {
 export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOver, onTransfer }) {
   const status = h("p", { role: "status" });
   const alert = h("p", { class: "alert", role: "alert" });
-  const retry = button(t("transfer.again"), { hidden: true, onclick: () => load(department) });
+  let asked = department; // whose colleagues were asked for last
+  const retry = button(t("transfer.again"), { hidden: true, onclick: () => load(asked) });
   const groups = { department: group(t("transfer.departments")), agent: group(t("transfer.agents")) };
   const note = h("textarea", {
     rows: "2",
@@ -84,6 +85,7 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
 
   /** @param {string} id */
   async function load(id) {
+    asked = id;
     setText(status, t("transfer.loading"));
     retry.hidden = true;
     const answer = await colleagues(id);
@@ -118,21 +120,20 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
     keyed(
       list,
       items.map((one) => ({ key: one.id, one })),
-      ({ one }, old) =>
-        old ??
-        h(
-          "label",
-          { class: "pick" },
-          h("input", {
-            type: "radio",
-            name: "to",
-            value: `${kind}:${one.id}`,
-            disabled: !may(one),
-            onchange: () => kind === "department" && load(one.id),
-          }),
-          h("span", {}, h("bdi", {}, name(one)), h("small", {}, more(one))),
-        ),
+      ({ one }, old) => {
+        const row = old ?? pick(kind, one.id, name(one));
+        /** @type {HTMLInputElement} */ (row.querySelector("input")).disabled = !may(one);
+        setText(/** @type {HTMLElement} */ (row.querySelector("small")), more(one));
+        return row;
+      },
     );
+  }
+
+  /** @param {string} kind @param {string} id @param {string} name */
+  function pick(kind, id, name) {
+    const onchange = () => kind === "department" && load(id);
+    const radio = h("input", { type: "radio", name: "to", value: `${kind}:${id}`, onchange });
+    return h("label", { class: "pick" }, radio, h("span", {}, h("bdi", {}, name), h("small")));
   }
 
   /** @param {Event} event */
