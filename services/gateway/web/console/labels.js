@@ -39,9 +39,7 @@ export function labelFields(t, { reasons, tags, required }, chosen = { reason: n
     "select",
     { id, hook: "label-reason", "aria-describedby": alert.id, required },
     h("option", { value: "" }, t(required ? "label.choose" : "label.none")),
-    ...reasons.map((one) =>
-      h("option", { value: one.id, selected: one.id === chosen.reason }, optionName(reasons, one.id, t.language)),
-    ),
+    ...reasons.map((one) => h("option", { value: one.id, selected: one.id === chosen.reason }, optionName(reasons, one.id, t.language))),
   );
   const boxes = tags.map((one) =>
     h("input", { type: "checkbox", value: one.id, checked: chosen.tags.includes(one.id), hook: `label-tag-${one.id}` }),

@@ -40,7 +40,12 @@ export async function showRoles(root, t, { onDone, onLost }) {
   const choices = /** @type {any[]} */ (answer.body.choices);
   const buttons = choices.map((one) => button(words(t, one), { class: "main", hook: "login-role", onclick: () => choose(one.id) }));
   const title = h("h2", { tabindex: "-1" }, t("login.role_title"));
-  root.replaceChildren(title, h("p", { class: "lead" }, t("login.role_lead")), h("ul", { class: "roles" }, ...buttons.map((one) => h("li", {}, one))), alert);
+  root.replaceChildren(
+    title,
+    h("p", { class: "lead" }, t("login.role_lead")),
+    h("ul", { class: "roles" }, ...buttons.map((one) => h("li", {}, one))),
+    alert,
+  );
   title.focus();
 }
 
