@@ -91,7 +91,7 @@ export function pastChatsView(t, { agent, names, download, acts }) {
   /** @type {Date | null} */
   let at = null;
   /** @type {Map<PastChat, HTMLElement>} */
-  const facts = new Map(); // of each chat that is shown
+  const summaries = new Map(); // of each chat that is shown
   let named = names(); // with which they were drawn
   const words = h("input", { type: "search", id: "past-text", hook: "past-text", maxlength: "200", "aria-describedby": "past-hint" });
   const from = h("input", { type: "date", id: "past-from", hook: "past-from" });
@@ -223,7 +223,7 @@ export function pastChatsView(t, { agent, names, download, acts }) {
     const before = further ? list.length : 0;
     list = further ? [...list, ...found] : found;
     next = answer.body?.next ?? null;
-    if (!further) (rows.replaceChildren(), facts.clear());
+    if (!further) (rows.replaceChildren(), summaries.clear());
     rows.append(...found.map((one) => row(one)));
     showNext(answer.body?.searched_until ?? null);
     nameAgents(found);
@@ -261,7 +261,7 @@ export function pastChatsView(t, { agent, names, download, acts }) {
   };
 
   /** @param {PastChat} one */
-  const factsOf = (one) => [
+  const summaryOf = (one) => [
     h("span", {}, h("time", { datetime: one.ended_at }, dated(one.ended_at))),
     ...detailsOf(t, one, names(), agent.closing).map((said) => h("span", {}, h("bdi", {}, said))),
   ];
@@ -280,8 +280,8 @@ export function pastChatsView(t, { agent, names, download, acts }) {
     });
     const said = h("p", { class: "hint", role: "status", hook: "past-revoke-said" });
     const revokes = t("past.revoke_of", { name: called, time: dated(one.ended_at) });
-    const about = h("p", { class: "facts" }, ...factsOf(one));
-    facts.set(one, about);
+    const about = h("p", { class: "facts" }, ...summaryOf(one));
+    summaries.set(one, about);
     return h(
       "li",
       { class: "question", hook: "past-chat", "data-chat": one.chat_id },
@@ -339,7 +339,7 @@ export function pastChatsView(t, { agent, names, download, acts }) {
     for (const option of department.options) if (option.value) setText(option, names().get(option.value) ?? option.value);
     if (names() === named) return;
     named = names();
-    for (const [one, about] of facts) about.replaceChildren(...factsOf(one));
+    for (const [one, about] of summaries) about.replaceChildren(...summaryOf(one));
   }
 
   fill();
