@@ -1,10 +1,9 @@
 """What agents do beside talking: give a chat to a colleague, pause, leave. The citizen keeps the conversation."""
 
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 
 from tests.e2e.browser.people import Scene, can_be_given, talking
-from tests.support.browsers.systems import FORM
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -30,26 +29,6 @@ async def test_a_chat_goes_to_a_colleague_with_a_note_that_the_citizen_never_see
         assert "Ik ben Bert" in body.decode()
         assert "dossier 42" not in body.decode()
         await citizen.hook("chat-download").click()
-
-
-async def as_if_bert_served_both(route: Route) -> None:
-    await route.continue_(url=route.request.url.replace(FORM, "algemeen"))
-
-
-async def test_the_choice_of_a_department_renews_what_is_known_of_colleagues(scene: Scene) -> None:
-    _, an = await talking(scene)
-    bert = await scene.agent("bert")
-    await can_be_given(an, "Bert")
-    await an.hook("chat-transfer").click()
-    dialog = an.page.get_by_role("dialog")
-    colleague = dialog.get_by_role("radio", name="Bert")
-    await expect(colleague).to_be_enabled()
-    await bert.hook("agent-state").click()
-    await expect(bert.hook("agent-state")).to_have_attribute("data-state", "paused")
-    await an.page.route(f"**/api/agents?department={FORM}", as_if_bert_served_both)
-    await dialog.get_by_role("radio", name="Premies en toelagen").check()
-    await expect(colleague).to_be_disabled()
-    await expect(dialog.locator("label", has=colleague)).to_contain_text("Gepauzeerd")
 
 
 async def test_a_pause_makes_the_button_blue_and_lets_the_conversation_go_on(scene: Scene) -> None:

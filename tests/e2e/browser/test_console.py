@@ -147,6 +147,22 @@ async def test_a_refused_transfer_comes_back_and_all_are_notified(scene: Scene) 
     await expect(citizen.hook("chat-messages")).not_to_contain_text("Dossier 42")
 
 
+async def test_the_choice_of_a_department_renews_who_can_take_a_chat(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    await visitor(scene, "Lien", "Waar is mijn dossier?")
+    await expect(ada.hook("chat-input")).to_be_visible()
+    ben = await scene.agent("ben")
+    await can_be_given(ada, "Ben")
+    await ada.hook("chat-transfer").click()
+    dialog = ada.page.get_by_role("dialog")
+    await expect(dialog.get_by_role("radio", name="Ben")).to_be_enabled()
+    await ben.hook("agent-state").click()
+    await expect(ben.hook("agent-state")).to_have_attribute("data-state", "paused")
+    await dialog.get_by_role("radio", name="Premies en toelagen").check()
+    await expect(dialog.get_by_role("radio", name="Ben")).to_have_count(0)
+    await expect(dialog.get_by_role("radio", name="Premies en toelagen")).to_be_focused()
+
+
 async def test_a_reload_of_the_console_loses_nothing(scene: Scene) -> None:
     ada = await scene.agent("ada")
     citizen = await visitor(scene, "Lien", "Vraag")

@@ -99,7 +99,7 @@ async def test_an_agent_needs_no_mouse(scene: Scene) -> None:
     await keys(agent, "Enter")
     await focused(agent, "chat-name")
     await citizen.dot("red")
-    await tab_to(agent, "dismiss", most=4)
+    await tab_to(agent, "dismiss")
     await keys(agent, "Enter")
     await expect(agent.hook("chat-item")).to_have_count(0)
     await focused(agent, "chat")

@@ -92,6 +92,8 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
     if (!dialog.isConnected) return;
     retry.hidden = answer.ok;
     if (!answer.ok) return setText(status, t("transfer.failed"));
+    // the server lists who can take a chat: a colleague who serves that department and is left out cannot any more
+    for (const one of known.agents.values()) if (one.departments.includes(id)) known.agents.delete(one.id);
     for (const kind of /** @type {const} */ (["departments", "agents"]))
       for (const one of answer.body?.[kind] ?? []) known[kind].set(one.id, one);
     draw();
