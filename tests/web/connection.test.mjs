@@ -9,6 +9,7 @@ function browser({ random = 0.5 } = {}) {
   const listeners = new Map();
   const sockets = [];
   let now = 1_000_000;
+  let set = 0; // by how much the computer's clock was set since
   let ids = 0;
   const on = (type, call) => listeners.set(type, (listeners.get(type) ?? new Set()).add(call));
   const off = (type, call) => listeners.get(type)?.delete(call);
@@ -46,7 +47,7 @@ function browser({ random = 0.5 } = {}) {
   }
   const env = {
     WebSocket,
-    Date: { now: () => now },
+    Date: { now: () => now + set },
     Math: { random: () => random },
     setTimeout: (call, ms) => (timers.set(++ids, { call, at: now + ms }), ids),
     clearTimeout: (id) => timers.delete(id),
@@ -77,6 +78,7 @@ function browser({ random = 0.5 } = {}) {
     env,
     sockets,
     pass,
+    set: (ms) => (set += ms),
     fire,
     heard,
     timers,
@@ -563,4 +565,21 @@ test("without a way over HTTP there are websockets only", async () => {
 test("exactly the final close codes of the protocol are not tried again, and the list cannot be changed", () => {
   assert.deepEqual(FINAL, [1000, 4400, 4401, 4403, 4404, 4409]);
   assert.throws(() => FINAL.push(4499), TypeError);
+});
+
+test("a computer whose clock is set back still sees that nothing comes, and says hello again", () => {
+  const it = connected();
+  it.last().accept();
+  it.last().say({ type: "welcome" });
+  it.set(-3_600_000);
+  it.line.sayHello();
+  it.pass(1_000);
+  assert.deepEqual(
+    it.last().frames.map(({ type }) => type),
+    ["hello", "hello"],
+  );
+  it.last().say({ type: "welcome" });
+  it.set(-3_600_000);
+  it.pass(30_000);
+  assert.deepEqual(it.states.slice(0, 3), ["connecting", "open", "lost 1006"]);
 });

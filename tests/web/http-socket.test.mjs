@@ -15,9 +15,10 @@ function browser() {
   const timers = new Map();
   const asked = [];
   let now = 1_000_000;
+  let set = 0; // by how much the computer's clock was set since
   let ids = 0;
   const env = {
-    Date: { now: () => now },
+    Date: { now: () => now + set },
     setTimeout: (call, ms) => (timers.set(++ids, { call, at: now + ms }), ids),
     clearTimeout: (id) => timers.delete(id),
     fetch: (url, request) =>
@@ -58,6 +59,7 @@ function browser() {
   return {
     env,
     pass,
+    set: (ms) => (set += ms),
     asked,
     streams: () => of("/stream"),
     posts: () => of("/frames"),
@@ -195,6 +197,16 @@ test("polls follow each other, once a second at most, and name the states that a
   await it.streams()[1].say(data(WELCOME));
   await it.streams()[1].end();
   assert.equal(it.streams().length, 3, "one that took its time is followed at once");
+});
+
+test("a computer whose clock is set back polls on", async () => {
+  const it = await opened({ poll: true, start: false });
+  await begin(it.streams()[0]);
+  it.set(-3_600_000);
+  await it.streams()[0].say(PADDING + data(WELCOME));
+  await it.streams()[0].end();
+  await it.pass(1_000);
+  assert.equal(it.streams().length, 2);
 });
 
 test("a stream that came through once is not taken for one that is held back", async () => {

@@ -1,5 +1,6 @@
 /** The console's requests over HTTP. Every answer is `{ok, status, code, body, retryAfter, tag}`; nothing here throws for an unhappy server. */
 import { upload as send } from "../shared/upload.js";
+import { learnClock } from "./server-clock.js";
 
 const ANSWER = 40_000; // ms for a whole answer; the gateway waits at most 30 s for another service
 
@@ -42,6 +43,7 @@ export async function ask(method, path, body, known, { reason, file = false } = 
   } catch {
     return unreached();
   }
+  learnClock(response.headers.get("Date"));
   const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
   const retryAfter = Number.isFinite(wait) ? wait : null;
   if (file && response.ok) {

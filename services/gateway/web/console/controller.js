@@ -5,6 +5,7 @@ import { newId } from "../shared/new-message.js";
 import { notes as writtenNotes, transcript } from "./api.js";
 import * as rules from "./desk-state.js";
 import { isOffer, unsent } from "./chat-state.js";
+import { serverNow } from "./server-clock.js";
 import { keepDesk, keptDesk } from "./storage.js";
 import * as notes from "./notes.js";
 
@@ -190,7 +191,7 @@ export function startWork({ agent, onChange, onEffect, onLive, look, reading }) 
     identify(id) {
       const request = newId();
       const sent = desk.welcomed && connection.send({ type: "identify", chat_id: id, id: request });
-      if (sent) edit(id, (one) => accepted({ ...one, asking: { id: request, at: Date.now() } }));
+      if (sent) edit(id, (one) => accepted({ ...one, asking: { id: request, at: serverNow() } }));
       else onEffect({ type: "identify_refused", id }, desk);
       return sent;
     },

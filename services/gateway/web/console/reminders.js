@@ -1,6 +1,7 @@
 /** Reminders of citizens who wait long for the agent's answer: in the list of chats, and said once. */
 import { openChats } from "./desk-state.js";
 import { isNew, waitsSince } from "./chat-state.js";
+import { serverNow } from "./server-clock.js";
 
 const LOOK = 5000; // ms between two looks
 
@@ -8,7 +9,7 @@ const LOOK = 5000; // ms between two looks
  * RULES: whole seconds for which the citizen of this chat has waited for an answer, when that is too long; else null.
  *
  * @param {DeskChat} one
- * @param {number} now in ms since the epoch
+ * @param {number} now by the server's clock, in ms since the epoch
  */
 export function overdue(one, now) {
   const since = Date.parse(waitsSince(one) ?? "");
@@ -30,7 +31,7 @@ export function watchAnswers({ desk, onChange, onOverdue }) {
   let reminded = new Map();
   const timer = setInterval(() => {
     const late = openChats(desk()).flatMap((one) => {
-      const seconds = overdue(one, Date.now());
+      const seconds = overdue(one, serverNow());
       return seconds === null ? [] : [{ one, seconds }];
     });
     for (const { one, seconds } of late) if (reminded.get(one.id) !== waitsSince(one)) onOverdue(one, seconds);

@@ -71,7 +71,7 @@ export class Connection {
   /** Says hello again, once a second at most. */
   sayHello() {
     if (this.timers.hello || this.state !== "open") return;
-    const wait = Math.max(0, this.saidHello + HELLO_GAP - this.env.Date.now());
+    const wait = HELLO_GAP - Math.abs(this.env.Date.now() - this.saidHello); // the clock of a computer may be set back
     this.#after("hello", wait, () => {
       this.saidHello = this.env.Date.now();
       this.greeted = false;
@@ -202,7 +202,7 @@ export class Connection {
   // A page that slept has one more tick to read.
   #tick() {
     const now = this.env.Date.now();
-    this.quiet += Math.min(now - this.ticked, (this.silence * 5) / 6);
+    this.quiet += Math.min(Math.abs(now - this.ticked), (this.silence * 5) / 6);
     this.ticked = now;
     if (this.http && !(this.overHttp || this.heard || this.proven) && this.quiet > OPENING) return this.#lost(1006, VAIN);
     if (this.quiet > (this.greeted ? this.silence : Math.max(this.silence, Math.min(SILENCE, 2 * this.silence)))) return this.#lost(1006);

@@ -138,7 +138,7 @@ export class HttpSocket {
       if (again) continue; // by the other way, or for a hello
       vain = this.heard ? 0 : vain + 1;
       if (vain && (vain >= REOPENINGS || this.readyState === 0)) return this.#close(1006);
-      const wait = vain ? POST_AGAIN : poll ? POLL_EACH - (this.env.Date.now() - began) : 0;
+      const wait = vain ? POST_AGAIN : poll ? POLL_EACH - Math.abs(this.env.Date.now() - began) : 0;
       if (wait > 0) await this.#pause(wait);
     }
   }

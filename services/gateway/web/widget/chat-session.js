@@ -65,8 +65,7 @@ export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
   if (untold) chat = rules.receive(chat, { type: "closed", reason: "citizen" }).chat;
 
   const connection = new Connection({
-    url: `${base.replace(/^http/, "ws")}${record.websocket}`,
-    http: httpWay(`${base}/api/chats/${record.chat_id}`),
+    url: "", // connect() knows it
     hello: () => ({ type: "hello", token: record.token, after: rules.lastSeq(chat) }),
     onFrame: hear,
     onState: (state, code) => {
@@ -194,7 +193,7 @@ export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
 
   function adopt() {
     const known = new Set([...chat.pending, ...chat.messages].map((item) => item.id));
-    const left = store.waiting(record.chat_id).filter((item) => !known.has(item.id) && Date.now() - item.since > ADOPT);
+    const left = store.waiting(record.chat_id).filter((item) => !known.has(item.id) && Math.abs(Date.now() - item.since) > ADOPT);
     if (left.length) change({ ...chat, pending: [...chat.pending, ...left.map((item) => ({ ...item, wire: false }))] });
   }
 
@@ -227,7 +226,6 @@ export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
   }
 
   function connect() {
-    // its url is known only now
     connection.url = `${base.replace(/^http/, "ws")}${record.websocket}`;
     connection.http = httpWay(`${base}/api/chats/${record.chat_id}`);
     watch(REACH, "unreached");
