@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -367,3 +368,27 @@ async def test_what_is_answered_after_the_end_of_a_session_changes_nothing(scene
     await ada.page.evaluate("fetch('/api/settings').then((later) => later.text())")  # after it
     await expect(ada.hook("login-username")).to_have_value("ben")
     assert await ada.page.title() == title
+
+
+async def test_links_end_where_the_sentence_goes_on_and_show_their_host(scene: Scene) -> None:
+    agent = await scene.agent("ada")
+    citizen = await visitor(
+        scene,
+        "\u202eLien\u200b Claes",
+        "(https://nl.wikipedia.org/wiki/Gent_(stad)), www.gent.be of an@gent.be? https://gent.be@evil.example/x.",
+    )
+    await agent.sees(
+        "(https://nl.wikipedia.org/wiki/Gent_(stad)), www.gent.be of an@gent.be? "
+        "https://gent.be@evil.example/x (evil.example)."
+    )
+    for person in (citizen, agent):
+        links = person.hook("chat-messages").locator(".bubble a")
+        assert await links.evaluate_all("(all) => all.map(({ textContent, href }) => [textContent, href])") == [
+            ["https://nl.wikipedia.org/wiki/Gent_(stad)", "https://nl.wikipedia.org/wiki/Gent_(stad)"],
+            ["www.gent.be", "https://www.gent.be/"],
+            ["an@gent.be", "mailto:an@gent.be"],
+            ["https://gent.be@evil.example/x", "https://gent.be@evil.example/x"],
+        ]
+    await expect(agent.hook("chat-item").locator(".name")).to_have_text("Lien Claes")
+    await expect(agent.hook("chat-input")).to_have_attribute("lang", "nl")
+    await expect(agent.page.locator(".about")).to_contain_text(f"({urlsplit(scene.base).netloc})")

@@ -23,7 +23,7 @@ PANEL = 25_000
 PRESSED = 27_000
 """The limits in bytes: until the button has its colour, that with the panel, and that with all that a press needs."""
 BESIDE = 9_120
-TOOLS = 11_400
+TOOLS = 12_400
 LATER = {
     "reason": ("blue-reason", 2_600),
     "blue": ("blue-panel", 14_500),

@@ -11,6 +11,7 @@ import { timeLeft } from "./new-chats.js";
 import { known } from "./i18n.js";
 import { clock } from "./format.js";
 import { earlierChats } from "./earlier-chats.js";
+import { serverNow } from "./server-clock.js";
 
 const WIDE = "(width >= 76rem)";
 
@@ -27,7 +28,7 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
   const gone = new AbortController();
   let name = nameOf(one, t);
   const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
-  const write = composer(t, { chat: id, draft: one.draft, uploads, acts, answers, look });
+  const write = composer(t, { chat: id, locale: one.about.locale, draft: one.draft, uploads, acts, answers, look });
   const there = h("p", { class: "who-there" });
   /** @param {string} key @param {"transfer" | "close" | "download" | "identify"} symbol @param {string} hook @param {(id: string) => void} act */
   const tool = (key, symbol, hook, act) =>
@@ -81,11 +82,11 @@ export function chatView(t, one, { acts, agent, own, uploads, answers, look }) {
     transfer.hidden = close.hidden = over;
     setAttribute(transfer, "aria-disabled", now.transfer && "true");
     setAttribute(close, "aria-disabled", now.closing && "true");
-    const may = identifies(now, frames, Date.now());
+    const may = identifies(now, frames, serverNow());
     setAttribute(identify, "hidden", may === "no");
     setAttribute(identify, "aria-disabled", may === "asked" && "true");
     setText(/** @type {Element} */ (identify.querySelector(".words")), t(may === "asked" ? "identify.asked" : "identify"));
-    setText(late, identifiesNoMore(now, frames, Date.now()) ? t("identify.late") : "");
+    setText(late, identifiesNoMore(now, frames, serverNow()) ? t("identify.late") : "");
     drawIdentity(t, verified, now);
     drawThere(t, there, now);
     setText(department, departments.get(now.about.department) ?? now.about.department ?? "");
@@ -263,7 +264,7 @@ function about(t, one, department, signal) {
 }
 
 /**
- * A citizen's page can name any address: only http and https become a link, and that gets nothing of this page.
+ * A citizen's page can name any address: only http and https become a link, which gets nothing of this page and tells its host.
  *
  * @param {Translator} t
  * @param {{id?: string, title?: string, url?: string}} form
@@ -275,6 +276,7 @@ function formLink(t, form) {
     "a",
     { href: form.url, target: "_blank", rel: "noopener noreferrer" },
     h("bdi", {}, title),
+    h("small", {}, ` (${new URL(form.url ?? "").host})`),
     h("span", { class: "hidden-words" }, ` (${t("chat.form_open")})`),
   );
 }

@@ -15,11 +15,11 @@ const NAMES = { message: "write", note: "note" };
  * When the chat is over, what was not sent stays: to be read and copied, in the same element, so that the focus stays and keys have no effect.
  *
  * @param {Translator} t
- * @param {{chat: string, draft: Draft, uploads: Node, acts: Acts, answers(): ChatAnswers, look(): void}} options
+ * @param {{chat: string, locale?: string, draft: Draft, uploads: Node, acts: Acts, answers(): ChatAnswers, look(): void}} options
  */
-export function composer(t, { chat, draft, uploads, acts, answers, look }) {
+export function composer(t, { chat, locale, draft, uploads, acts, answers, look }) {
   const areas = {
-    message: area(t("write.label"), t("write.placeholder"), "chat-input"),
+    message: area(t("write.label"), t("write.placeholder"), "chat-input", locale), // its spelling is that of the citizen's language
     note: area(t("note.label"), t("note.placeholder"), "note-input"),
   };
   const copies = { message: copyOf("message", "copy-message"), note: copyOf("note", "copy-note") };
@@ -64,9 +64,10 @@ export function composer(t, { chat, draft, uploads, acts, answers, look }) {
   areas.note.value = draft.note;
   show(kind);
 
-  /** @param {string} label @param {string} placeholder @param {string} hook */
-  function area(label, placeholder, hook) {
+  /** @param {string} label @param {string} placeholder @param {string} hook @param {string} [lang] */
+  function area(label, placeholder, hook, lang) {
     return h("textarea", {
+      lang,
       rows: "2",
       dir: "auto",
       "aria-label": label,
@@ -146,8 +147,10 @@ export function composer(t, { chat, draft, uploads, acts, answers, look }) {
     acts.draft(chat, { text: areas.message.value, note: areas.note.value, kind });
     if (over || kind !== "message" || !areas.message.value) return quiet();
     const now = Date.now();
-    if (now - told > TYPING_EVERY) acts.typing(chat, true);
-    if (now - told > TYPING_EVERY) told = now;
+    if (Math.abs(now - told) > TYPING_EVERY) {
+      told = now;
+      acts.typing(chat, true);
+    }
     clearTimeout(still);
     still = setTimeout(quiet, TYPING_OVER);
   }

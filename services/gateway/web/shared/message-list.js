@@ -2,21 +2,12 @@
 import { h, setAttribute, setText } from "./dom.js";
 import { clock, size } from "./format.js";
 import { keyed } from "./keyed.js";
+import { linked } from "./links.js";
 
 const ALOUD = 3; // more at once are counted, not read
 const HUSH = 1_000; // ms
 const NEAR = 48; // px from the end still counts as the end
 const TOGETHER = 300_000; // ms between two messages of one author that stand together
-const LINK = /(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/;
-
-/**
- * A text in parts: what begins as an address of the web is a link, which gets nothing of this page.
- *
- * @param {string} text
- * @returns {(Node | string)[]}
- */
-export const linked = (text) =>
-  text.split(LINK).map((part, index) => (index % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
 
 /**
  * RULES: whether two messages that follow each other stand together: of the same author, on the same side, soon after each other.

@@ -25,6 +25,7 @@ const TOOLS = [
   "shared/message-list",
   "shared/format",
   "shared/keyed",
+  "shared/links",
   "loket-chat/lazy-panels",
   "loket-chat/nameless",
   "loket-chat/tools-style",
