@@ -7,12 +7,12 @@ test("the form is what the page said, cut to what the server takes, and start() 
   const before = [globalThis.location, globalThis.document];
   Object.assign(globalThis, {
     location: new URL("https://site.example/form?secret=1"),
-    document: { title: "Titel" },
+    document: { title: "Titel \ud83d" },
   });
   t.after(() => Object.assign(globalThis, { location: before[0], document: before[1] }));
   const host = {
     getAttribute: (name) => ({ "form-id": "p-1" })[name] ?? null,
-    context: { step: "Stap 3", field: "🏠".repeat(300), error: 7 },
+    context: { step: "Stap\udc00 3", field: "🏠".repeat(300), error: 7 },
   };
   const form = formOf(host, { error: "IBAN\0-08", unknown: "x" });
   assert.deepEqual(form, {

@@ -65,13 +65,16 @@ async def read_bounded(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-async def read_json(request: Request, model: type[M], most: int = MOST_JSON) -> M:
+async def read_json(
+    request: Request, model: type[M], most: int = MOST_JSON, loads: Callable[[bytes], object] = orjson.loads
+) -> M:
     """Read the request's body as this model.
 
     Args:
         request: The request.
         model: The model.
         most: Bytes that the body may have.
+        loads: Reads the JSON text.
 
     Raises:
         Problem: 408 `timeout` when the body takes longer than `BODY_SECONDS`, 413 `too_large` over `most`, 415
@@ -85,7 +88,7 @@ async def read_json(request: Request, model: type[M], most: int = MOST_JSON) -> 
     if body and kind != JSON:
         raise _not_json()
     try:
-        return model.model_validate(orjson.loads(body or b"{}"))
+        return model.model_validate(loads(body or b"{}"))
     except orjson.JSONDecodeError:
         raise Problem(422, "invalid", "The body is not JSON; send one JSON object.") from None
     except ValidationError as error:

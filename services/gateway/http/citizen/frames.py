@@ -39,7 +39,7 @@ from services.gateway.participants.posted_frames import ClosedBy, NotReceipted, 
 from services.gateway.participants.sessions import CitizenSession
 from services.gateway.settings import Settings
 from services.gateway.websocket.connection import Connection
-from services.gateway.websocket.frames.client import MAX_SEQ, Hello
+from services.gateway.websocket.frames.client import MAX_SEQ, Hello, loads
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.session import FrameSession
@@ -194,7 +194,7 @@ def install(
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         require_origin(request, departments.origins(), settings)
         require_chat_token(request, keys, chat_id)
-        wanted = await read_json(request, Frames)
+        wanted = await read_json(request, Frames, loads=loads)
         if any(frame.get("type") == "hello" for frame in wanted.frames):
             raise Problem(422, "invalid", "Opening the stream is the hello; send the other frames alone.")
         try:

@@ -9,16 +9,18 @@ const LONGEST_TITLE = 500;
  * @param {EloketChatForm} [more]
  */
 export function formOf(host, more) {
-  const { origin, pathname, protocol } = location;
+  const { origin, pathname } = location;
   /** @param {string} name */
   const attribute = (name) => host.getAttribute(name) ?? undefined;
   const given = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, ...host.context, ...more };
+  // a page may have cut a text within a character
   /** @param {"id" | "title" | "step" | "field" | "error"} name */
-  const text = (name, most = LONGEST) => [...String(given[name] ?? "").replace(/\0/g, "")].slice(0, most).join("").trim() || undefined;
+  const text = (name, most = LONGEST) =>
+    [...`${given[name] ?? ""}`.replace(/[\0\ud800-\udfff]/gu, "")].slice(0, most).join("").trim() || undefined;
   return {
     id: text("id"),
     title: text("title", LONGEST_TITLE),
-    url: protocol.startsWith("http") ? origin + pathname : undefined,
+    url: /^http/.test(origin) ? origin + pathname : undefined,
     step: text("step"),
     field: text("field"),
     error: text("error"),

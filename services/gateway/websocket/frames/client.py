@@ -6,6 +6,7 @@ of the AsyncAPI document and of the browser tests from them. Members that a type
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -14,6 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 from msgspec.structs import force_setattr
 
 from services.common.events.types import AgentState, is_id
+from services.common.visible_text import label
 
 MAX_TEXT = 4_000  # Unicode code points
 MAX_TOKEN = 2_000
@@ -32,6 +34,10 @@ ClientId = Annotated[
         description="in any case; the server uses it in lower case",
     ),
 ]
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(?P<lone>\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.", re.DOTALL
+)
+"""An escape in a JSON text; a surrogate pair is one."""
 # Only the schema has the pattern: in a text of 4,000 letters it takes 14 µs to find no NUL, `in` takes 0.1.
 _NO_NUL = Meta(extra_json_schema={"pattern": r"^[^\0]*$"})
 Text = Annotated[str, _NO_NUL, Meta(min_length=1, max_length=MAX_TEXT, description="1 to 4,000 code points, no NUL")]
@@ -169,7 +175,7 @@ class Extend(ClientFrame, frozen=True, tag="extend"):
 
 
 class Details(ClientFrame, frozen=True, tag="details"):
-    """The citizen gives their name during the conversation. Spaces around it are removed."""
+    """The citizen gives their name during the conversation. What is not seen of it is removed."""
 
     name: Annotated[
         str,
@@ -177,8 +183,15 @@ class Details(ClientFrame, frozen=True, tag="details"):
     ]
 
     def __post_init__(self) -> None:
-        """Remove the spaces around the name."""
-        force_setattr(self, "name", self.name.strip())
+        """Make the name what is seen of it, in one line.
+
+        Raises:
+            ValueError: Nothing of it is seen.
+        """
+        name = label(self.name)
+        if not name:
+            raise ValueError("an invisible name")
+        force_setattr(self, "name", name)
 
 
 class Accept(ClientFrame, frozen=True, tag="accept"):
@@ -306,7 +319,8 @@ def parse(data: str | bytes, party: FrameParty) -> Frame | Refused:
 
     orjson reads the text, and msgspec makes the frame of it. msgspec's own JSON decoder would not do: it stops at the
     first wrong value, before it knows whether the rest is JSON, and does not look into members that it ignores. orjson
-    rejects all that JSON does not allow, and lone surrogates, which could not be stored (RFC 8259 §8.2).
+    rejects all that JSON does not allow, and lone surrogates, which could not be stored (RFC 8259 §8.2). A message or
+    note with one is refused by its id, as one with NUL is: the page made it of half a character.
 
     Raises:
         Malformed: The text is not a frame of the protocol.
@@ -314,7 +328,10 @@ def parse(data: str | bytes, party: FrameParty) -> Frame | Refused:
     try:
         raw = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise Malformed from error
+        refused = _half_character(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass"), party)
+        if refused is None:
+            raise Malformed from error
+        return refused
     kind = raw.get("type") if isinstance(raw, dict) else None
     form = _FORMS[party].get(kind) if isinstance(kind, str) else None
     if form is None:
@@ -329,6 +346,35 @@ def parse(data: str | bytes, party: FrameParty) -> Frame | Refused:
         return convert(raw, form.type)
     except ValidationError:
         return _refusal(raw, form)
+
+
+def loads(data: bytes) -> object:
+    """Return the value of a JSON text in which a lone surrogate stands for NUL, so that texts with one are invalid.
+
+    Raises:
+        orjson.JSONDecodeError: It is no JSON for another reason.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        mended = _ESCAPE.sub(lambda escape: rb"\u0000" if escape["lone"] else escape[0], data)
+        if mended == data:
+            raise
+        return orjson.loads(mended)
+
+
+def _half_character(data: bytes, party: FrameParty) -> Refused | None:
+    """Return the refusal of a message or note of a known id that is no JSON for a lone surrogate alone, else None."""
+    try:
+        raw = loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    kind = raw.get("type") if isinstance(raw, dict) else None
+    form = _FORMS[party].get(kind) if isinstance(kind, str) else None
+    if not isinstance(raw, dict) or form is None or form.type not in (Post, WriteNote):
+        return None
+    given = raw.get("id")
+    return _refusal(raw, form) if isinstance(given, str) and is_id(given.lower()) else None
 
 
 def _is_token(value: object) -> bool:

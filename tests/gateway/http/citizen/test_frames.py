@@ -446,7 +446,7 @@ async def test_what_is_wrong_is_an_error_and_the_others_count(world: World, visi
     [
         *(b"dag", b"[]", b"{}", b'{"frames":{}}', b'{"frames":[7]}', b'{"frames":[{}]}'),
         *(b'{"frames":[{"type":"shout"}]}', b'{"frames":[{"type":"hello","token":"x"}]}'),
-        *(b'{"frames":[{"type":"accept","chat_id":"x"}]}', b'{"frames":[{"type":"message","text":"\\ud800"}]}'),
+        *(b'{"frames":[{"type":"accept","chat_id":"x"}]}', b'{"frames":[{"type":"message","text":"\\ud800"}]'),
         b'{"frames":[' + b",".join([b'{"type":"typing","active":true}'] * 65) + b"]}",
     ],
 )
@@ -454,6 +454,14 @@ async def test_what_is_no_list_of_frames_is_422(world: World, visitor: Visitor, 
     status, answered = await visitor.post(body=body)
     assert (status, answered["code"]) == (422, "invalid")
     assert world.received(MessagePosted) == []
+
+
+async def test_half_a_character_is_refused_alone_and_the_others_go(world: World, visitor: Visitor) -> None:
+    half = b'{"type":"message","id":"%s","text":"a\\ud83d"}' % id_of(2).encode()
+    whole = b'{"type":"message","id":"%s","text":"\\ud83d\\ude00"}' % id_of(3).encode()
+    status, answered = await visitor.post(body=b'{"frames":[%s,%s]}' % (half, whole))
+    assert (status, [(f["code"], f["id"]) for f in answered["frames"]]) == (200, [("invalid", id_of(2))])
+    assert [entry.text for entry in world.others.logs[CHAT]][1:] == ["\U0001f600"]
 
 
 async def test_frames_of_more_than_64_kib_are_413(visitor: Visitor) -> None:

@@ -81,7 +81,8 @@ def said(text: Any) -> Frame | Refused:
         ({"type": "read", "seq": 7}, Read(7)),
         ({"type": "close"}, End()),
         ({"type": "extend"}, Extend()),
-        ({"type": "details", "name": " An  Peeters\n"}, Details("An  Peeters")),
+        ({"type": "details", "name": " An  Peeters\n"}, Details("An Peeters")),
+        ({"type": "details", "name": "\u202eAn\u200b \u2066Peeters"}, Details("An Peeters")),
         ({"type": "close", "unknown": [1]}, End()),
         ({"type": "close", "chat_id": CHAT}, End()),  # a citizen has one chat
     ],
@@ -281,9 +282,26 @@ def test_every_text_comes_out_as_it_went_in(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(categories=["Cs"]), min_size=1, max_size=3))
-def test_a_lone_surrogate_is_never_taken(text: str) -> None:
+def test_a_message_with_a_lone_surrogate_is_refused_by_its_id(text: str) -> None:
+    half = "a" + text[0]
+    assert parse(json.dumps({"type": "message", "id": ID, "text": half}), "citizen") == Refused("invalid", ID)
+    assert read("agent", type="message", chat_id=CHAT, id=ID, text=half) == Refused("invalid", ID, CHAT)
+    assert read("agent", type="note", chat_id=CHAT, id=ID, text=half) == Refused("invalid", ID, CHAT)
+    for members in ({"id": half, "text": "a"}, {"id": 7, "text": half}, {"text": half}):
+        with pytest.raises(Malformed):
+            parse(json.dumps({"type": "message", **members}), "citizen")
+
+
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [("\\ud83d\\ude00", "\U0001f600"), ("\\\\ud83d", "\\ud83d"), ("\\\\\\ud83d\\ude00", "\\\U0001f600")],
+)
+def test_what_only_looks_like_a_lone_surrogate_is_a_text(escaped: str, text: str) -> None:
+    frame = '{"type":"message","id":"%s","text":"%s"}'
+    assert parse(frame % (ID, escaped), "citizen") == Post(ID, text=text)
+    assert parse(frame % (ID, f"{escaped}\\udc00"), "citizen") == Refused("invalid", ID)
     with pytest.raises(Malformed):
-        parse(json.dumps({"type": "message", "id": ID, "text": "a" + text[0]}), "citizen")
+        parse(frame % (ID, f"{escaped}\\udc00") + "x", "citizen")
 
 
 JSON = st.recursive(
