@@ -6,14 +6,12 @@ import re
 import unicodedata
 from urllib.parse import quote
 
+from services.common.visible_text import JOINERS, is_tag, visible
 from services.transcripts.attachments.kinds import Kind
 
 MAX_NAME = 100  # characters
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _SPACES = re.compile(r"\s{2,}|[\u2028\u2029]")
-_JOINERS = "\u200c\u200d"  # zero width non-joiner and joiner
-_FLAG = "\U0001f3f4"  # a black flag starts a flag of tag characters (Unicode Technical Standard 51, 1.4.6)
-_UNSEEN = "\u034f\u115f\u1160\u3164\uffa0"  # fillers: letters and marks that are invisible
 
 
 def safe_name(name: str, kind: Kind) -> str:
@@ -24,7 +22,7 @@ def safe_name(name: str, kind: Kind) -> str:
     a browser that saves the file replaces what its system forbids.
     """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    clean = _SPACES.sub(" ", _visible(last)).strip(" .")
+    clean = _SPACES.sub(" ", visible(last)).strip(" .")
     ending = next((e for e in sorted(kind.endings, key=len, reverse=True) if clean.lower().endswith(e)), None)
     stem = clean[: -len(ending)] if ending else clean
     stem = _cut(stem, MAX_NAME - max(len(ending or ""), len(kind.endings[0])) - 1).strip(" .") or "attachment"
@@ -41,40 +39,6 @@ def disposition(name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _visible(text: str) -> str:
-    kept: list[str] = []
-    in_flag = False
-    for at, character in enumerate(text):
-        in_flag = character == _FLAG or (in_flag and _is_tag(character))
-        if character in _JOINERS:
-            before, after = "".join(kept[-1:]), text[at + 1 : at + 2]
-            if _joins(before) and _joins(after):
-                kept.append(character)
-        elif (in_flag and _is_tag(character)) or _is_visible(character):
-            kept.append(character)
-    return "".join(kept)
-
-
-def _is_visible(character: str) -> bool:
-    category, code = unicodedata.category(character), ord(character)
-    if category == "Cn":  # a character of a later Unicode than this interpreter's, such as a new emoji
-        return not (code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF or 0xE0000 <= code <= 0xE0FFF)
-    return category not in ("Cc", "Cf", "Co", "Cs") and character not in _UNSEEN
-
-
-def _is_tag(character: str) -> bool:
-    return 0xE0020 <= ord(character) <= 0xE007F
-
-
-def _joins(character: str) -> bool:
-    """Return whether a joiner can stand beside this character: a letter, a mark or a symbol."""
-    return bool(character) and (unicodedata.category(character)[0] in "LMS" or _is_new(character))
-
-
-def _is_new(character: str) -> bool:
-    return unicodedata.category(character) == "Cn" and _is_visible(character)
-
-
 def _cut(text: str, length: int) -> str:
     """Return the first characters, without a part of a character sequence (an accent, a flag, a joined emoji)."""
     if len(text) <= length:
@@ -88,7 +52,7 @@ def _cut(text: str, length: int) -> str:
 def _belongs(text: str, at: int) -> bool:
     """Return whether the character here belongs to the one before it (Unicode Standard Annex 29, in short)."""
     before, here = text[at - 1], text[at]
-    if unicodedata.category(here)[0] == "M" or here in _JOINERS or before == "\u200d" or _is_tag(here):
+    if unicodedata.category(here)[0] == "M" or here in JOINERS or before == "\u200d" or is_tag(here):
         return True
     if 0x1F3FB <= ord(here) <= 0x1F3FF:  # a skin tone
         return True

@@ -19,10 +19,11 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Actor, Keys
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.observability.tracing import begin_trace
+from services.common.visible_text import label
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http.citizen.start_request import FormMembers, Line, Source, form_of, require_key
-from services.gateway.http.console.left_questions import LeaveQuestion, answer_day, masked, words
+from services.gateway.http.console.left_questions import LeaveQuestion, answer_day, masked
 from services.gateway.http.dependencies import (
     BODY,
     address_of,
@@ -68,7 +69,7 @@ class AskQuestion(LeaveQuestion):
     """A question without a chat, and how to reach the citizen: an e-mail address or a telephone number."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
-    contact: Annotated[str, Field(max_length=200), AfterValidator(words), AfterValidator(_reachable)]
+    contact: Annotated[str, Field(max_length=200), AfterValidator(label), AfterValidator(_reachable)]
     department: str | None = None
     locale: str | None = None
     name: Line | None = None

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFun
 from services.common.config.departments import Department
 from services.common.events.types import Form
 from services.common.http.problems import Problem
+from services.common.visible_text import label
 from services.gateway.http.dependencies import address_of
 from services.gateway.identifying_numbers import NumberRules
 from services.gateway.settings import Settings
@@ -31,7 +32,7 @@ def _web_address(value: str) -> str:
     return value
 
 
-Line = Annotated[str, Field(max_length=200), AfterValidator(_clean)]
+Line = Annotated[str, Field(max_length=200), AfterValidator(label)]
 
 
 def require_key(key: str | None) -> None:
@@ -53,7 +54,7 @@ class FormMembers(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
     id: Line | None = None
-    title: Annotated[str, Field(max_length=500), AfterValidator(_clean)] | None = None
+    title: Annotated[str, Field(max_length=500), AfterValidator(label)] | None = None
     url: Annotated[str, Field(max_length=2_000), AfterValidator(_clean), AfterValidator(_web_address)] | None = None
     step: Line | None = None
     field: Line | None = None

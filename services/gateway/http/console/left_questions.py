@@ -22,6 +22,7 @@ from services.common.internal_api import transcripts as transcripts_api
 from services.common.internal_api.routing import ChatView
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
+from services.common.visible_text import label
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
@@ -67,7 +68,7 @@ class LeaveQuestion(BaseModel):
     """A left question, and how to reach the citizen: an e-mail address or a phone number."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
-    contact: Annotated[str, Field(max_length=200), AfterValidator(words)]
+    contact: Annotated[str, Field(max_length=200), AfterValidator(label), AfterValidator(words)]
     text: Annotated[str, Field(max_length=4_000), AfterValidator(words)]
 
 
