@@ -26,8 +26,9 @@ SPACES = "\t \u00a0\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff\u00ad"
 MARKS = r"./\-\u00b7\u2010-\u2015\u2212\uff0d\uff0e\uff0f"
 """Dots, slashes and dashes."""
 _SEPARATOR = f"[{SPACES}{MARKS}]{{0,3}}"
-_FULL_WIDTH = {0xFF10 + n: ord("0") + n for n in range(10)}
-_FULL_WIDTH |= {first + n: ord("A") + n for first in (0xFF21, 0xFF41, ord("a")) for n in range(26)}
+_PLAIN = {code: ord("0") + int(chr(code)) for code in range(0x80, 0x20000) if chr(code).isdecimal()}
+_PLAIN |= {first + n: ord("A") + n for first in (0xFF21, 0xFF41, ord("a")) for n in range(26)}
+"""Digits of all scripts, letters of full width and small ones, by those that stand for them."""
 _DIGIT = re.compile(r"[0-9]")
 _GROUP = re.compile(r"[0-9]+")
 _JOINED = re.compile(_SEPARATOR)
@@ -162,7 +163,7 @@ def _masked(text: str, found: list[Found]) -> str:
 
 def find(text: str) -> list[Found]:
     """Return the identifying numbers of a text in their order. They do not overlap."""
-    plain = text.translate(_FULL_WIDTH)  # one character for each: the places are those of the text
+    plain = text.translate(_PLAIN)  # one character for each: the places are those of the text
     if len(_DIGIT.findall(plain)) < FEWEST_DIGITS:
         return []
     taken = [(match.start(), match.end()) for match in _UUID.finditer(plain)]

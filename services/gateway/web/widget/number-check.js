@@ -44,6 +44,7 @@ const STRUCTURES = new Map(
     .split(" ")
     .map((entry) => [entry.slice(0, 2), entry.slice(2)]),
 );
+const DIGIT = /\p{Nd}/u; // each script has ten in a row, of which the first is zero
 /** @type {Record<string, string>} */
 const CLASSES = { n: "[0-9]", a: "[A-Z]", c: "[0-9A-Z]" };
 
@@ -101,7 +102,8 @@ export function isIban(account) {
  */
 export function identifyingNumbers(text) {
   const plain = text
-    .replace(/[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xfee0))
+    .replace(/(?![0-9])\p{Nd}/gu, digitOf)
+    .replace(/[\uff21-\uff3a\uff41-\uff5a]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xfee0))
     .replace(/[a-z]/g, (letter) => letter.toUpperCase());
   const found = new Set();
   const taken = wordStarts(plain, UUID).map(({ index, 0: id }) => [index, index + id.length]);
@@ -123,6 +125,14 @@ export function identifyingNumbers(text) {
     index += used;
   }
   return ["national", "iban", "card"].filter((kind) => found.has(kind));
+}
+
+/** @param {string} digit */
+function digitOf(digit) {
+  const code = /** @type {number} */ (digit.codePointAt(0));
+  let before = 0;
+  while (DIGIT.test(String.fromCodePoint(code - before - 1))) before += 1;
+  return `${before % 10}`;
 }
 
 /** @param {string} plain @param {RegExp} pattern */
