@@ -10,14 +10,14 @@ WEBSOCKET = "WS"
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:
-    """The method (`WS` for a websocket) and the template of every route."""
+    """The method (`WS` for a websocket) and the template of every route. A HEAD is answered as its GET."""
     return list(_walk(app.routes))
 
 
 def _walk(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
     for route in routes:
         if isinstance(route, APIRoute):
-            yield from ((method, route.path) for method in sorted(route.methods or ()))
+            yield from ((method, route.path) for method in sorted(route.methods or ()) if method != "HEAD")
         elif isinstance(route, WebSocketRoute):
             yield WEBSOCKET, route.path
         else:

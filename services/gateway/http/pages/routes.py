@@ -20,13 +20,16 @@ from services.gateway.http.pages.info_sheet import page as info_sheet_page
 from services.gateway.http.pages.static_files import BRIEF, WIDGET, File, static_files
 from services.gateway.settings import Settings
 
+READ = ["GET", "HEAD"]
+"""The methods of a page or file: monitors and checkers of links ask for the head alone (RFC 9110 §9.1)."""
+
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
     """Add `/`, `/agent`, `/widget.js`, `/static/…`, `/infofiche/…`, `/toegankelijkheid` and `/api/settings`."""
     static = static_files()
 
     def serve(path: str, file: File) -> None:
-        @app.get(path, include_in_schema=False)
+        @app.api_route(path, methods=READ, include_in_schema=False)
         async def page(request: Request) -> Response:
             return answer(request, file, BRIEF)
 
@@ -35,14 +38,14 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
     serve("/widget.js", static.entries[WIDGET])
     serve("/favicon.ico", static.files["agent/icon.svg"])
 
-    @app.get("/static/{name:path}", include_in_schema=False)
+    @app.api_route("/static/{name:path}", methods=READ, include_in_schema=False)
     async def file(request: Request, name: str) -> Response:
         found = static.find(name, request.url.query)
         if found is None:
             raise Problem(404, "not_found", "There is no such file.")
         return answer(request, *found)
 
-    @app.get("/infofiche/{department}", include_in_schema=False)
+    @app.api_route("/infofiche/{department}", methods=READ, include_in_schema=False)
     async def info_sheet(request: Request, department: str, lang: Annotated[str | None, Query()] = None) -> Response:
         found = departments.get(department)
         if found is None:
@@ -65,7 +68,7 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
         headers = {"Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
-    @app.get(STATEMENT, include_in_schema=False)
+    @app.api_route(STATEMENT, methods=READ, include_in_schema=False)
     async def accessibility(request: Request, lang: Annotated[str | None, Query()] = None) -> Response:
         locale = lang if lang in LOCALES else preferred_language(request.headers.get("accept-language", ""))
         default = departments.get(None)

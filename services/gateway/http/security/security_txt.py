@@ -34,7 +34,7 @@ def install(app: FastAPI, settings: Settings, clock: Callable[[], datetime] = ut
     if expires is not None and expires <= clock():
         log.warning("security_contact_expired", expires=settings.security_expires)
 
-    @app.get(PATH, include_in_schema=False)
+    @app.api_route(PATH, methods=["GET", "HEAD"], include_in_schema=False)
     async def security_txt() -> Response:
         if not text or expires is None or expires <= clock():
             raise Problem(404, "no_security_contact", "No contact for reports of vulnerabilities is published here.")

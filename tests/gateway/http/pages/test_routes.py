@@ -22,6 +22,19 @@ async def test_every_page_has_a_strict_policy(client: aiohttp.ClientSession, pat
 
 @pytest.mark.parametrize(
     "path",
+    ["/", "/agent", "/widget.js", "/favicon.ico", "/static/shared/dom.js", "/infofiche/premies", "/toegankelijkheid"],
+)
+async def test_the_head_of_a_page_or_file_is_that_of_its_get(client: aiohttp.ClientSession, path: str) -> None:
+    async with client.get(path) as whole, client.head(path) as head:
+        same = [
+            {k: v for k, v in one.headers.items() if k not in ("Date", "Content-Encoding")} for one in (whole, head)
+        ]
+        assert (head.status, await head.read()) == (200, b"")
+        assert same[0] == same[1]
+
+
+@pytest.mark.parametrize(
+    "path",
     [
         "/static/",
         "/static/nothing.js",
