@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter as Tally
 from collections import deque
 from dataclasses import dataclass, field
@@ -35,11 +36,12 @@ FRAMING_TIMES = 16  # so many times the data
 LINGER_SECONDS = 5.0  # for which a client that still sends can read the refusal
 LINGER_BYTES = 128 * 1024 * 1024
 _SLICE = 8 * 1024
+_HOST = re.compile(rb"(?:[\w.~!$&'()*+;=%-]*|\[[\da-fA-F:.]+\])(?::\d*)?")  # RFC 3986 §3.2; no list of several
 _MOST_AT_ONCE = 256 * 1024  # bytes that uvloop passes in one piece, which may end with data
 
 REFUSED = Counter("eloket_http_refused_total", "Connections that were refused or cut off for a bound", ["why"])
 for _why in (
-    *("head", "head_slow", "idle", "body_slow", "framing", "pipelined", "unread", "malformed"),
+    *("head", "head_slow", "idle", "body_slow", "framing", "pipelined", "unread", "malformed", "host"),
     *("handshake", "connections", "address"),
 ):
     REFUSED.labels(_why)
@@ -236,11 +238,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self._raw = self._data = self._dry = self._seen = 0
         if len(self.pipeline) >= MOST_PIPELINED:
             self._refusal = (400, "pipelined")
+        elif not self._refusal and not self._names_one_host():
+            self._refusal = (400, "host")
         if not self._refusal and self._proxied and self.bounds.per_address and not self._take_proxied():
             self._refusal = (429, "address")
         if not self._refusal:
             super().on_headers_complete()
             self._timer = self.loop.call_later(BODY_EVERY, self._look_at_body)
+
+    def _names_one_host(self) -> bool:
+        """Return whether the request has one valid `Host` (RFC 9112 §3.2). HTTP/1.0 may have none."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if not hosts:
+            return self.parser.get_http_version() == "1.0"
+        return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
 
     def _take_proxied(self) -> bool:
         lines = [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
@@ -363,6 +374,7 @@ _WORDS: dict[tuple[int, str], tuple[str, str]] = {
         "This is not a websocket handshake: send a GET without a body, its lines no longer than 8,000 bytes, when the "
         "answers to all earlier requests are there.",
     ),
+    (400, "host"): ("invalid", "Send one header Host with the name of the server, and its port where it has one."),
     (400, "framing"): ("invalid", "The chunks of this body have more framing than data; send larger chunks."),
     (408, "head_slow"): ("timeout", "The head of the request took too long to arrive; send it at once."),
     (408, "body_slow"): ("timeout", "The body of the request arrived too slowly; try again over a better connection."),

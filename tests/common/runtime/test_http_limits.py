@@ -196,6 +196,27 @@ async def answered_in_time(at: Served, sent: bytes, status: int) -> tuple[Peer, 
 
 
 @pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        *((b"1.1", (host,), 200) for host in (b"x", b"x:8000", b"[::1]:8000", b"127.0.0.1", b"a_b.example.", b"")),
+        *((b"1.1", (host,), 400) for host in (b"a, b", b"a/b", b"u@a", b"a b", b"a:b", b"[::1", b"a?b", b"\xe9")),
+        (b"1.1", (), 400),
+        (b"1.1", (b"x", b"x"), 400),
+        (b"1.1", (b"x", b"evil.example"), 400),
+        (b"1.0", (), 200),
+        (b"1.0", (b"x", b"evil.example"), 400),
+    ],
+)
+async def test_a_request_names_one_host(at: Served, version: bytes, hosts: tuple[bytes, ...], status: int) -> None:
+    peer = await at.open()
+    peer.send(b"GET /ok HTTP/%s\r\n%s\r\n" % (version, b"".join(b"Host: %s\r\n" % host for host in hosts)))
+    answer = await peer.answer()
+    assert answer[0] == status
+    if status != 200:
+        assert code_of(answer) == (400, "invalid")
+
+
+@pytest.mark.parametrize(
     ("head", "status"),
     [
         (b"GET /ok HTTP/1.1\r\nHost: x\r\nX-A: %s\r\n\r\n" % (b"a" * 31_000), 200),
