@@ -142,3 +142,15 @@ def test_every_request_needs_the_credentials_that_the_protocol_names(made: dict[
             assert not needed
     for service in SERVICES[1:]:
         assert made[f"{service}.openapi.json"]["security"] == [{"service_token": []}]
+
+
+def test_routes_of_files_and_transcripts_say_how_they_refuse(made: dict[str, Document]) -> None:
+    found = {
+        (method, path): set(operation["responses"])
+        for (method, path), operation in operations(made["openapi.json"]).items()
+        if path.startswith("/api/chats/{chat_id}/attachments") or path == "/api/chats/{chat_id}/transcript"
+    }
+    assert len(found) == 4
+    for operation, statuses in found.items():
+        assert statuses >= {"401", "403", "404", "422", "429", "503"}, operation
+    assert found["post", "/api/chats/{chat_id}/attachments"] >= {"201", "408", "409", "413", "415"}

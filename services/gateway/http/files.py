@@ -80,14 +80,33 @@ def install(
         reason = numbers.mask_without_department(reason) if reason else None
         return agent_actor(session.agent, address_of(request, settings), reason)
 
-    @app.post("/api/chats/{chat_id}/attachments", status_code=201)
+    usual = {"_401": "unauthenticated", "_403": "forbidden, origin_not_allowed", "_429": "rate_limited"}
+
+    @app.post(
+        "/api/chats/{chat_id}/attachments",
+        status_code=201,
+        responses=problems_of(
+            **usual,
+            _404="no_such_chat",
+            _408="too_slow",
+            _409="chat_closed",
+            _413="too_large",
+            _415="type_not_allowed",
+            _422="invalid, infected",
+            _503="unavailable",
+        ),
+    )
     async def upload(request: Request, chat_id: str) -> Response:
         """Store one file (multipart, field `file`). It is then posted as a message by its id."""
         actor = await actor_of(request, chat_id)
         require_rate(uploads, chat_id, settings)
         return await receive(request, transcripts, f"/chats/{chat_id}/attachments", actor, numbers, settings)
 
-    @app.get("/api/chats/{chat_id}/attachments/{attachment_id}")
+    of_file = problems_of(
+        **usual, _404="no_such_chat, unknown_attachment", _422="invalid, infected", _503="unavailable"
+    )
+
+    @app.get("/api/chats/{chat_id}/attachments/{attachment_id}", responses=of_file)
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
         """Return the bytes of an attachment."""
         actor = await actor_of(request, chat_id)
@@ -96,7 +115,7 @@ def install(
             raise Problem(404, "unknown_attachment", "There is no such attachment in this chat.")
         return await pass_download(transcripts, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
 
-    @app.get("/api/chats/{chat_id}/attachments/{attachment_id}/preview")
+    @app.get("/api/chats/{chat_id}/attachments/{attachment_id}/preview", responses=of_file)
     async def preview(
         request: Request, chat_id: str, attachment_id: str, size: Annotated[str, Query()] = "small"
     ) -> Response:
@@ -112,7 +131,10 @@ def install(
         path = f"/chats/{chat_id}/attachments/{attachment_id.lower()}/preview?size={large}"
         return await pass_download(transcripts, path, actor)
 
-    @app.get("/api/chats/{chat_id}/transcript")
+    @app.get(
+        "/api/chats/{chat_id}/transcript",
+        responses=problems_of(**usual, _404="no_such_chat", _422="invalid, too_long", _503="unavailable"),
+    )
     async def transcript(
         request: Request, chat_id: str, format: Annotated[str, Query()] = "txt", lang: Annotated[str, Query()] = ""
     ) -> Response:
