@@ -11,7 +11,13 @@
 export function channelOf(prefix, signal, onMessage) {
   try {
     const tabs = new BroadcastChannel(`${prefix}shared`);
-    tabs.onmessage = ({ data }) => data && onMessage(data);
+    tabs.onmessage = ({ data }) => {
+      try {
+        onMessage(data);
+      } catch {
+        // not ours, or nothing can be kept here
+      }
+    };
     signal.addEventListener("abort", () => tabs.close());
     return tabs;
   } catch {
