@@ -164,7 +164,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(KnownHosts, hosts=settings.hosts)
     chat_routes.install(app, starting, publisher, departments, service.keys, settings)
     reservations.install(app, starting, presence, departments, service.keys, settings)
-    agent_routes.install(app, presence, departments, settings)
+    agent_routes.install(app, presence, departments, buttons, settings)
     oidc.install(app, presence, settings)
     questions = Questions(publisher, routing, transcripts, presence, departments, numbers)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)

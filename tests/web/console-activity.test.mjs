@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { TYPING, watchActivity } from "../../services/gateway/web/console/activity.js";
 import { entry } from "../../services/gateway/web/console/chat-state.js";
-import { timeLeft, waiting } from "../../services/gateway/web/console/new-chats.js";
+import { loudness, timeLeft, waiting } from "../../services/gateway/web/console/new-chats.js";
 import { consoleTexts } from "./texts.mjs";
 
 function page() {
@@ -59,4 +59,8 @@ test("every new chat is told but the one on the screen, with the time that is le
   assert.equal(timeLeft(t, chats[1], 11_500), "Nog 1 seconde om het aan te nemen");
   assert.equal(timeLeft(t, chats[1], 13_000), "De tijd om het aan te nemen is om");
   assert.equal(timeLeft(t, chats[2], 0), "");
+});
+
+test("each signal for a chat that nobody accepts is louder, up to four times", () => {
+  assert.deepEqual([0, 1, 2, 3, 50].map(loudness), [1, 2, 4, 4, 4]);
 });

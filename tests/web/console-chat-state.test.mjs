@@ -4,7 +4,7 @@ import test from "node:test";
 import * as chats from "../../services/gateway/web/console/chat-state.js";
 import * as notes from "../../services/gateway/web/console/notes.js";
 import { clock, size } from "../../services/gateway/web/console/format.js";
-import { choices, isFree, nameOf, standing } from "../../services/gateway/web/console/transfer-dialog.js";
+import { choices, isFree, nameOf, prospects, standing } from "../../services/gateway/web/console/transfer-dialog.js";
 import * as talk from "../../services/gateway/web/shared/conversation.js";
 import { consoleTexts } from "./texts.mjs";
 
@@ -209,4 +209,15 @@ test("a department's name may be one text or one for each language", () => {
   assert.equal(nameOf({ id: "x", name: "Naam" }, "fr"), "Naam");
   assert.equal(nameOf({ id: "x", name: "Naam", names: { nl: "Naam", fr: "Nom" } }, "fr"), "Nom");
   assert.equal(nameOf({ id: "x" }, "fr"), "x");
+});
+
+test("a department that is closed or has nobody free says so where a chat can be transferred", () => {
+  const t = consoleTexts("nl");
+  const told = (reason) => prospects(t, { id: "premies", names: { nl: "Premies" }, reason });
+  assert.deepEqual(["closed", "no_agents", "busy"].map(told), [
+    "Gesloten: niemand neemt het gesprek nu aan",
+    "Geen medewerker aanwezig: de burger wacht",
+    "Alle medewerkers in gesprek: de burger wacht",
+  ]);
+  for (const reason of ["available", "unknown", "later", undefined]) assert.equal(told(reason), "Eerste vrije medewerker van Premies");
 });

@@ -9,8 +9,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.common.config.departments import Departments
+from services.common.events.types import ButtonColour
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
+from services.gateway.button_state import Button, Buttons
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.dependencies import (
@@ -50,7 +52,9 @@ class ChangePassword(BaseModel):
     new: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(presence_api.short_enough)]
 
 
-def install(app: FastAPI, presence: PresenceClient, departments: Departments, settings: Settings) -> None:
+def install(
+    app: FastAPI, presence: PresenceClient, departments: Departments, buttons: Buttons, settings: Settings
+) -> None:
     """Add the routes of agents' sessions and the list of colleagues."""
 
     @app.post(
@@ -177,7 +181,10 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
         "/api/agents", responses=problems_of(_401="unauthenticated", _404="unknown_department", _503="unavailable")
     )
     async def agents(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
-        """List where a chat can be transferred now: departments, and colleagues who are available with a free slot."""
+        """List where a chat can be transferred now: departments, and colleagues who are available with a free slot.
+
+        A department has the `colour` and `reason` of its button: agents see which one is closed, or has nobody.
+        """
         own_id = (await agent_session(request, presence)).agent.id
         if department is not None and departments.get(department) is None:
             raise Problem(404, "unknown_department", "There is no such department.")
@@ -190,8 +197,15 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
         return JSONResponse(
             {
                 "departments": [
-                    {"id": d.id, "name": d.names.nl, "names": d.names.model_dump()} for d in departments.departments
+                    {"id": d.id, "name": d.names.nl, "names": d.names.model_dump(), **_button(buttons.of[d.id])}
+                    for d in departments.departments
                 ],
                 "agents": [a.model_dump(include=shown, mode="json") for a in found if can_take(a, own_id)],
             },
         )
+
+
+def _button(button: Button) -> dict[str, str]:
+    shown = button.shown
+    colour = ButtonColour.GREEN if shown.green else ButtonColour.BLUE
+    return {"colour": colour.value, "reason": shown.reason}

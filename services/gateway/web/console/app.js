@@ -15,8 +15,9 @@ import { chooseDownload, confirm } from "./dialogs.js";
 import { h } from "../shared/dom.js";
 import { button } from "./dom.js";
 import { find, mayOpen, mayType, nextNew, nextUnread, openChats, unread } from "./desk-state.js";
+import { serverNow } from "./server-clock.js";
 import { endKey, identifies, isNew, isOffer, secondsLeft } from "./chat-state.js";
-import { drawNews, timeLeft, waiting } from "./new-chats.js";
+import { drawNews, loudness, timeLeft, waiting } from "./new-chats.js";
 import { leftQuestions, questionsView } from "./left-questions.js";
 import { notify } from "./notifications.js";
 import { known } from "./i18n.js";
@@ -40,6 +41,7 @@ const ACTIVE = 3000; // ms since the last key or press for which the server is t
 const HURRY = 10; // seconds left at which it is said once more
 const LATE = 3000; // ms after its time at which the server is asked what became of it
 const STORING = 3000; // ms for which the end of a chat waits until its closing reason and tags are stored
+const HOURS = 60_000; // ms between two looks whether the departments are open
 const AGAIN = 1000; // ms until a chat that could not come in front is looked at again
 const NARROW = "(width < 56rem)";
 /** @param {string} words */
@@ -64,10 +66,12 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let ticking;
   let rung = -Infinity;
+  let rings = 0; // for the chats that wait to be accepted now: each is louder
   /** @type {Map<string, string>} */
   let departments = new Map();
   /** @type {Map<string, Record<string, string>>} */
   let names = new Map(); // of departments, by language
+  let closed = false; // none of the agent's departments is open
   /** @type {Set<string>} */
   const labelled = new Set(); // chats whose closing reason and tags are stored
   /** @type {Map<string, ReturnType<typeof import("./labels.js").labelFields>>} */
@@ -81,7 +85,10 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   const live = liveDepartments({ onChange: () => draw(work.desk(), ...link), onLate });
   const work = startWork({ agent, onChange: draw, onEffect, onLive: live.take, look, reading: (chat, read) => reading(t, chat, read) });
   const endReminders = watchAnswers({ desk: work.desk, onChange: () => draw(work.desk(), ...link), onOverdue });
-  const left = leftQuestions({ onChange: () => draw(work.desk(), ...link), onNews: () => say(t("questions.new")) });
+  const left = leftQuestions({
+    onChange: () => draw(work.desk(), ...link),
+    onNews: () => (say(t("questions.new")), sound.play("message")),
+  });
   const canned = cannedAnswers({ onChange: () => draw(work.desk(), ...link) });
   const acts = {
     ...work,
@@ -224,7 +231,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       transfer: () => withChat((one) => one.transfer || acts.transfer(one.id)),
       identify: () =>
         withChat((one) => {
-          const may = identifies(one, work.desk().frames, Date.now());
+          const may = identifies(one, work.desk().frames, serverNow());
           if (may === "now") acts.identify(one.id);
           else say(t(may === "asked" ? "identify.asked" : "identify.not_here"));
         }),
@@ -331,7 +338,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     page.skip.hidden = Boolean(front);
     front?.view.draw();
     drawNew(desk);
-    drawList(page.list, page.empty, t, { desk, departments, acts, now: new Date() });
+    drawList(page.list, page.empty, t, { desk, departments, acts, now: new Date(serverNow()), closed });
     drawChat(desk);
     drawProblem(desk, line, code);
     page.title(titleOf(desk));
@@ -350,6 +357,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     /** @type {HTMLElement} */ (page.wraps.parentElement).hidden = !desk.wrapUps.length;
     for (const place of document.querySelectorAll("dialog .news")) drawNews(place, t, { chats, now });
     /** @type {HTMLElement} */ (page.news.parentElement).hidden = !chats.length;
+    if (!desk.chats.some(isNew)) rings = 0;
     if (desk.chats.some(isNew) || desk.wrapUps.length) ticking ??= setTimeout(tick, TICK); // not put off by what is drawn meanwhile: each key draws
   }
 
@@ -404,7 +412,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
 
   function ring() {
     rung = performance.now();
-    sound.play("arrived");
+    sound.play("arrived", loudness(rings++));
   }
 
   /** @param {Desk} desk */
@@ -578,12 +586,15 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     notify(t("chat.new_message", { name }), one.id, () => open(one.id, true));
   }
 
-  async function loadDepartments() {
+  async function loadDepartments(again = false) {
     const named = [...work.desk().chats.map((one) => one.about.department), ...agent.departments];
-    const missing = named.find((one) => one && !departments.has(one));
+    const missing = named.find((one) => one && (again || !departments.has(one)));
     if (!missing) return;
     const answer = await colleagues(missing);
-    if (!answer.ok) return;
+    if (!answer.ok || gone.signal.aborted) return;
+    /** @type {{id: string, reason?: string}[]} */
+    const own = (answer.body?.departments ?? []).filter((/** @type {{id: string}} */ one) => agent.departments.includes(one.id));
+    closed = own.length > 0 && own.every(({ reason }) => reason === "closed");
     names = new Map((answer.body?.departments ?? []).map((/** @type {any} */ one) => [one.id, one.names ?? {}]));
     departments = new Map(
       (answer.body?.departments ?? []).map((/** @type {{id: string}} */ one) => [one.id, departmentName(one, t.language)]),
@@ -606,6 +617,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   document.addEventListener("visibilitychange", () => work.look(), { signal: gone.signal });
   addEventListener("hashchange", () => isPast(location.hash) && openOverview("past"), { signal: gone.signal });
   addEventListener("beforeunload", (event) => (uploads.busy() || canned.changed()) && event.preventDefault(), { signal: gone.signal });
+  // Who waits for a chat is told when none can come.
+  const hours = setInterval(() => document.visibilityState === "visible" && !openChats(work.desk()).length && loadDepartments(true), HOURS);
   show(work.desk().selected ? "chat" : "list");
   loadDepartments();
   if (isPast(location.hash)) openOverview("past");
@@ -625,6 +638,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       gone.abort();
       clearTimeout(bringing);
       clearTimeout(ticking);
+      clearInterval(hours);
       page.news.replaceChildren();
       page.wraps.replaceChildren();
       for (const place of [page.news, page.wraps]) /** @type {HTMLElement} */ (place.parentElement).hidden = true;

@@ -17,14 +17,15 @@ const PREVIEW = 120; // characters
 export const nameOf = (one, t) => one.about.name ?? t("item.citizen");
 
 /**
- * Draws the desk's chats into `list`; `acts`: `open(id)`, `accept(id)`, `refuse(id)`, `dismiss(id)`; `departments` names them by id.
+ * Draws the desk's chats into `list`; `acts`: `open(id)`, `accept(id)`, `refuse(id)`, `dismiss(id)`; `departments` names them by id;
+ * `closed`: none of the agent's departments is open.
  *
  * @param {HTMLElement} list
  * @param {HTMLElement} empty
  * @param {Translator} t
- * @param {{desk: Desk, departments: Map<string, string>, acts: Acts, now: Date}} options
+ * @param {{desk: Desk, departments: Map<string, string>, acts: Acts, now: Date, closed: boolean}} options
  */
-export function drawList(list, empty, t, { desk, departments, acts, now }) {
+export function drawList(list, empty, t, { desk, departments, acts, now, closed }) {
   const items = ordered(desk).map((one) => ({ key: one.id, one, current: one.id === desk.selected }));
   keyed(list, items, (item, old) => {
     const looks = JSON.stringify([
@@ -43,7 +44,7 @@ export function drawList(list, empty, t, { desk, departments, acts, now }) {
     return li;
   });
   empty.hidden = items.length > 0;
-  setText(empty, t(desk.agent.state === "paused" ? "list.empty.paused" : "list.empty.available"));
+  setText(empty, t(desk.agent.state === "paused" ? "list.empty.paused" : closed ? "list.empty.closed" : "list.empty.available"));
 }
 
 /** @param {string} id @param {Acts} acts */

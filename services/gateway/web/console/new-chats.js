@@ -13,6 +13,13 @@ import { isNew, isOffer, secondsLeft } from "./chat-state.js";
 export const waiting = (desk, shown) => desk.chats.filter((one) => isNew(one) && !one.refusing && one.id !== shown);
 
 /**
+ * RULES: how many times the usual volume the next signal has for chats that are not accepted yet, after so many signals.
+ *
+ * @param {number} rings
+ */
+export const loudness = (rings) => Math.min(4, 2 ** rings);
+
+/**
  * How long there still is to accept this chat, in words; empty when the server did not say. `now` in ms of the page's own clock.
  *
  * @param {Translator} t

@@ -47,6 +47,21 @@ export function standing(t, agent) {
 }
 
 /**
+ * How it stands with a department, in words.
+ *
+ * @param {Translator} t
+ * @param {{id: string, name?: string, names?: Record<string, string>, reason?: string}} one
+ */
+export const prospects = (t, one) =>
+  one.reason === "closed"
+    ? t("transfer.closed")
+    : one.reason === "no_agents"
+      ? t("transfer.no_agents")
+      : one.reason === "busy"
+        ? t("transfer.busy")
+        : t("transfer.to_department", { name: nameOf(one, t.language) });
+
+/**
  * `onTransfer(chat, to, note)`: `to` is `{department}` or `{agent}`, note a text or "". `draft` is the note as it was left the last time and
  * `onDraft(note)` hears of every change. `isOver()`: the chat is not the agent's any more; then nothing is transferred and the note stays.
  *
@@ -105,7 +120,7 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
     fill(groups.department, "department", may.departments, {
       may: () => true,
       name: (one) => nameOf(one, t.language),
-      more: (one) => t("transfer.to_department", { name: nameOf(one, t.language) }),
+      more: (one) => prospects(t, one),
     });
     fill(groups.agent, "agent", may.agents, { may: isFree, name: (one) => one.name, more: (one) => standing(t, one) });
     setText(status, may.departments.length + may.agents.length ? "" : t("transfer.none"));

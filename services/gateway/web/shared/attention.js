@@ -27,8 +27,8 @@ export function chime({ on, keep, signal }) {
       keep(now);
       return wake();
     },
-    /** @param {keyof typeof TONES} name */
-    play: (name) => sound.on && audio?.state === "running" && ring(audio, TONES[name]),
+    /** @param {keyof typeof TONES} name @param {number} [louder] times the usual volume, 6 at most */
+    play: (name, louder = 1) => sound.on && audio?.state === "running" && ring(audio, TONES[name], louder),
   };
   const wake = async () => {
     if (!sound.on) return;
@@ -40,14 +40,14 @@ export function chime({ on, keep, signal }) {
   return sound;
 }
 
-/** @param {AudioContext} audio @param {number[][]} tones */
-function ring(audio, tones) {
+/** @param {AudioContext} audio @param {number[][]} tones @param {number} louder */
+function ring(audio, tones, louder) {
   for (const [pitch, after] of tones) {
     const start = audio.currentTime + after;
     const tone = new OscillatorNode(audio, { type: "sine", frequency: pitch });
     const volume = new GainNode(audio, { gain: 0 });
     volume.gain.setValueAtTime(0, start);
-    volume.gain.linearRampToValueAtTime(0.16, start + 0.02);
+    volume.gain.linearRampToValueAtTime(0.16 * louder, start + 0.02);
     volume.gain.exponentialRampToValueAtTime(0.001, start + 0.45);
     tone.connect(volume).connect(audio.destination);
     tone.start(start);

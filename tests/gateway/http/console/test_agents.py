@@ -7,7 +7,7 @@ import pytest
 from services.common.events.types import AgentState
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
-from tests.gateway.asking import Client
+from tests.gateway.asking import Client, show
 from tests.gateway.making import AN, BERT, agent_view
 from tests.gateway.standing import World
 
@@ -88,5 +88,11 @@ async def test_those_who_can_take_a_chat_now(world: World, client: Client) -> No
     world.others.agents["carl"] = agent_view("carl", state=AgentState.PAUSED)
     _, listed, _ = await client.ask("GET", "/api/agents", Cookie=cookie)
     assert [a["id"] for a in listed["agents"]] == [BERT]
-    assert [d["id"] for d in listed["departments"]] == ["algemeen", "premies"]
+    assert [(d["id"], d["colour"], d["reason"]) for d in listed["departments"]] == [
+        ("algemeen", "blue", "unknown"),
+        ("premies", "blue", "unknown"),
+    ]
+    await show(world, client)
+    _, listed, _ = await client.ask("GET", "/api/agents", Cookie=cookie)
+    assert [(d["colour"], d["reason"]) for d in listed["departments"]] == [("green", "available"), ("blue", "unknown")]
     assert (await client.ask("GET", "/api/agents?department=elders", Cookie=cookie))[0] == 404
