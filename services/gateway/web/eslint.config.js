@@ -23,7 +23,23 @@ export default [
       "no-new-func": "error",
     },
   },
-  { files: ["services/gateway/web/**/*.js"], languageOptions: { globals: globals.browser } },
+  {
+    files: ["services/gateway/web/**/*.js"],
+    languageOptions: { globals: globals.browser },
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector: "TemplateLiteral TemplateLiteral",
+          message: "What minifies the modules (http/pages/static_files.py) knows no template within a template.",
+        },
+        {
+          selector: "Literal[raw=/\\x60/]",
+          message: "What minifies the modules (http/pages/static_files.py) takes a backquote for the edge of a template.",
+        },
+      ],
+    },
+  },
   {
     files: ["services/gateway/web/eslint.config.js", "tests/web/**"],
     languageOptions: { globals: { ...globals.node, ...globals.browser } },

@@ -145,7 +145,7 @@ export const checkConfiguration = (wanted) => ask("POST", "/api/configuration/ch
 /** @param {object} wanted */
 export const storeConfiguration = (wanted) => ask("POST", "/api/configuration", wanted);
 /** @param {number | null} before */
-export const configurationVersions = (before) => ask("GET", `/api/configuration/versions${before ? `?before=${before}` : ""}`);
+export const configurationVersions = (before) => ask("GET", "/api/configuration/versions" + (before ? `?before=${before}` : ""));
 /** @param {number} version */
 export const configurationVersion = (version) => ask("GET", `/api/configuration/versions/${version}`);
 
@@ -177,7 +177,7 @@ export const pastChats = (wanted) => ask("POST", "/api/agent/chats/search", want
  * @param {string} [language]
  */
 export const transcriptUrl = (chat, format, language) =>
-  `/api/chats/${encodeURIComponent(chat)}/transcript?format=${format}${language ? `&lang=${language}` : ""}`;
+  `/api/chats/${encodeURIComponent(chat)}/transcript?format=${format}` + (language ? `&lang=${language}` : "");
 
 /** @param {string} chat @param {string} id */
 export const attachmentUrl = (chat, id) => `/api/chats/${encodeURIComponent(chat)}/attachments/${encodeURIComponent(id)}`;

@@ -488,7 +488,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     const fresh = desk.chats.find(isNew);
     const count = unread(desk);
     const what = fresh ? t("chat.new_chat", { name: nameOf(fresh, t) }) : count ? t("item.unread", { n: count }) : t("title");
-    return `${count || fresh ? `(${Math.max(count, fresh ? 1 : 0)}) ` : ""}${what} – ${t("service")}`;
+    const counted = count || fresh ? `(${Math.max(count, fresh ? 1 : 0)}) ` : "";
+    return `${counted}${what} – ${t("service")}`;
   }
 
   /** @param {Effect} effect @param {Desk} desk */

@@ -389,7 +389,10 @@ function departmentForm(t, { department, version, onCancel, onDone, onNewest, on
     );
     const value = h("input", { type: "text", maxlength: "500", autocomplete: "off", value: contact.value });
     value.addEventListener("input", () => (contact.value = value.value));
-    const notes = inLanguages(contact.note, `contacts.${n}.note`, (one) => `${t("config.note")} (${t(`locale.${one}`)})`);
+    const notes = inLanguages(contact.note, `contacts.${n}.note`, (one) => {
+      const language = t(`locale.${one}`);
+      return `${t("config.note")} (${language})`;
+    });
     const filled = Object.values(contact.note).some(Boolean);
     return h(
       "fieldset",

@@ -28,7 +28,7 @@ export function chooseLanguage(wishes) {
 export async function loadTranslator(language) {
   for (let n = 0; ; n += 1) {
     try {
-      const texts = await import(`./texts/${language}.js${n ? `?${n}` : ""}`);
+      const texts = await import(`./texts/${language}.js` + (n ? `?${n}` : ""));
       return translator(texts.default, language);
     } catch {
       await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST, AGAIN * 2 ** n) * (0.5 + Math.random())));

@@ -242,8 +242,11 @@ export function reportsView(t, { departments, names, acts }) {
   function charts() {
     /** @type {any[]} */
     const periods = report.periods;
-    const words = (/** @type {any} */ one, /** @type {string[]} */ of) =>
-      `${periodName(t, one, report)}: ${of.map((name) => `${t(`reports.${name}`)} ${figure(t, name, one)}`).join(", ")}`;
+    /** @param {any} one @param {string[]} of */
+    const words = (one, of) => {
+      const figures = of.map((name) => [t(`reports.${name}`), figure(t, name, one)].join(" "));
+      return `${periodName(t, one, report)}: ${figures.join(", ")}`;
+    };
     const chats = periods.map((one) => ({ pair: [one.served, one.offered], words: words(one, ["offered", "served", "abandoned"]) }));
     const waits = periods.map((one) => ({ pair: [one.wait_p50 ?? 0, one.wait_p90 ?? 0], words: words(one, ["wait"]) }));
     const most = (/** @type {any[]} */ all) => Math.max(0, ...all.map(({ pair }) => pair[1]));

@@ -23,7 +23,7 @@ export function httpWay(url, storage) {
     needed: () => memory.until > Date.now(),
     async make(hello) {
       // some browsers keep a failure for as long as the page is there
-      const path = `./http-socket.js${tries++ ? `?${tries}` : ""}`;
+      const path = "./http-socket.js" + (tries++ ? `?${tries}` : "");
       /** @type {typeof import("./http-socket.js")} */
       const { HttpSocket } = await import(path);
       tries = 0;

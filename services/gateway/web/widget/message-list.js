@@ -45,7 +45,7 @@ export function messageLog({ t, onFile, onPreview, onAgain, onDiscard, onSeen, a
     jump,
     file: { onOpen: onFile, preview: (file, place) => (PREVIEWED.test(file.content_type ?? "") ? onPreview(file, place) : undefined) },
     icon: (name) => name === "file" && icon(CLIP),
-    failure: ({ code }) => `${t("failed")}.${code && t.has(code) ? ` ${t(code)}` : ""}`,
+    failure: ({ code }) => `${t("failed")}.` + (code && t.has(code) ? ` ${t(code)}` : ""),
     hopeless: HOPELESS,
     onScroll: (atEnd) => atEnd && onSeen(),
     onAgain: ({ id }) => id && onAgain(id),

@@ -28,7 +28,7 @@ const within = (ms, promise) => Promise.race([promise, new Promise((_, reject) =
 async function load(path) {
   for (let n = 0; ; n += 1) {
     try {
-      return await import(`./static${digest}/${path}.js${n ? `?${n}` : ""}`);
+      return await import(`./static${digest}/${path}.js` + (n ? `?${n}` : ""));
     } catch {
       digest = "";
       await new Promise((resolve) => setTimeout(resolve, Math.min(30_000, 1_000 * 2 ** n) * (0.5 + Math.random())));

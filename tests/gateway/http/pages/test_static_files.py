@@ -11,18 +11,20 @@ from urllib.parse import urljoin
 
 import aiohttp
 import pytest
+from pygments.lexers import JavascriptLexer
+from pygments.token import Comment, String
+from rjsmin import jsmin
 
 from services.common.config.departments import LOCALES
 from services.gateway.http.pages.static_files import (
     CATALOGUES,
-    COMMENTS,
     ENTRIES,
     FORMER,
     TYPES,
     WEB,
     as_module,
-    compact,
     digest_of,
+    minified,
     served,
     static_files,
 )
@@ -35,9 +37,8 @@ FORMER_DIGEST = "01234567"
 
 def embed_script() -> bytes:
     """The embed script as it is served."""
-    return compact((WEB / "widget/widget.js").read_bytes()).replace(
-        b'digest = "";', f'digest = "/{DIGEST}";'.encode(), 1
-    )
+    module = minified((WEB / "widget/widget.js").read_bytes())
+    return module.replace(b'let digest="";', f'let digest="/{DIGEST}";'.encode(), 1)
 
 
 async def kept(client: aiohttp.ClientSession, path: str) -> str:
@@ -194,10 +195,17 @@ async def test_the_texts_of_each_catalogue_are_modules(
 
 
 def test_what_only_readers_need_is_left_out_of_a_module() -> None:
-    module = b"// one\na(); // two\n\t/** three\n *\n **/ \n/** @type {X} */ (b).c = 1;\n  /* d */ e(); /* f */\n"
-    module += b"//\n\n  g();\n"
-    module += b'h(/** @type {Y} */ (i), "https://j"); // k "l"\n'
-    assert compact(module) == b'a();\n(b).c = 1;\n/* d */ e(); /* f */\ng();\nh((i), "https://j");\n'
+    module = rb"""// one
+a(); // two
+  /** three
+   **/
+/** @type {X} */ (b).c = 1;
+
+/* d */ e(); /* f */
+  h(/** @type {Y} */ (i), "https://j // k"); // l "m"
+  n.replace(/\/\* ["] \*\//, `  ${ o }  `);
+"""
+    assert minified(module) == rb"""a();(b).c=1;e();h((i),"https://j // k");n.replace(/\/\* ["] \*\//,`  ${ o }  `);"""
 
 
 def modules() -> list[Path]:
@@ -211,11 +219,11 @@ def test_a_module_may_have_the_texts_of_several_catalogues() -> None:
     )
 
 
-def test_a_style_sheet_loses_the_white_space_that_means_nothing() -> None:
-    sheet = b"\n.a  b, :is(.c, .d) > .e { width: calc(1px - 2 * var(--x)); color: red; }\n"
-    module = b"const a = `x : y`;\nconst looks = `" + sheet + b"`;\n"
-    sheet = b".a  b,:is(.c,.d)>.e{width:calc(1px - 2 * var(--x));color:red;}"
-    assert compact(module) == b"const a = `x : y`;\nconst looks = `\n" + sheet + b"`;\n"
+def test_the_style_sheets_in_a_module_are_minified_too() -> None:
+    sheet = b"/* 1 */ .a  b, :is(.c, .d) > .e { width: calc(1px - 2 * var(--x)); color: red; }"
+    module = b"const a = `x : y`;\nconst looks = `\n" + sheet + b"\n`;\nb(`${looks}\n.f :hover { top: 0; }\n`);\n"
+    sheet = b".a b,:is(.c,.d)>.e{width:calc(1px - 2 * var(--x));color:red}"
+    assert minified(module) == b"const a=`x : y`;const looks=`" + sheet + b"`;b(`${looks}.f :hover{top:0}`);"
 
 
 @pytest.fixture
@@ -245,25 +253,33 @@ def test_every_module_can_be_read_as_it_is_served(tmp_path: Path, nodejs: str) -
     assert ran.returncode == 0, ran.stderr
 
 
-STRING = re.compile(rb"""\"(?:[^"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`""")
+def tokens(module: bytes) -> list[str]:
+    """The tokens of a module as Pygments reads them, without those of its style sheets."""
+    said = [(kind, text) for kind, text in JavascriptLexer().get_tokens(module.decode()) if kind not in Comment]
+    return [
+        text
+        for kind, text in said
+        if (text.strip() or kind in String) and not (kind in String.Backtick and re.search("[{;]", text))
+    ]
 
 
-def test_no_text_in_a_module_looks_like_a_comment() -> None:
-    assert STRING.findall(b'a("b // c"); // d "e"') == [b'"b // c"', b'"e"']
+def test_a_module_says_the_same_as_it_is_served() -> None:
+    """By another reading of it than that which minifies it."""
+    assert tokens(b"a = 'b  c'; // d\n/* e */ `  ${ f }`") == ["a", "=", "'b  c'", ";", "`", "  ", "${", "f", "}", "`"]
     for path in modules():
-        code = re.sub(rb"(?m)^[ \t]*//.*$|/\*(?:[^*]|\*(?!/))*\*/|[ \t]// [^\"'`\n]*$", b"", path.read_bytes())
-        assert [found for found in STRING.findall(code) if re.search(rb"\s// |/\*\* @", found)] == [], path
+        module = path.read_bytes()
+        assert tokens(minified(module)) == tokens(module), path
 
 
 def other_texts(module: bytes) -> list[bytes]:
-    """The texts of several lines in a module that are no style sheet: they would lose their indentation."""
-    texts = re.findall(rb"`[^`]*`", COMMENTS.sub(b"", module))
+    """The texts of several lines in a module that are no style sheet: they would be minified as one."""
+    texts = jsmin(module).split(b"`")[1::2]
     return [text for text in texts if b"\n" in text and not re.search(rb"[\w\])}] *\{[^{}]*\}", text)]
 
 
-def test_the_only_texts_of_several_lines_in_a_module_are_style_sheets_without_comments() -> None:
+def test_the_only_texts_of_several_lines_in_a_module_are_style_sheets() -> None:
     assert other_texts(b"// `\na = `\n  b { c: d }\n`;\n") == []
-    assert other_texts(b"a = `\n  b\n`;\n") == [b"`\n  b\n`"]
+    assert other_texts(b"a = `\n  b\n`;\n") == [b"\n  b\n"]
     assert len(modules()) > 20
     assert {path.name: found for path in modules() if (found := other_texts(path.read_bytes()))} == {}
 
