@@ -79,7 +79,7 @@ SHARED = {"blue": ["files", "waiting"]}
 LAUNCHER = ["widget.js", "launcher-state.js", "reach.js"]
 """The modules that read the texts of the launcher."""
 FIRST_LAUNCHER = {"button": ["widget.js"], "launcher": []}
-FIRST_PANEL = {"panel": ["panel.js", "chat-view.js", "composer.js"], "conversation": []}
+FIRST_PANEL = {"panel": ["panel.js", "chat-view.js"], "conversation": []}
 """The catalogue that the first moment reads, with the modules that read it, and the one that comes after it."""
 
 

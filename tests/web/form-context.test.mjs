@@ -1,7 +1,7 @@
-// Mirrors services/gateway/web/widget/form-context.js: what the page says of its form, within the limits of the server.
+// Mirrors services/gateway/web/widget/start-chat.js: what the page says of its form, within the limits of the server.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { formOf, placeOf } from "../../services/gateway/web/widget/form-context.js";
+import { formOf, placeOf } from "../../services/gateway/web/widget/start-chat.js";
 
 test("the form is what the page said, cut to what the server takes, and start() comes first", (t) => {
   const before = [globalThis.location, globalThis.document];

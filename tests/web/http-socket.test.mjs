@@ -1,9 +1,9 @@
-// Mirrors services/gateway/web/shared/http-socket.js and http-way.js: frames over HTTP, with a server made of promises.
+// Mirrors services/gateway/web/shared/http-socket.js and httpWay of connection.js: frames over HTTP, with a server made of promises.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { HttpSocket } from "../../services/gateway/web/shared/http-socket.js";
-import { httpWay } from "../../services/gateway/web/shared/http-way.js";
+import { httpWay } from "../../services/gateway/web/shared/connection.js";
 
 const URL_OF_CHAT = "http://here/api/chats/c";
 const settle = async () => {

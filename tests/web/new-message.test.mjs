@@ -1,7 +1,7 @@
-// Mirrors services/gateway/web/shared/new-message.js: ids, what is left to write, and the key that sends.
+// Mirrors services/gateway/web/shared/conversation.js: ids, what is left to write, and the key that sends.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { charactersLeft, isSubmitKey, newId } from "../../services/gateway/web/shared/new-message.js";
+import { charactersLeft, isSubmitKey, newId } from "../../services/gateway/web/shared/conversation.js";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 

@@ -109,7 +109,7 @@ async def test_the_button_comes_when_its_modules_did_not_load_at_first(scene: Sc
     assert not lacking
 
 
-WITHIN_A_PART = ("shared/conversation", "loket-chat/message-list", "loket-chat/form-context", "agent/controller")
+WITHIN_A_PART = ("shared/conversation", "loket-chat/message-list", "loket-chat/store", "agent/controller")
 """Modules that others import: the page asks for them without a way to try again."""
 
 

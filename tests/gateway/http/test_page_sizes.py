@@ -18,28 +18,28 @@ IMPORT = re.compile(rb'(?:\bfrom|\bimport) ?"(\.[^"]+)"')
 FILES = {"/widget.js": static_files().entries[WIDGET]} | {
     f"/static/{name}": file for name, file in static_files().files.items()
 }
-LAUNCHER = 4_800
-PANEL = 23_750
-PRESSED = 25_700
+LAUNCHER = 4_750
+PANEL = 23_100
+PRESSED = 24_900
 """The limits in bytes: until the button has its colour, that with the panel, and that with all that a press needs."""
-BESIDE = 9_120
-TOOLS = 12_400
+BESIDE = 8_550
+TOOLS = 10_600
 LATER = {
-    "reason": ("blue-reason", 2_600),
-    "blue": ("blue-panel", 14_500),
-    "files": ("files", 6_000),
-    "waiting": ("queue-info", 6_700),
-    "inactive": ("inactivity-warning", 3_000),
-    "after": ("after-chat", 5_500),
-    "previews": ("previews", 4_000),
-    "given": ("given-files", 3_000),
-    "numbers": ("number-warning", 5_500),
-    "masked": ("masked-numbers", 3_000),
-    "identify": ("identify-card", 4_500),
-    "privacy": ("privacy-notice", 3_000),
-    "form": ("start-form", 4_500),
-    "name": ("name-card", 2_500),
-    "settings": ("settings", 7_700),
+    "reason": ("blue-reason", 1_550),
+    "blue": ("blue-panel", 11_550),
+    "files": ("files", 4_550),
+    "waiting": ("queue-info", 5_350),
+    "inactive": ("inactivity-warning", 1_700),
+    "after": ("after-chat", 2_950),
+    "previews": ("previews", 2_200),
+    "given": ("given-files", 1_300),
+    "numbers": ("number-warning", 4_050),
+    "masked": ("masked-numbers", 1_800),
+    "identify": ("identify-card", 2_950),
+    "privacy": ("privacy-notice", 1_200),
+    "form": ("start-form", 3_250),
+    "name": ("name-card", 1_500),
+    "settings": ("settings", 6_200),
 }
 """What comes later: the folder of its texts, its module, and the most bytes that it may add."""
 
@@ -68,8 +68,7 @@ def launcher(language: str) -> set[str]:
 
 def pressing(language: str) -> set[str]:
     """What a press needs beside the launcher and the panel. It is there before, unless the press is early."""
-    names = ["launcher-actions", "preload"]
-    return with_imports(f"/static/loket-chat/{name}.js" for name in names) - opened(language)
+    return with_imports(["/static/loket-chat/launcher-actions.js"]) - opened(language)
 
 
 def beside(language: str) -> set[str]:
@@ -105,7 +104,7 @@ def test_the_launcher_alone_and_with_the_panel_is_small(language: str) -> None:
 
 @pytest.mark.parametrize("language", LOCALES)
 def test_what_is_loaded_after_the_launcher_and_after_the_panel_is_small(language: str) -> None:
-    assert len(beside(language)) == 10
+    assert len(beside(language)) == 9
     assert weight(beside(language)) <= BESIDE
     assert weight(tools(language)) <= TOOLS
 
@@ -120,8 +119,10 @@ def test_what_comes_later_is_no_part_of_the_panel_and_small(part: str, language:
 
 def test_what_is_fetched_ahead_of_a_press_is_what_the_panel_needs() -> None:
     """All of it but what the launcher has, and no more: a browser that finds it one by one takes a second longer."""
-    lists = FILES["/static/loket-chat/preload.js"].body.decode().split("const TOOLS")
-    named = [{f"/static/{name}.js" for name in re.findall(r'"((?:loket-chat|shared)/[\w-]+)"', part)} for part in lists]
+    lists = re.findall(
+        r"const (?:MODULES|TOOLS)=(\[.*?\]);", FILES["/static/loket-chat/launcher-actions.js"].body.decode()
+    )
+    named = [{f"/static/{name}.js" for name in re.findall(r'"(.+?)"', part)} for part in lists]
     assert named[0] == opened("nl") - launcher("nl") - {"/static/loket-chat/text/panel/nl.js"}
     assert named[1] == tools("nl") - {"/static/loket-chat/text/nl.js"}
 

@@ -84,15 +84,21 @@ FORMER = {
     "lib/conversation.js": "shared/conversation.js",
     "loket-chat/aside.js": "loket-chat/lazy-panels.js",
     "loket-chat/button.js": "shared/button-status.js",
+    "loket-chat/composer.js": "loket-chat/chat-view.js",
     "loket-chat/dom.js": "former/dom.js",
     "loket-chat/dressed.js": "former/dressed.js",
+    "loket-chat/form-context.js": "loket-chat/start-chat.js",
     "loket-chat/inactive.js": "loket-chat/inactivity-warning.js",
     "loket-chat/log.js": "former/log.js",
+    "loket-chat/nameless.js": "loket-chat/lazy-panels.js",
+    "loket-chat/preload.js": "loket-chat/launcher-actions.js",
     "loket-chat/question.js": "loket-chat/leave-question.js",
     "loket-chat/session.js": "former/session.js",
     "loket-chat/start.js": "former/start.js",
     "loket-chat/waiting.js": "loket-chat/queue-info.js",
     "shared/close-codes.js": "former/close-codes.js",
+    "shared/http-way.js": "shared/connection.js",
+    "shared/new-message.js": "shared/conversation.js",
 }
 """Former names of files, and their present ones. A page that is open during an update loads the rest of its modules by
 the former names, so these keep their answers. A module and its former name are in folders of the same depth, because

@@ -1,6 +1,5 @@
 /** Where the agent writes: a message to the citizen or an internal note, each with a draft of its own. */
-import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/new-message.js";
-import { problem } from "../shared/conversation.js";
+import { charactersLeft, COUNT_FROM, isSubmitKey, problem } from "../shared/conversation.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button, copied } from "./dom.js";
 import { answerPicker } from "./answer-picker.js";

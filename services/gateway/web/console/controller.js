@@ -1,7 +1,6 @@
 /** The desk at work: the one place that holds its state, feeds it the server's frames and sends what is due. */
 import { Connection } from "../shared/connection.js";
 import * as talk from "../shared/conversation.js";
-import { newId } from "../shared/new-message.js";
 import { notes as writtenNotes, transcript } from "./api.js";
 import * as rules from "./desk-state.js";
 import { isOffer, unsent } from "./chat-state.js";
@@ -149,16 +148,18 @@ export function startWork({ agent, onChange, onEffect, onLive, look, reading }) 
     /** @param {string} id */
     dismiss: (id) => change(rules.dismiss(desk, id)),
     /** @param {string} id @param {string} text */
-    post: (id, text) => edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { text }) })),
+    post: (id, text) => edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, talk.newId(), { text }) })),
     /** @param {string} id @param {Attachment} file */
     attach: (id, file) =>
-      edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { attachment: file.id, file }) })),
+      edit(id, (one) =>
+        (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, talk.newId(), { attachment: file.id, file }) }),
+      ),
     /** @param {string} id @param {string} message */
     again: (id, message) => converse(id, (chat) => talk.again(chat, message)),
     /** @param {string} id @param {string} message */
     discard: (id, message) => converse(id, (chat) => talk.discard(chat, message)),
     /** @param {string} id @param {string} text */
-    note: (id, text) => edit(id, (one) => accepted({ ...one, book: notes.write(one.book, newId(), text) })),
+    note: (id, text) => edit(id, (one) => accepted({ ...one, book: notes.write(one.book, talk.newId(), text) })),
     /** @param {string} id @param {string} one */
     againNote: (id, one) => note(id, (book) => notes.again(book, one)),
     /** @param {string} id @param {string} one */
@@ -189,7 +190,7 @@ export function startWork({ agent, onChange, onEffect, onLive, look, reading }) 
     },
     /** Whether it was sent. @param {string} id */
     identify(id) {
-      const request = newId();
+      const request = talk.newId();
       const sent = desk.welcomed && connection.send({ type: "identify", chat_id: id, id: request });
       if (sent) edit(id, (one) => accepted({ ...one, asking: { id: request, at: serverNow() } }));
       else onEffect({ type: "identify_refused", id }, desk);

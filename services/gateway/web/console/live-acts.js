@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { conversationOf } from "./reading.js";
 import { confirm, show } from "./dialogs.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
-import { newId } from "../shared/new-message.js";
+import { newId } from "../shared/conversation.js";
 import { button } from "./dom.js";
 import { asRead } from "./left-questions.js";
 import { known } from "./i18n.js";

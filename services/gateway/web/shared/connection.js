@@ -13,6 +13,7 @@ const VAIN = 2; // websockets in vain, until HTTP is tried
 const PROVEN_VAIN = 6; // where one came through before: the server may just be away,
 const OURS = /^(1012|44..)$/; // close codes that only the server sends
 const BACK = 30_000; // ms, to twice as long, and a websocket is tried again
+const LASTS = 600_000; // ms for which the browser's session remembers that it needs HTTP; then a websocket is tried first again
 
 // The protocol's close codes after which nothing is tried again: ended, bad_frame, unauthenticated, origin_not_allowed, no_such_chat,
 // too_many_connections. All others are the network's, or say "later" (1012 restart, 4429 too_many_frames, 4430 too_slow).
@@ -247,4 +248,47 @@ export class Connection {
       socket.close();
     }
   }
+}
+
+/**
+ * The way of a chat over HTTP; `url` is the address of the chat.
+ *
+ * @param {string} url
+ * @param {Storage} [storage]
+ * @returns {HttpWay}
+ */
+export function httpWay(url, storage) {
+  const name = `eloket-chat ${new URL(url).host} http`;
+  /** @type {{until: number, poll: boolean}} */
+  let memory = { until: 0, poll: false };
+  try {
+    storage ??= sessionStorage;
+    memory = { ...memory, ...JSON.parse(storage.getItem(name) ?? "{}") };
+  } catch {
+    // nothing is kept here
+  }
+  let tries = 0;
+  return {
+    needed: () => memory.until > Date.now(),
+    async make(hello) {
+      // some browsers keep a failure for as long as the page is there
+      const path = "./http-socket.js" + (tries++ ? `?${tries}` : "");
+      /** @type {typeof import("./http-socket.js")} */
+      const { HttpSocket } = await import(path);
+      tries = 0;
+      return new HttpSocket({
+        url,
+        hello,
+        poll: memory.poll && memory.until > Date.now(),
+        onFirst(poll) {
+          memory = { until: Date.now() + LASTS, poll };
+          try {
+            storage?.setItem(name, JSON.stringify(memory));
+          } catch {
+            // then for this page alone
+          }
+        },
+      });
+    },
+  };
 }

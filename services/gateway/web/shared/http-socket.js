@@ -1,5 +1,5 @@
 // The frames of a websocket over HTTP, where a network lets no websocket through: loaded when it is needed.
-import { newId } from "./new-message.js";
+import { newId } from "./conversation.js";
 
 const FIRST_BYTES = 3_000; // ms; a stream of which nothing comes is kept back on the way
 const FIRST_FRAME = 8_000; // ms

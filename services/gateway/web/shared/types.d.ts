@@ -380,7 +380,7 @@ interface Received {
 /** `connecting`: first, and once after 1012. `lost`: it comes back by itself. `ended`: it comes back only by `open()`. */
 type ConnectionState = "connecting" | "open" | "lost" | "ended";
 
-/** The way of a connection over HTTP (`http-way.js`). */
+/** The way of a connection over HTTP (`httpWay` in `connection.js`). */
 interface HttpWay {
   /** Whether this browser needed it a short while ago. */
   needed(): boolean;
@@ -665,7 +665,7 @@ interface WidgetPart {
   announce(words: string): void;
   session: ReturnType<typeof import("../widget/chat-session.js").joinChat>;
   element: HTMLElement;
-  bar: ReturnType<typeof import("../widget/composer.js").composer> & { add(files: File[]): void; attach: HTMLElement };
+  bar: ReturnType<typeof import("../widget/chat-view.js").composer> & { add(files: File[]): void; attach: HTMLElement };
 }
 
 /** A message as `messageList` shows it. */
@@ -785,7 +785,7 @@ interface ChatViewOptions {
 interface ChatToolsOptions extends ChatViewOptions {
   session: ReturnType<typeof import("../widget/chat-session.js").joinChat>;
   element: HTMLElement;
-  bar: ReturnType<typeof import("../widget/composer.js").composer>;
+  bar: ReturnType<typeof import("../widget/chat-view.js").composer>;
   /** Says something, and shows it when it is wrong. */
   tell(words: string, wrong?: boolean): void;
   /** Holds the place of the messages. */
@@ -840,8 +840,6 @@ interface LauncherOptions {
   load(path: string): Promise<any>;
   /** Is rejected after `ms`. */
   within(ms: number, promise: Promise<any>): Promise<any>;
-  /** Fetches the panel. */
-  ahead: ReturnType<typeof import("../widget/preload.js").preloader>;
 }
 
 /** An answer over HTTP as the console's `ask` gives it. */

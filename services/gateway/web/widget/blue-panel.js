@@ -3,7 +3,7 @@ import { estimate } from "./queue-info.js";
 import { dayInWords, FORM_LOOKS, questionForm } from "./leave-question.js";
 import { mayWait } from "./blue-reason.js";
 import { h, icon, setAttribute, setText } from "../shared/dom.js";
-import { newId } from "../shared/new-message.js";
+import { newId } from "../shared/conversation.js";
 import { panelSheet } from "./panel-style.js";
 import { toolsSheet } from "./tools-style.js";
 import { secondsOf } from "./start-chat.js";

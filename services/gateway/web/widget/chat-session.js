@@ -1,8 +1,6 @@
 // One chat: rules, connection, and what the browser keeps.
-import { Connection } from "../shared/connection.js";
+import { Connection, httpWay } from "../shared/connection.js";
 import * as rules from "../shared/conversation.js";
-import { httpWay } from "../shared/http-way.js";
-import { newId } from "../shared/new-message.js";
 
 const ADOPT = 20_000; // ms: what another tab left behind is ours
 const TYPING_AGAIN = 3_000;
@@ -209,7 +207,7 @@ export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
 
   /** @param {Partial<KeptMessage>} content */
   function add(content) {
-    const id = newId();
+    const id = rules.newId();
     const item = { ...content, chat: record.chat_id, since: Date.now(), n: count++ };
     keep({ id, ...item, state: "sending" });
     change(rules.post(chat, id, item));

@@ -1,10 +1,37 @@
 // What a press on the launcher does: it opens the panel, and returns to a chat that is kept. Loaded once the launcher is shown, so that the
 // colour waits for none of it.
+import { h } from "../shared/dom.js";
+
 const LOADING = 15_000; // ms for the panel to come
 const AGAIN = 15_000; // ms, to twice as long, until a kept chat is tried again
 // Events of the chat that the page does not get: its shortcuts and its traps of the focus are not for what is typed here.
 const OWN = ["keydown", "keypress", "keyup", "beforeinput", "input", "paste", "copy", "cut", "focusin", "focusout"];
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
+// The panel: its modules import each other, so a browser that finds them one by one waits for each in turn. Those with which the press asks
+// for a chat come first.
+const MODULES = [
+  "loket-chat/start-chat",
+  "loket-chat/store",
+  "loket-chat/panel",
+  "loket-chat/chat-view",
+  "loket-chat/chat-session",
+  "loket-chat/panel-style",
+  "shared/style-sheets",
+  "shared/translator",
+  "shared/conversation",
+  "shared/connection",
+];
+// What the panel loads by itself as soon as it is there.
+const TOOLS = [
+  "loket-chat/chat-tools",
+  "loket-chat/message-list",
+  "shared/message-list",
+  "shared/format",
+  "shared/keyed",
+  "shared/links",
+  "loket-chat/lazy-panels",
+  "loket-chat/tools-style",
+];
 
 AbortSignal.timeout ??= (ms) => {
   const controller = new AbortController(); // Safari before 16
@@ -33,6 +60,25 @@ function parsed(text) {
 }
 
 /**
+ * Returns what fetches the panel's modules and texts all at once, the first time that it is called; its `tools` does the same for what
+ * comes after them, with the limits.
+ *
+ * @param {HTMLElement} frame of the element, which takes the links
+ * @param {string} base
+ */
+export function preloader(frame, base) {
+  /** @param {string[]} names @param {string} [path] what is fetched too, and stays in the browser's cache */
+  const once = (names, path) => () => {
+    const rest = names.splice(0);
+    frame.append(...rest.map((name) => h("link", { rel: "modulepreload", href: new URL(`../${name}.js`, import.meta.url) })));
+    if (path && rest[0]) fetch(base + path, { credentials: "omit" }).catch(() => {});
+  };
+  return Object.assign(once([...MODULES, `loket-chat/text/panel/${frame.lang}`]), {
+    tools: once([...TOOLS, `loket-chat/text/${frame.lang}`], "/api/settings"),
+  });
+}
+
+/**
  * What an `<eloket-chat>` that is shown does, until `stop()`. The host gets the members by which other modules use it: `asChat`, `load`,
  * `redraw`, `restore`, `toolsAhead`, and `more`, which is what launcher-state.js does.
  *
@@ -40,8 +86,9 @@ function parsed(text) {
  * @param {LauncherOptions} options
  */
 export function actionsOf(host, options) {
-  const { base, prefix, load, within, ahead } = options;
+  const { base, prefix, load, within } = options;
   const { frame } = host;
+  const ahead = preloader(frame, base);
   const { signal } = host.gone;
   const gone = () => host.frame !== frame;
   let tries = 0;

@@ -1,7 +1,15 @@
 // What comes beside the conversation: the privacy notice, the settings with what notifies of an answer, the question for a name, the queue
 // with its estimate, the warning to who is silent, numbers that are masked or refused, files that are pasted or dropped,
 // the request to identify, and what follows the end.
-import { nameless } from "./nameless.js";
+
+/**
+ * Whether the citizen may be asked for a name, or gave one that the server does not know yet.
+ *
+ * @param {Conversation} chat
+ * @param {ChatRecord} record
+ */
+export const nameless = (chat, record) =>
+  !chat.closed && !chat.name && Boolean(chat.frames?.includes("details")) && (!record.named || Boolean(record.name));
 
 /** @type {{name: string, load(): Promise<any>, needed(chat: Conversation, record: ChatRecord): unknown}[]} */
 const PARTS = [

@@ -5,8 +5,7 @@ import { panelSheet } from "./panel-style.js";
 import { wear } from "../shared/style-sheets.js";
 import { translator } from "../shared/translator.js";
 import { createStore } from "./store.js";
-import { placeOf } from "./form-context.js";
-import { detailsOf, pressNow, REFUSALS, seenBy, startChat } from "./start-chat.js";
+import { detailsOf, placeOf, pressNow, REFUSALS, seenBy, startChat } from "./start-chat.js";
 
 export { translator }; // for what a replica of version 1.1 serves during an update
 

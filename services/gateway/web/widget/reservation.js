@@ -1,5 +1,5 @@
 // An agent's slot for a form that is open: asked for, renewed while somebody types, released with the form.
-import { newId } from "../shared/new-message.js";
+import { newId } from "../shared/conversation.js";
 import { secondsOf } from "./start-chat.js";
 
 const ANSWER = 8_000; // ms

@@ -1,12 +1,13 @@
 // The start of a chat: one chat, however often it is asked for.
 import { createStore } from "./store.js";
-import { formOf, placeOf } from "./form-context.js";
-import { newId } from "../shared/new-message.js";
+import { newId } from "../shared/conversation.js";
 
 const KEY_LASTS = 9 * 60_000; // ms
 const KEY = /^[\w-]{22,255}$/;
 const BROWSER = /^[\w-]{22,64}$/;
 const ANSWER = 15_000; // ms
+const LONGEST = 200; // characters of what the page says of its form
+const LONGEST_TITLE = 500;
 
 // 64 bits of a text: enough to know that the form was sent as it is now. Two hashes as FNV-1a, of UTF-16 code units.
 /** @param {string} text */
@@ -27,6 +28,38 @@ function keyOf(store, body) {
   const same = KEY.test(old?.key) && age >= 0 && age < KEY_LASTS && old.of === digest(body);
   return same ? old : { key: newId(), at: Date.now(), of: digest(body) };
 }
+
+/**
+ * The form that the citizen has open: what the page set, cut to what the server takes.
+ *
+ * @param {ChatElement} host
+ * @param {EloketChatForm} [more]
+ */
+export function formOf(host, more) {
+  const { origin, pathname } = location;
+  /** @param {string} name */
+  const attribute = (name) => host.getAttribute(name) ?? undefined;
+  const given = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, ...host.context, ...more };
+  // a page may have cut a text within a character
+  /** @param {"id" | "title" | "step" | "field" | "error"} name */
+  const text = (name, most = LONGEST) =>
+    [...`${given[name] ?? ""}`.replace(/[\0\ud800-\udfff]/gu, "")].slice(0, most).join("").trim() || undefined;
+  return {
+    id: text("id"),
+    title: text("title", LONGEST_TITLE),
+    url: /^http/.test(origin) ? origin + pathname : undefined,
+    step: text("step"),
+    field: text("field"),
+    error: text("error"),
+  };
+}
+
+/**
+ * Where in the form the citizen is, in words; undefined when the page did not say.
+ *
+ * @param {EloketChatForm} form
+ */
+export const placeOf = ({ step, field, error }) => [step, field, error].filter(Boolean).join(", ") || undefined;
 
 /**
  * The random id of this browser, kept for one thing: that a block by an agent holds.

@@ -148,10 +148,8 @@ class EloketChat extends HTMLElement {
    */
   act() {
     const { frame } = this;
-    const loaded = () => Promise.all([load("loket-chat/launcher-actions"), load("loket-chat/preload")]);
-    this.acting ??= loaded().then(([{ actionsOf }, { preloader }]) => {
-      if (frame && this.frame === frame)
-        this.actions = actionsOf(this, { base: BASE, prefix: PREFIX, load, within, ahead: preloader(frame, BASE) });
+    this.acting ??= load("loket-chat/launcher-actions").then(({ actionsOf }) => {
+      if (frame && this.frame === frame) this.actions = actionsOf(this, { base: BASE, prefix: PREFIX, load, within });
       return this.actions;
     });
     return this.acting;

@@ -287,3 +287,19 @@ def test_the_only_texts_of_several_lines_in_a_module_are_style_sheets() -> None:
 def test_relative_imports_of_a_module_that_was_renamed_start_from_the_same_depth() -> None:
     assert not set(FORMER) & set(served())
     assert all(former.count("/") == present.count("/") for former, present in FORMER.items())
+
+
+@pytest.mark.parametrize(
+    ("former", "exported"),
+    [
+        ("loket-chat/composer.js", "composer"),
+        ("loket-chat/form-context.js", "formOf placeOf"),
+        ("loket-chat/nameless.js", "nameless"),
+        ("loket-chat/preload.js", "preloader"),
+        ("shared/http-way.js", "httpWay"),
+        ("shared/new-message.js", "charactersLeft COUNT_FROM isSubmitKey newId"),
+    ],
+)
+def test_a_module_that_became_a_part_of_another_has_what_open_pages_import_from_it(former: str, exported: str) -> None:
+    body = static_files().files[former].body.decode()
+    assert set(exported.split()) <= set(re.findall(r"\bexport (?:const|(?:async )?function) (\w+)", body))
