@@ -23,7 +23,7 @@ PANEL = 23_100
 PRESSED = 24_900
 """The limits in bytes: until the button has its colour, that with the panel, and that with all that a press needs."""
 BESIDE = 8_550
-TOOLS = 10_600
+TOOLS = 11_800
 LATER = {
     "reason": ("blue-reason", 1_550),
     "blue": ("blue-panel", 11_550),
@@ -33,7 +33,7 @@ LATER = {
     "after": ("after-chat", 2_950),
     "previews": ("previews", 2_200),
     "given": ("given-files", 1_300),
-    "numbers": ("number-warning", 4_050),
+    "numbers": ("number-warning", 4_150),
     "masked": ("masked-numbers", 1_800),
     "identify": ("identify-card", 2_950),
     "privacy": ("privacy-notice", 1_200),
