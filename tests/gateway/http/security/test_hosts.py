@@ -32,9 +32,7 @@ async def test_its_own_hosts_are_answered(browser: aiohttp.ClientSession, host: 
         assert answer.status == 200
 
 
-@pytest.mark.parametrize(
-    "host", [EVIL, f"{OWN}:8443", f"{OWN}.{EVIL}", f"{EVIL}:443", f"{OWN}@{EVIL}", "localhost", "127.0.0.1", ""]
-)
+@pytest.mark.parametrize("host", [EVIL, f"{OWN}:8443", f"{OWN}.{EVIL}", f"{EVIL}:443", "localhost", "127.0.0.1", ""])
 async def test_another_host_is_refused_by_name(browser: aiohttp.ClientSession, host: str) -> None:
     async with browser.get("/agent", headers={"Host": host}) as answer:
         assert (answer.status, (await answer.json(content_type=None))["code"]) == (421, "unknown_host")
@@ -62,7 +60,8 @@ async def test_a_websocket_of_another_host_is_not_opened(browser: aiohttp.Client
         assert not socket.closed
 
 
-async def test_a_request_with_no_host_or_two_is_refused(named: Gateway) -> None:
-    for hosts in (b"", b"Host: %b\r\nHost: %b\r\n" % (OWN.encode(), EVIL.encode())):
-        status, _ = await raw(named, b"GET /agent HTTP/1.1\r\n" + hosts + b"\r\n")
-        assert status in (400, 421)
+async def test_a_request_with_no_host_or_two_or_a_wrong_one_is_refused(named: Gateway) -> None:
+    for hosts in ((), (OWN, EVIL), (f"{OWN}@{EVIL}",), (f"{OWN}, {EVIL}",)):
+        lines = "".join(f"Host: {host}\r\n" for host in hosts).encode()
+        status, _ = await raw(named, b"GET /agent HTTP/1.1\r\n" + lines + b"\r\n")
+        assert status == 400, hosts
