@@ -27,6 +27,7 @@ from services.common.events.messages import NotePosted, NoteStored
 from services.common.messaging import topology
 from services.common.messaging.declarations import declare_topology
 from services.transcripts.log.store import Store
+from tests.support.conditions import until
 from tests.support.faults import freeze
 from tests.support.servers import PATIENCE, ROOT, START_SECONDS, checks_at, in_thread, running, wait_for
 from tests.transcripts import conftest as transcripts
@@ -129,12 +130,12 @@ async def test_a_message_that_hurts_or_kills_its_process_takes_no_neighbour_with
         late = posted(chats[0])
         await observer.put(late)
         published = {g.id for g in (*good, late)}
-        await transcripts.until(
+        await until(
             lambda: published <= {e.id for e in observer.stored()},
             "all good ones, and one that came later",
             START_SECONDS,
         )
-        await transcripts.until(lambda: len(notes_seen(observer)) == len(notes), "all notes", START_SECONDS)
+        await until(lambda: len(notes_seen(observer)) == len(notes), "all notes", START_SECONDS)
         deaths = [one.deaths() for one in running]
     print(f"\n{replicas} x {killer}: dead-lettered after {took:.1f} s, deaths {deaths}")
     assert sorted(letters) == sorted(map(encode, bad)), "the two that kill, and nobody else"
@@ -174,7 +175,7 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
         (replica,) = stack.enter_context(serving(tmp_path, vhost_url, database_server.url(port), SABOTAGE_PATIENCE="5"))
         await asyncio.to_thread(wait_for, replica.is_ready, "the service")
         await observer.put(*(opened_event(chat, None) for chat in chats))
-        await transcripts.until(lambda: len(observer.stored()) == 10, "the chats")
+        await until(lambda: len(observer.stored()) == 10, "the chats")
         if strike == signal.SIGSTOP:
             await asyncio.to_thread(freeze, server.pid)  # what is said from here on is not stored
         else:
@@ -182,7 +183,7 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
         said = [posted(chat) for _ in range(50) for chat in chats]
         notes = [note(chat) for _ in range(6) for chat in chats]
         await observer.put(*said, *notes)
-        await transcripts.until(
+        await until(
             lambda: {"consumer_stopped", "consumers_stopped"} <= set(re.findall(r"\w+", replica.log.read_text())),
             "the end of patience",
             START_SECONDS,
@@ -193,10 +194,8 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
             server.send_signal(signal.SIGCONT)
         else:
             await asyncio.to_thread(stack.enter_context, started(program))
-        await transcripts.until(
-            lambda: len({e.id for e in observer.stored()}) == 510, "all that was said", START_SECONDS
-        )
-        await transcripts.until(lambda: len(notes_seen(observer)) == 60, "all notes", START_SECONDS)
+        await until(lambda: len({e.id for e in observer.stored()}) == 510, "all that was said", START_SECONDS)
+        await until(lambda: len(notes_seen(observer)) == 60, "all notes", START_SECONDS)
         await until_waiting(observer, {MESSAGES: 0, NOTES: 0, LETTERS: 0})
         await asyncio.to_thread(wait_for, replica.is_ready, "the service")
         assert replica.deaths() == 0
@@ -224,7 +223,7 @@ async def test_an_event_of_a_later_version_is_dead_lettered_and_replayed_after_t
     replay = [sys.executable, "-m", "deploy.dead_letters", "replay", "transcripts", "--type", "note.renamed"]
     with serving(tmp_path, vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, SABOTAGE_KNOWS="note.renamed"):
         assert await asyncio.to_thread(subprocess.call, replay, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) == 0
-        await transcripts.until(lambda: len(notes_seen(observer)) == 1, "the note")
+        await until(lambda: len(notes_seen(observer)) == 1, "the note")
         await until_waiting(observer, {NOTES: 0, LETTERS: 0})
 
 

@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.config.departments import LOCALES, Text, load_departments
-from services.common.config.opening_hours import DAYS
-from services.common.config.opening_hours import parse_hours
-from services.common.config.opening_hours import Span
+from services.common.config.opening_hours import DAYS, Span, parse_hours
 from services.common.config.toml_file import ConfigurationError
 from tests.support.servers import ROOT
 
