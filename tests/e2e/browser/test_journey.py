@@ -106,7 +106,7 @@ async def test_reload_second_tab_and_another_page_keep_the_conversation(scene: S
 async def test_the_agent_ends_the_conversation_and_a_new_one_can_begin(scene: Scene) -> None:
     hostile = "<img src=x onerror=alert(1)> \u202eneila"
     citizen, agent = await talking(scene, hostile, hostile)
-    await expect(agent.page.locator("#chat-name")).to_have_text(hostile)
+    await expect(agent.page.locator("#chat-name")).to_have_text(hostile.replace("\u202e", ""))
     await expect(agent.page.get_by_role("img")).to_have_count(0)
     await citizen.sees(hostile)
     await agent.hook("chat-close").click()
