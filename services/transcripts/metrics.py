@@ -101,3 +101,8 @@ CLIENT_READS = Counter(
     "Pages that a client of the read API has read: statistics, chats, questions",
     ["client", "kind"],
 )
+CLIENT_TRANSCRIPTS = Counter(
+    "eloket_transcripts_client_transcripts_total",
+    "Transcripts that a client of the read API asked for: read, not_found, not_ended, rate_limited, failed",
+    ["client", "outcome"],
+)

@@ -51,6 +51,10 @@ class ReadAccess:
         client = self._clients.get(client_id)
         return client if client is not None and client.knows(secret) else None
 
+    def knows(self, client_id: str) -> bool:
+        """Return whether the integrations file has this client."""
+        return client_id in self._clients
+
     def scopes(self, client: Client, asked: str | None) -> list[str] | None:
         """Return the scopes of a token: those that are asked for, or all. None: one of them is not granted."""
         if asked is None or not asked.strip():

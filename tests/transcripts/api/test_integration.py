@@ -26,6 +26,7 @@ from services.transcripts.log.store import Store
 from services.transcripts.questions.store import Questions
 from services.transcripts.settings import Settings
 from services.transcripts.statistics.store import Statistics
+from tests.support.metrics import sample
 from tests.transcripts.api.client import CHAT, ApiClient, fill, opened, seal
 from tests.transcripts.conftest import OPENED_AT, new_id
 from tests.transcripts.past_chats.conftest import Player
@@ -212,6 +213,7 @@ async def test_a_transcript_is_read_after_the_end_and_the_client_is_the_reader(
         f"/chats/{CHAT}/transcript?format=json",
         Actor(party="client", id="cijfers", departments=["algemeen", "premies"], source="192.0.2.9"),
     )
+    before = transcripts_read()
     assert (await api.get(path, actor))[0] == 409
     await seal(store, datetime.now(UTC))
     assert (await api.get(path, actor))[0] == 200
@@ -229,6 +231,30 @@ async def test_a_transcript_is_read_after_the_end_and_the_client_is_the_reader(
     assert (await api.get(path, actor.model_copy(update={"departments": ["*"]})))[0] == 200
     assert (await api.get(f"/chats/{CHAT}/notes", actor))[0] == 403
     assert (await api.upload(b"x", actor=actor))[0] == 403
+    wanted = {
+        ("cijfers", "read"): 2,
+        ("cijfers", "not_ended"): 1,
+        ("cijfers", "not_found"): 2,
+        ("unknown", "not_found"): 1,
+    }
+    assert {key: count - before[key] for key, count in transcripts_read().items() if count > before[key]} == wanted
+
+
+def transcripts_read() -> dict[tuple[str, str], float]:
+    """How many transcripts were asked for in this process, by client and outcome."""
+    return {
+        (client, outcome): sample("eloket_transcripts_client_transcripts_total", {"client": client, "outcome": outcome})
+        or 0.0
+        for client in ("cijfers", "ander", "unknown")
+        for outcome in ("read", "not_found", "not_ended", "rate_limited", "failed")
+    }
+
+
+async def test_a_citizen_and_an_agent_are_no_clients(api: ApiClient, store: Store) -> None:
+    before = transcripts_read()
+    assert (await api.get(f"/chats/{CHAT}/transcript?format=json", Actor(party="citizen", id=CHAT)))[0] == 200
+    assert (await api.get(f"/chats/{CHAT}/transcript?format=json", Actor(party="agent", id="nobody")))[0] == 403
+    assert transcripts_read() == before
 
 
 # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────────

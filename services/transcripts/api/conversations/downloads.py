@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
@@ -16,6 +17,7 @@ from services.common.config.departments import LOCALES
 from services.common.events.types import Entry, Party
 from services.common.http.problems import Problem
 from services.common.http.streaming import Streamed
+from services.common.runtime.service import caller
 from services.common.texts import preferred_language
 from services.transcripts import metrics
 from services.transcripts.api.context import Context
@@ -30,6 +32,8 @@ from services.transcripts.rendering.text_format import TextParts
 from services.transcripts.rendering.transcript import Parts, Transcript, file_name
 
 Pages = AsyncIterator[list[Entry]]
+OUTCOMES = {404: "not_found", 409: "not_ended", 429: "rate_limited"}
+"""What becomes of a client's request, by the status of its refusal; for the metric."""
 
 
 class Format(StrEnum):
@@ -62,6 +66,12 @@ def create_routes(context: Context) -> APIRouter:
         lang: Annotated[str, Query()] = "",
         languages: Annotated[str, Query()] = "",
     ) -> Response:
+        with _counting(context, request):
+            return await download(request, chat_id, format_, at_least, lang, languages)
+
+    async def download(
+        request: Request, chat_id: str, format_: Format, at_least: int, lang: str, languages: str
+    ) -> Response:
         admitted = await context.admit(request, chat_id)
         last = admitted.last.seq if admitted.last else None
         await context.log_read("transcript_read", admitted, format_.value)
@@ -82,6 +92,25 @@ def create_routes(context: Context) -> APIRouter:
         return Streamed(content, headers=headers, done=release)
 
     return routes
+
+
+@contextlib.contextmanager
+def _counting(context: Context, request: Request) -> Iterator[None]:
+    """Count what becomes of the request within, when a client of the read API has sent it."""
+    actor = caller(request).acting()
+    if actor is None or actor.party != "client":
+        yield
+        return
+    outcome = "failed"
+    try:
+        yield
+        outcome = "read"
+    except Problem as problem:
+        outcome = OUTCOMES.get(problem.status, outcome)
+        raise
+    finally:
+        client = actor.id if context.integration.knows(actor.id) else "unknown"
+        metrics.CLIENT_TRANSCRIPTS.labels(client, outcome).inc()
 
 
 async def _render(
