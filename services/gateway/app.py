@@ -24,7 +24,7 @@ from services.gateway.clients.http_client import HttpClient
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http import files, integration
+from services.gateway.http import files, integration, refusals
 from services.gateway.http.citizen import (
     after_chat,
     asked_questions,
@@ -158,6 +158,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(http.close)
 
     app = service.app
+    refusals.install(app)
     button.install(app, buttons, departments)
     app.add_middleware(ListedOrigins, departments=departments)  # after the button's middleware, and so around it
     if settings.public_origins:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -56,8 +57,17 @@ _CODES = {
 }
 
 
+Noted = Callable[[Request, int, str], None]
+"""Takes a request that was refused, with the status and the code."""
+
+
 def install(app: FastAPI) -> None:
-    """Turn every error of this application into a problem document."""
+    """Turn every error of this application into a problem document. `app.state.refused` (`Noted`) gets the refusals."""
+
+    def note(request: Request, status: int, code: str) -> None:
+        refused: Noted | None = getattr(app.state, "refused", None)
+        if refused is not None:
+            refused(request, status, code)
 
     @app.exception_handler(ClientDisconnect)
     async def disconnected(_: Request, __: ClientDisconnect) -> Response:
@@ -68,18 +78,21 @@ def install(app: FastAPI) -> None:
         return document(400, "invalid", "The request was broken off.")
 
     @app.exception_handler(Problem)
-    async def problem(_: Request, error: Problem) -> Response:
+    async def problem(request: Request, error: Problem) -> Response:
+        note(request, error.status, error.code)
         return document(error.status, error.code, error.detail, error.headers, **error.extra)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        note(request, 422, "invalid")
         where = [{"at": ".".join(str(p) for p in e["loc"]), "problem": e["msg"]} for e in error.errors()]
         return document(422, "invalid", "The request is not as documented; mend what `errors` names.", errors=where)
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers or {})
-        return document(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail), headers)
+    async def http(request: Request, error: HTTPException) -> Response:
+        headers, code = dict(error.headers or {}), _CODES.get(error.status_code, "error")
+        note(request, error.status_code, code)
+        return document(error.status_code, code, str(error.detail), headers)
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, __: Exception) -> Response:

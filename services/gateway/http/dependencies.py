@@ -15,6 +15,7 @@ from fastapi import Request
 from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
 
+from structlog.contextvars import bind_contextvars
 from services.common.config.departments import Department, Departments
 from services.common.events.types import Party
 from services.common.http.addresses import client_key, client_scheme, parse
@@ -204,6 +205,7 @@ async def agent_session(request: Request, presence: PresenceClient) -> OpenSessi
         Problem: 401 `unauthenticated`, 403 `forbidden`, also for an officer; 503 `unavailable`.
     """
     session = await login_session(request, presence)
+            bind_contextvars(by=session.agent.id)  # in the log lines of this request
     if session.role is not None:
         raise Problem(403, "forbidden", "Only an agent may do this. You are logged in with another role.")
     return session

@@ -21,6 +21,7 @@ from services.common.observability.tracing import begin_trace, span, traceparent
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.participants.sessions import AgentSession, Session
+from services.gateway.refusal_log import REFUSALS
 from services.gateway.sending.send_queue import Item, Outcome, Refusal, SendQueue, after_attempt
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import End, Post, WriteNote
@@ -314,6 +315,7 @@ class MessageSender:
 def refuse(session: Session, code: str, id_: str | None = None, chat_id: str | None = None) -> None:
     """Send the `error` frame to this session. A frame for an agent names the chat."""
     REFUSED.labels(code).inc()
+    REFUSALS.frame(code, session.participant if session.identified else None, chat_id)
     session.connection.send(server.error(code, id_, chat_id if session.party is Party.AGENT else None))
 
 

@@ -15,6 +15,7 @@ from services.gateway.http.security.origins import own_origin
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.sessions import AgentSession, CitizenSession
+from services.gateway.refusal_log import FORBIDDEN, REFUSALS
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
@@ -38,6 +39,7 @@ def install(
         await websocket.accept()
         socket = _socket(websocket)
         if "origin" in websocket.headers and not own_origin(websocket.headers, departments.origins()):
+            REFUSALS.closed(FORBIDDEN, Close.FORBIDDEN_ORIGIN, None)
             socket.close(Close.FORBIDDEN_ORIGIN)
             return
         session = CitizenSession(Connection(Party.CITIZEN, socket))
@@ -48,6 +50,7 @@ def install(
         await websocket.accept()
         socket = _socket(websocket)
         if not own_origin(websocket.headers):
+            REFUSALS.closed(FORBIDDEN, Close.FORBIDDEN_ORIGIN, None)
             socket.close(Close.FORBIDDEN_ORIGIN)
             return
         try:

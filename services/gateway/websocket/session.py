@@ -17,6 +17,7 @@ from fastapi import WebSocket
 from services.common.events.types import Party
 from services.common.observability.tracing import begin_trace, span
 from services.gateway.participants.sessions import Session
+from services.gateway.refusal_log import FORBIDDEN, INVALID, LIMITED, REFUSALS
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import Frame, Hello, Malformed, Refused, parse
@@ -66,14 +67,14 @@ class FrameSession(Generic[S]):
             self._receive(text)
         except Malformed:
             code, reason = (Close.BAD_FRAME, "not a frame of this protocol") if _is_utf8(text) else (1007, "no UTF-8")
-            self.connection.close(code, reason)
+            self._close(INVALID, code, reason)
         except Exception:
             log.exception("frame_failed")
             self.connection.close(Close.RESTART, "try again")
 
     def _receive(self, text: bytes | None) -> None:
         if self._session.identified and not self._allowances.frame(self._session.participant):
-            self.connection.close(Close.TOO_MANY_FRAMES, "too many frames")
+            self._close(LIMITED, Close.TOO_MANY_FRAMES, "too many frames")
             return
         if text is None:
             raise Malformed
@@ -86,6 +87,11 @@ class FrameSession(Generic[S]):
             self._keep(frame)
         else:
             self._take(frame)
+
+    def _close(self, event: str, code: int, reason: str) -> None:
+        """Close the connection because of what its client has sent, and note it as this event."""
+        REFUSALS.closed(event, code, self._session.participant if self._session.identified else None)
+        self.connection.close(code, reason)
 
     def _begin(self, frame: Frame | Refused) -> None:
         if isinstance(frame, Hello):
@@ -101,14 +107,14 @@ class FrameSession(Generic[S]):
     def _keep(self, frame: Frame) -> None:
         self._stash = deque() if self._stash is None else self._stash
         if len(self._stash) >= MOST_STASHED:
-            self.connection.close(Close.TOO_MANY_FRAMES, "too many frames before the welcome")
+            self._close(LIMITED, Close.TOO_MANY_FRAMES, "too many frames before the welcome")
         else:
             self._stash.append(frame)
 
     def _refuse(self, refused: Refused) -> None:
         refuse(self._session, refused.code, refused.id, refused.chat_id)
         if self._session.identified and not self._allowances.bad_frame(self._session.participant):
-            self.connection.close(Close.BAD_FRAME, "too many bad frames")
+            self._close(INVALID, Close.BAD_FRAME, "too many bad frames")
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Hello):
@@ -119,10 +125,10 @@ class FrameSession(Generic[S]):
     def greet(self, hello: Hello) -> None:
         """Answer a hello. Frames that come meanwhile wait."""
         if not self._handler.identify(self._session, hello):
-            self.connection.close(Close.UNAUTHENTICATED, "no or a bad token")
+            self._close(FORBIDDEN, Close.UNAUTHENTICATED, "no or a bad token")
             return
         if not self._allowances.hello(self._session.participant):
-            self.connection.close(Close.TOO_MANY_FRAMES, "too many hellos")
+            self._close(LIMITED, Close.TOO_MANY_FRAMES, "too many hellos")
             return
         self.connection.begin_answer()
         self._session.begin_catch_up()
