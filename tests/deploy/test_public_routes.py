@@ -63,3 +63,14 @@ def test_operators_paths_stay_inside(door: list[tuple[str, bool]]) -> None:
 def test_both_doors_are_the_same() -> None:
     both = [set(matches(file)) for file in DOORS.values()]
     assert both[0] == both[1]
+
+
+def test_http_leads_to_https_for_pages_alone() -> None:
+    """ASVS 5.0, 4.1.2: what a program asks for is not redirected."""
+    documents = [one for one in yaml.safe_load_all(DOORS["gateway-api"].read_text("utf-8")) if one]
+    rules = [rule for one in documents for rule in one["spec"]["rules"] if rule.get("filters")]
+    (redirect,) = [rule for rule in rules if rule["filters"][0]["type"] == "RequestRedirect"]
+    paths = [(match["path"]["value"], match["path"]["type"] == "PathPrefix") for match in redirect["matches"]]
+    redirected = {route for route in public() if any(lets_through(one, route) for one in paths)}
+    assert {"/agent", "/gesprek", "/infofiche/{department}", "/verify", "/identify", "/toegankelijkheid"} <= redirected
+    assert {route for route in redirected if route.startswith(("/api", "/ws", "/static", "/widget.js"))} == set()
