@@ -16,7 +16,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
@@ -29,7 +29,8 @@ from services.common.config.watch import MOST_BYTES
 from services.common.internal_api.presence import OFFICER_ROLES
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account, load_accounts_file
-from services.presence.agents.passwords import SHORTEST, Passwords
+from services.presence.agents.password_rules import problem_of, unfit, words_of
+from services.presence.agents.passwords import Passwords
 from services.presence.hash import read_password
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,8 +197,10 @@ def _add(file: AccountsText, options: argparse.Namespace) -> None:
     secret = totp.new_secret() if options.totp else None
     account: dict[str, Value] = {"username": options.username, "name": options.name or options.username}
     account |= _members(options)
-    password = _password(options)
+    password = _password(options, (options.username, options.name or ""))
     account["password_hash"] = _hash(password)
+    if options.generate_password:
+        account["must_change_password"] = True
     if secret:
         account["totp_secret"] = secret
     file.write(toml_text.added(file.text, account))
@@ -205,16 +208,18 @@ def _add(file: AccountsText, options: argparse.Namespace) -> None:
 
 
 def _change(file: AccountsText, options: argparse.Namespace) -> None:
-    _require(file, options.username)
+    former = _require(file, options.username)
     secret = totp.new_secret() if options.totp else None
     changes: dict[str, Value | None] = {**_members(options)}
     if options.name is not None:
         changes["name"] = options.name
     if options.no_supervisor:
         changes["supervisor"] = None
-    password = _password(options) if options.password or options.generate_password else ""
+    own = (options.username, options.name or former.name)
+    password = _password(options, own) if options.password or options.generate_password else ""
     if password:
         changes["password_hash"] = _hash(password)
+        changes["must_change_password"] = True if options.generate_password else None
     if secret or options.no_totp:
         changes["totp_secret"] = secret
     if not changes:
@@ -233,9 +238,11 @@ def _enable(file: AccountsText, options: argparse.Namespace) -> None:
     file.write(toml_text.changed(file.text, options.username, {"disabled": None}))
 
 
-def _require(file: AccountsText, username: str) -> None:
-    if all(account.username != username for account in file.accounts()):
-        raise Refused(f"there is no account '{username}'; `list` shows them.")
+def _require(file: AccountsText, username: str) -> Account:
+    for account in file.accounts():
+        if account.username == username:
+            return account
+    raise Refused(f"there is no account '{username}'; `list` shows them.")
 
 
 def _members(options: argparse.Namespace) -> dict[str, Value]:
@@ -254,16 +261,34 @@ def _members(options: argparse.Namespace) -> dict[str, Value]:
     return members
 
 
-def _password(options: argparse.Namespace) -> str:
-    """Return a password that is typed twice, read from standard input, or generated."""
+def _password(options: argparse.Namespace, own: Sequence[str]) -> str:
+    """Return a password that is typed twice, read from standard input, or generated.
+
+    `own`: the username and the name of the account, which are easy to guess.
+
+    Raises:
+        Refused: It is not good enough.
+    """
     if options.generate_password:
         return secrets.token_urlsafe(GENERATED)
     password = read_password()
     if sys.stdin.isatty() and read_password("Again: ") != password:
         raise Refused("the two passwords differ.")
-    if len(password) < SHORTEST:
-        raise Refused(f"the password is too short: give one of at least {SHORTEST} characters.")
+    if why := unfit(password, own, _words()):
+        raise Refused(problem_of(why).detail)
     return password
+
+
+def _words() -> tuple[str, ...]:
+    """Return the words of the installation that no password has (PASSWORD_WORDS).
+
+    Raises:
+        Refused: They are no such list.
+    """
+    try:
+        return words_of(os.environ.get("PASSWORD_WORDS", ""))
+    except ValueError as error:
+        raise Refused(f"PASSWORD_WORDS {error}.") from None
 
 
 def _hash(password: str) -> str:
@@ -274,6 +299,7 @@ def _show(options: argparse.Namespace, password: str, secret: str | None) -> Non
     """Print what was generated and is written now; it cannot be shown again."""
     if options.generate_password:
         print(f"password: {password}")
+        print("it is for one login, which asks for another one.")
     if secret:
         print(f"one-time passwords, for the person's authenticator: {totp.uri(secret, options.username)}")
 
@@ -294,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--capacity", type=int, help="chats at a time; 0: a supervisor who takes none")
         command.add_argument("--supervisor", action="store_true", help="sees the chats of the departments")
         command.add_argument("--language", action="append", choices=LOCALES, help="may be repeated; else all four")
-        command.add_argument("--generate-password", action="store_true", help="prints a new password once")
+        command.add_argument("--generate-password", action="store_true", help="prints a new password for one login")
         command.add_argument("--totp", action="store_true", help="one-time passwords, with a new secret")
     change.add_argument("--no-supervisor", action="store_true", help="no supervisor any more")
     change.add_argument("--no-totp", action="store_true", help="no one-time passwords any more")

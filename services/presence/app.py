@@ -42,6 +42,7 @@ from services.presence.agents import idle_sessions
 from services.presence.agents.account_changes import publish_changes, store_accounts
 from services.presence.agents.accounts import Account, AccountsFile, demo_accounts
 from services.presence.agents.logins import Logins
+from services.presence.agents.password_rules import PasswordRules, words_of
 from services.presence.agents.passwords import Passwords
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
 from services.presence.agents.session_store import Session
@@ -195,6 +196,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         limited,
         second_factors=second_factors,
         only=only,
+        rules=_password_rules(settings, service),
     )
     service.app.include_router(create_routes(context, logins, allocator, schedules, idle))
     service.app.include_router(create_supervision_routes(context, schedules))
@@ -312,6 +314,18 @@ def _issuer(
 def _password_logins(settings: PresenceSettings, file: AccountsFile) -> tuple[dict[str, str], set[str] | None]:
     """Return the secrets of one-time passwords by username, and who may log in with a password; None: all."""
     secrets = {one.username: one.totp_secret for one in file.accounts if one.totp_secret is not None}
+def _password_rules(settings: PresenceSettings, service: Service) -> PasswordRules:
+    """Return what new passwords have to be. The service closes what it asks at its end."""
+    words = words_of(settings.password_words)
+    if not settings.password_range_url:
+        return PasswordRules(words)
+    from services.presence.agents.breached_passwords import BreachedPasswords  # loads an HTTP client
+
+    breaches = BreachedPasswords(settings.password_range_url)
+    service.on_close(breaches.close)
+    return PasswordRules(words, breaches)
+
+
     only = {one.username for one in file.accounts if one.break_glass} if settings.oidc_local == "off" else None
     return secrets, only
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 import sys
 
 from services.presence.agents import totp
-from services.presence.agents.passwords import SHORTEST, Passwords
+from services.presence.agents.password_rules import problem_of, unfit, words_of
+from services.presence.agents.passwords import Passwords
 
 
 def read_password(prompt: str = "Password: ") -> str:
@@ -22,9 +24,10 @@ def read_password(prompt: str = "Password: ") -> str:
 
 
 def main() -> int:
-    """Print the hash for `password_hash` in the accounts file. Return 1 when the password is too short.
+    """Print the hash for `password_hash` in the accounts file. Return 1 when the password is not good enough.
 
-    With `--totp`: print what `totp_secret` and the agent's authenticator need.
+    The words of the installation are those of `PASSWORD_WORDS` in the environment. With `--totp`: print what
+    `totp_secret` and the agent's authenticator need.
     """
     if sys.argv[1:2] == ["--totp"]:
         secret = totp.new_secret()
@@ -32,8 +35,13 @@ def main() -> int:
         print(totp.uri(secret, sys.argv[2] if len(sys.argv) > 2 else "agent"))
         return 0
     password = read_password()
-    if len(password) < SHORTEST:
-        print(f"The password is too short: give one of at least {SHORTEST} characters.", file=sys.stderr)
+    try:
+        why = unfit(password, words=words_of(os.environ.get("PASSWORD_WORDS", "")))
+    except ValueError as error:
+        print(f"PASSWORD_WORDS {error}", file=sys.stderr)
+        return 1
+    if why:
+        print(problem_of(why).detail, file=sys.stderr)
         return 1
     print(asyncio.run(Passwords().hash(password)))
     return 0

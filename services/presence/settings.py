@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import field_validator, model_validator
 
 from services.common.config.settings import Settings, described
+from services.presence.agents.password_rules import words_of
 
 DERIVED = "derived"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -49,6 +50,16 @@ class PresenceSettings(Settings):
         "`TOKEN_SECRET`",
         DERIVED,
         repr=False,
+    )
+    password_words: str = described(
+        "words that no password has, separated by commas, beside those of docs/operating.md: the name of the "
+        "organisation, its systems, streets; each of at least 4 characters",
+        "",
+    )
+    password_range_url: str = described(
+        "a service that knows passwords of breaches, which is asked for each new one with 5 digits of its hash "
+        "(k-anonymity), such as `https://host/range`; empty: none",
+        "",
     )
     demo_accounts: Literal["on", "off"] = described(
         "also accounts whose password is public: `an`, `bert`, `sofie`", "off"
@@ -114,7 +125,13 @@ class PresenceSettings(Settings):
             keys += derived if part == DERIVED else [bytes.fromhex(part)]
         return keys
 
-    @field_validator("public_url", "oidc_issuer", "citizen_oidc_issuer")
+    @field_validator("password_words")
+    @classmethod
+    def _words(cls, value: str) -> str:
+        words_of(value)
+        return value
+
+    @field_validator("public_url", "oidc_issuer", "citizen_oidc_issuer", "password_range_url")
     @classmethod
     def _https(cls, value: str) -> str:
         if value and not is_safe(value):

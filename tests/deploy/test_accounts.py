@@ -111,7 +111,7 @@ def test_a_file_that_is_written_otherwise_is_left_alone(text: str) -> None:
 def test_an_account_is_added_changed_disabled_and_enabled(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    secret = "a long enough password"
+    secret = "a long enough sentence"
     arguments = ["--name=Cas", "--department=premies", "--capacity=2", "--totp", "--language=nl", "--language=fr"]
     assert run(file, "add", "cas", *arguments, typed=f"{secret}\n", monkeypatch=monkeypatch) == 0
     shown = capsys.readouterr().out
@@ -129,6 +129,12 @@ def test_an_account_is_added_changed_disabled_and_enabled(
     *_, changed_cas = load_accounts_file(file, DEPARTMENTS).accounts
     assert asyncio.run(Passwords().verify(changed_cas.password_hash, password))
     assert (changed_cas.supervisor, changed_cas.totp_secret, changed_cas.name) == (True, None, "Cas")
+    assert changed_cas.must_change_password, "what was generated and shown is for one login"
+    assert not cas.must_change_password
+    assert run(file, "change", "cas", "--password", typed=f"{secret}\n", monkeypatch=monkeypatch) == 0
+    *_, typed_cas = load_accounts_file(file, DEPARTMENTS).accounts
+    assert not typed_cas.must_change_password
+    capsys.readouterr()
 
     assert run(file, "disable", "an") == 0
     assert [a.disabled for a in load_accounts_file(file, DEPARTMENTS).accounts] == [True, False, False]
@@ -143,11 +149,20 @@ def test_an_account_is_added_changed_disabled_and_enabled(
     assert "# Accounts of the town." in file.read_text()
 
 
+def test_a_new_account_with_a_generated_password_has_it_for_one_login(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "add", "cas", "--department=premies", "--generate-password") == 0
+    assert "for one login" in capsys.readouterr().out
+    *_, cas = load_accounts_file(file, DEPARTMENTS).accounts
+    assert cas.must_change_password
+
+
 def test_the_first_account_makes_the_file_which_only_its_owner_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "new.toml"
-    assert run(file, "add", "audra", "--role=auditor", typed="a long enough password", monkeypatch=monkeypatch) == 0
+    assert run(file, "add", "audra", "--role=auditor", typed="a long enough sentence", monkeypatch=monkeypatch) == 0
     assert "give the user of presence the right to" in capsys.readouterr().out
     assert [a.role for a in load_accounts_file(file, DEPARTMENTS).accounts] == ["auditor"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -156,11 +171,14 @@ def test_the_first_account_makes_the_file_which_only_its_owner_reads(
 @pytest.mark.parametrize(
     ("arguments", "typed", "why"),
     [
-        (("add", "an", "--department=algemeen"), "a long enough password", "already"),
-        (("add", "cas", "--department=nowhere"), "a long enough password", "which is no department"),
-        (("add", "cas"), "a long enough password", "at least one is needed"),
-        (("add", "cas", "--department=algemeen"), "short", "too short"),
-        (("add", "Cas Peeters", "--department=algemeen"), "a long enough password", "username"),
+        (("add", "an", "--department=algemeen"), "a long enough sentence", "already"),
+        (("add", "cas", "--department=nowhere"), "a long enough sentence", "which is no department"),
+        (("add", "cas"), "a long enough sentence", "at least one is needed"),
+        (("add", "cas", "--department=algemeen"), "short", "at least 12 characters"),
+        (("add", "cas", "--department=algemeen"), "qwertyuiop123", "list of common passwords"),
+        (("add", "cas.peeters", "--department=algemeen", "--name=Cas Peeters"), "ik ben Peeters", "easy to guess"),
+        (("change", "an", "--password"), "het stadhuis links", "easy to guess"),
+        (("add", "Cas Peeters", "--department=algemeen"), "a long enough sentence", "username"),
         (("change", "nobody", "--capacity=2"), "", "no account 'nobody'"),
         (("change", "an"), "", "say what to change"),
         (("change", "an", "--capacity=0"), "", "capacity = 0 is for a supervisor"),
@@ -175,6 +193,7 @@ def test_what_presence_would_not_take_is_not_written(
     typed: str,
     why: str,
 ) -> None:
+    monkeypatch.setenv("PASSWORD_WORDS", "Stadhuis")
     assert run(file, *arguments, typed=typed, monkeypatch=monkeypatch) == 1
     said = capsys.readouterr().err
     assert why in said

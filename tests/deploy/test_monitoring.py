@@ -30,7 +30,13 @@ importlib.import_module(f"services.{sys.argv[1]}.app")
 print(json.dumps(found))
 """
 """Prints the metrics that a service defines: a registry does not show the labels of one that has no values yet."""
-ON_DEMAND = {"presence": ["services.presence.oidc.identifications", "services.presence.oidc.logins"]}
+ON_DEMAND = {
+    "presence": [
+        "services.presence.agents.breached_passwords",
+        "services.presence.oidc.identifications",
+        "services.presence.oidc.logins",
+    ]
+}
 """Modules with metrics that a service loads only where its settings ask for them."""
 ROW = re.compile(r"^\| `(eloket_\w+)` \| (\w+) \| (.*?) \| ", re.MULTILINE)
 WELL = {f'up{{job="{name}", instance="1"}}': "1x300" for name in SERVICES}

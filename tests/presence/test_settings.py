@@ -104,3 +104,13 @@ def test_what_is_no_key_of_second_factors_is_refused_and_not_shown(monkeypatch: 
     (said,) = explain(error.value)
     assert "SECOND_FACTOR_KEYS" in said
     assert value not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PASSWORD_WORDS", "ovo"), ("PASSWORD_RANGE_URL", "http://breaches.example/range")]
+)
+def test_wrong_rules_of_passwords_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert PresenceSettings(token_secret=SECRET).password_range_url == ""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        PresenceSettings(token_secret=SECRET)

@@ -85,6 +85,7 @@ LEFT_OF = {
         **dict.fromkeys(_OF_CITIZENS_ISSUER, "citizens do not identify; with the component oidc a city may want it"),
     },
     "routing": {
+        **dict.fromkeys(("PASSWORD_WORDS", "PASSWORD_RANGE_URL"), "a city's own; docs/operating.md says what they do"),
         "SIGNING_KEY": _SIGNS_NOTHING,
         "HELLO_LIMIT": _PROMISED,
         "AWAY_LIMIT": _PROMISED,

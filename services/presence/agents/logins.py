@@ -40,7 +40,8 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.presence import Credentials, PasswordChange
 from services.presence.agents import totp
-from services.presence.agents.passwords import AT_ONCE, SHORTEST, Passwords, fingerprint, unfit
+from services.presence.agents.password_rules import PasswordRules
+from services.presence.agents.passwords import AT_ONCE, Passwords, fingerprint
 from services.presence.agents.roles import Officer
 from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
@@ -205,6 +206,7 @@ class Logins:
         clock: Callable[[], float] = time.monotonic,
         second_factors: Mapping[str, str] | None = None,
         only: Collection[str] | None = None,
+        rules: PasswordRules | None = None,
     ) -> None:
         """Prepare logins.
 
@@ -217,8 +219,10 @@ class Logins:
             clock: Seconds of a monotonic clock, by which addresses are forgiven.
             second_factors: The secrets of one-time passwords by username; other accounts have none.
             only: The usernames that may log in with a password; None: all.
+            rules: What a new password has to be; None: the rules of every installation.
         """
         self._clock = clock
+        self._rules = rules or PasswordRules()
         self.follow_accounts(second_factors or {}, only)
         self._context, self._passwords, self._keys = context, passwords, keys
         self._hours, self._limited = hours, limited
@@ -236,7 +240,8 @@ class Logins:
             Problem: `rate_limited` or `unavailable` (with Retry-After in whole seconds), or `bad_credentials`, for
                 a user who does not exist exactly as for a wrong password; `totp_required`, or
                 `password_change_required`: the password is right, and `code`, or `new`, is needed too; 422
-                `password_too_short`, `password_easy` or `password_unchanged`: `new` is not good enough.
+                `password_too_short`, `password_easy`, `password_common`, `password_breached` or `password_unchanged`:
+                `new` is not good enough.
         """
         attempt, found = await self._attempt(credentials)
         if found is CHANGE_MISSING:
@@ -261,8 +266,8 @@ class Logins:
             The sessions that ended.
 
         Raises:
-            Problem: 403 `no_password`: they log in at the issuer; 422 `password_too_short`, `password_easy` or
-                `password_unchanged`; `bad_credentials`, `rate_limited` or `unavailable` as for `log_in`.
+            Problem: 403 `no_password`: they log in at the issuer; 422 as for `log_in`; `bad_credentials`,
+                `rate_limited` or `unavailable` as for `log_in`.
         """
         stores = self._context.stores
         account = await stores.agents.account(session.agent_id) or await stores.officers.account(session.agent_id)
@@ -270,7 +275,7 @@ class Logins:
             raise Problem(403, "no_password", "You log in at the issuer; your password is changed there.")
         person_id, username, _ = account
         names = await stores.agents.names([person_id], None) or await stores.officers.names([person_id], None)
-        _require_fit(wish.new, wish.old, username, *names.values())
+        self._rules.require_fit(wish.new, wish.old, username, *names.values())
         given = Credentials(username=username, password=wish.old, address=wish.address, device=wish.device)
         attempt, found = await self._attempt(given)
         former = account[2] if found in (CODE_MISSING, CHANGE_MISSING) else found[1]
@@ -278,6 +283,7 @@ class Logins:
             await stores.attempts.forget(attempt.key)
         new = await self._replace(person_id, former, wish.new)
         ended = await stores.sessions.end_others(session, fingerprint(new), self._context.clock())
+        await self._rules.require_unknown(wish.new)
         log.info("password_changed", agent_id=person_id, sessions=len(ended))
         for other in ended:
             await close_session_soon(self._context, other)
@@ -407,7 +413,8 @@ class Logins:
         stores = self._context.stores
         names = await stores.agents.names([person_id], None) or await stores.officers.names([person_id], None)
         try:
-            _require_fit(credentials.new, credentials.password, username, *names.values())
+            self._rules.require_fit(credentials.new, credentials.password, username, *names.values())
+            await self._rules.require_unknown(credentials.new)
         except Problem:
             if self._limited:
                 await stores.attempts.take_back(key, self._context.clock())
@@ -485,28 +492,6 @@ async def start_session(context: Context, session: Session) -> Agent | Officer:
     agent = await context.stores.agents.agent(agent_id)
     assert agent is not None
     return agent
-
-
-def _require_fit(new: str, old: str, *own: str) -> None:
-    """Check that the new password is good enough, and another one.
-
-    Args:
-        new: The new password.
-        old: The one that it replaces.
-        own: What `unfit` takes.
-
-    Raises:
-        Problem: 422.
-    """
-    why = unfit(new, *own)
-    if why == "too_short":
-        raise Problem(422, "password_too_short", f"Choose a password of at least {SHORTEST} characters.")
-    if why:
-        raise Problem(
-            422, "password_easy", "This password is easy to guess. Choose one without your name or repetition."
-        )
-    if new == old:
-        raise Problem(422, "password_unchanged", "This is the password that you have. Choose another one.")
 
 
 def _bad_credentials() -> Problem:

@@ -13,31 +13,6 @@ _DEMO_SALT = b"eloket demo salt"  # the password is public; a constant hash lets
 AT_ONCE = 2  # hashes at a time: each takes 19 MiB and a core
 
 
-SHORTEST = 12  # characters; NIST SP 800-63B-4 section 3.1.1 asks for at least 8 beside a second factor, 15 without one
-LEAST_DIFFERENT = 5  # characters of a password
-CONTEXT = ("eloket", "e-loket", "wachtwoord", "password", "motdepasse", "passwort")
-
-
-def unfit(password: str, *own: str) -> str | None:
-    """Return why this is no good new password; None when it is.
-
-    Args:
-        password: The password.
-        own: What people who know the person try first: the username, the words of the name.
-
-    Returns:
-        `too_short`, or `easy_to_guess`.
-    """
-    if len(password) < SHORTEST:
-        return "too_short"
-    lower = password.lower()
-    words = [word for text in own for word in text.lower().split() if len(word) > 3]
-    repeats = lower in (lower + lower)[1:-1]
-    if repeats or len(set(lower)) < LEAST_DIFFERENT or any(word in lower for word in (*CONTEXT, *words)):
-        return "easy_to_guess"
-    return None
-
-
 def fingerprint(password_hash: str) -> str:
     """Return what a session stores of its password. The session ends when the account's password changes."""
     return hashlib.sha256(password_hash.encode()).hexdigest()[:32]

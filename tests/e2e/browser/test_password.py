@@ -53,6 +53,7 @@ async def test_an_agent_changes_their_password_and_the_other_browser_is_logged_o
         ("demo", NEW, NEW + "!", "De twee nieuwe wachtwoorden zijn niet gelijk.", "password-again"),
         ("fout", NEW, NEW, "Het huidige wachtwoord is niet juist.", "password-old"),
         ("demo", "ada ada ada ada", "ada ada ada ada", "Dit wachtwoord is gemakkelijk te raden.", "password-new"),
+        ("demo", "qwertyuiop123", "qwertyuiop123", "Veel mensen hebben dit wachtwoord.", "password-new"),
     ):
         await fill(ada, old, new, again)
         await expect(alert).to_contain_text(words)

@@ -33,6 +33,9 @@ from services.gateway.http.security.cookies import clear_session, device_cookie,
 from services.gateway.participants.transfers import can_take
 from services.gateway.settings import Settings
 
+UNFIT = "password_too_short, password_easy, password_common, password_breached, password_unchanged"
+"""The problems of a new password that is not good enough."""
+
 
 class LogIn(BaseModel):
     """Body of `POST /api/agent/session`."""
@@ -65,7 +68,7 @@ def install(
             _401="bad_credentials, totp_required, password_change_required",
             _403="forbidden",
             **BODY,
-            _422="invalid, password_too_short, password_easy, password_unchanged",
+            _422=f"invalid, {UNFIT}",
             _429="rate_limited",
             _503="unavailable",
         ),
@@ -124,7 +127,7 @@ def install(
             _401="unauthenticated, bad_credentials",
             _403="forbidden, no_password",
             **BODY,
-            _422="invalid, password_too_short, password_easy, password_unchanged",
+            _422=f"invalid, {UNFIT}",
             _429="rate_limited",
             _503="unavailable",
         ),

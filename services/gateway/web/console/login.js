@@ -25,6 +25,8 @@ export function refusal(t, answer) {
 export function refusalOfPassword(t, answer, unknown) {
   if (answer.code === "password_too_short") return t("password.too_short", { n: SHORTEST });
   if (answer.code === "password_easy") return t("password.easy");
+  if (answer.code === "password_common") return t("password.common");
+  if (answer.code === "password_breached") return t("password.breached");
   if (answer.code === "password_unchanged") return t("password.unchanged");
   if (answer.status === 401) return unknown;
   if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
