@@ -26,7 +26,7 @@ RESERVE = "/internal/places/reserve"  # ReserveQuery → Reserved
 RELEASE = "/internal/places/release"  # ReleaseQuery → 204
 ANSWER_DAY = "/internal/departments/answer-day"  # AnswerDayQuery → AnswerDay
 LOGIN_WAYS = "/internal/logins/ways"  # {} → LoginWays
-OIDC_BEGIN = "/internal/oidc/begin"  # {} → OidcFlow | 404 not_found | 503 unavailable
+OIDC_BEGIN = "/internal/oidc/begin"  # OidcBegin → OidcFlow | 404 not_found | 503 unavailable
 OIDC_FINISH = "/internal/oidc/finish"  # OidcAnswer → OidcOutcome | 401 oidc_… | 429 rate_limited | 503 unavailable
 OIDC_CHOICES = "/internal/oidc/choices"  # OidcPending → OidcChoices | 401 oidc_expired
 OIDC_CHOOSE = "/internal/oidc/choose"  # OidcChosen → OpenSession | 401 oidc_expired
@@ -58,7 +58,8 @@ class Credentials(Record):
     """Credentials of a login.
 
     `address`: the key of the client's address. `device`: the browser's device cookie. `code`: the one-time password.
-    `new`: the password that replaces one that has to be changed at the login; else it changes nothing.
+    `new`: the password that replaces one that has to be changed at the login; else it changes nothing. `former`: the
+    token of the session that the browser has; it ends when another one begins.
     """
 
     username: str = Field(max_length=100)
@@ -68,6 +69,7 @@ class Credentials(Record):
     code: str = Field(default="", max_length=20)
     new: Annotated[str, Field(max_length=500), AfterValidator(short_enough)] = ""
 
+    former: str = Field(default="", max_length=200)
 
 class SessionToken(Record):
     """The token of a session."""
@@ -260,6 +262,12 @@ class OidcFlow(Record):
 
 
 class OidcAnswer(Record):
+class OidcBegin(Record):
+    """Request for a login at the issuer. `former`: as in `Credentials`."""
+
+    former: str = Field(default="", max_length=200)
+
+
     """What the issuer sent with the browser, and the browser's cookie."""
 
     flow: str = Field(default="", max_length=4_096)

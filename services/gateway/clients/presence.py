@@ -66,7 +66,7 @@ class PresenceClient:
         except Declined:  # a replica of an earlier release
             return api.LoginWays()
 
-    async def begin_oidc(self) -> api.OidcFlow:
+    async def begin_oidc(self, wish: api.OidcBegin) -> api.OidcFlow:
         """Begin a login at the issuer.
 
         Raises:

@@ -44,7 +44,7 @@ from services.presence.agents.password_rules import PasswordRules
 from services.presence.agents.passwords import AT_ONCE, Passwords, fingerprint
 from services.presence.agents.roles import Officer
 from services.presence.agents.session_store import Session
-from services.presence.agents.transitions import close_session_soon
+from services.presence.agents.transitions import close_session_soon, end_former_session
 from services.presence.context import Context
 from services.presence.publisher import publish_agent_soon
 from services.presence.slots.rules import Agent
@@ -255,7 +255,9 @@ class Logins:
         person_id, stored = found
         if credentials.new and await self._must_change(person_id):
             stored = await self._replace(person_id, stored, credentials.new)
-        return await self._begin(person_id, stored, attempt.username, attempt.device, credentials.device)
+        made = await self._begin(person_id, stored, attempt.username, attempt.device, credentials.device)
+        await end_former_session(self._context, credentials.former, person_id)
+        return made
 
     async def change_password(self, session: Session, wish: PasswordChange) -> list[Session]:
         """Replace the password of the agent or officer of this session, and end their other sessions.
@@ -281,9 +283,9 @@ class Logins:
         former = account[2] if found in (CODE_MISSING, CHANGE_MISSING) else found[1]
         if self._limited:
             await stores.attempts.forget(attempt.key)
+        await self._rules.require_unknown(wish.new)
         new = await self._replace(person_id, former, wish.new)
         ended = await stores.sessions.end_others(session, fingerprint(new), self._context.clock())
-        await self._rules.require_unknown(wish.new)
         log.info("password_changed", agent_id=person_id, sessions=len(ended))
         for other in ended:
             await close_session_soon(self._context, other)

@@ -92,6 +92,26 @@ async def close_undecided(context: Context) -> None:
         await close_session(context, session)
 
 
+async def end_former_session(context: Context, token: str, agent_id: str) -> None:
+    """End the session that a browser had before its login as this agent or officer (ASVS 7.2.4).
+
+    Its websockets are closed. Where it was of the same agent, nothing else follows: they have just logged in, and they
+    keep their chats unless they do not connect within the grace period.
+    """
+    former = await context.stores.sessions.end(token, context.clock()) if token else None
+    if former is None:
+        return
+    log.info("session_replaced", agent_id=former.agent_id)
+    if former.agent_id != agent_id:
+        await close_session_soon(context, former)
+        return
+    try:
+        await context.publisher.publish(SessionEnded(agent_id=agent_id, session_id=former.id))
+        await context.stores.sessions.forget(former.id)
+    except Unconfirmed:  # a repair job does the rest
+        log.warning("session_end_not_published", agent_id=agent_id)
+
+
 async def close_session_soon(context: Context, session: Session, cause: str | None = None) -> None:
     """Do as `close_session`.
 

@@ -36,8 +36,8 @@ def create_oidc_routes(oidc: OidcLogins | None, only_break_glass: bool) -> APIRo
         return presence_api.LoginWays(password="break_glass" if only_break_glass else "all", oidc=oidc is not None)
 
     @routes.post(presence_api.OIDC_BEGIN)
-    async def begin(request: Request) -> presence_api.OidcFlow:
-        return await logins(request).begin()
+    async def begin(request: Request, wish: presence_api.OidcBegin | None = None) -> presence_api.OidcFlow:
+        return await logins(request).begin(wish.former if wish is not None else "")
 
     @routes.post(presence_api.OIDC_FINISH)
     async def finish(request: Request, answer: presence_api.OidcAnswer) -> presence_api.OidcOutcome:

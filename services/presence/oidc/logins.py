@@ -29,7 +29,7 @@ from services.presence.agents.logins import Addresses, start_session
 from services.presence.agents.passwords import fingerprint
 from services.presence.agents.roles import Officer
 from services.presence.agents.session_store import IssuerSession, Session
-from services.presence.agents.transitions import close_session_soon
+from services.presence.agents.transitions import close_session_soon, end_former_session
 from services.presence.context import Context
 from services.presence.oidc.issuer import Issuer, IssuerUnavailable, Refused
 from services.presence.oidc.roles import SUBJECT, Membership, Profile, RoleMapping, memberships_of
@@ -116,8 +116,8 @@ class OidcLogins:
 
     # ── the flow ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def begin(self) -> api.OidcFlow:
-        """Begin a login.
+    async def begin(self, former: str = "") -> api.OidcFlow:
+        """Begin a login. `former`: the token of the session that the browser has; it ends when another one begins.
 
         Raises:
             Problem: 503 `unavailable` when the issuer's metadata cannot be read.
@@ -128,7 +128,7 @@ class OidcLogins:
                 url = await self._issuer.authorization_url(state, nonce, verifier)
         except (IssuerUnavailable, TimeoutError) as error:
             raise _unavailable(error) from error
-        content = {"state": state, "nonce": nonce, "verifier": verifier}
+        content = {"state": state, "nonce": nonce, "verifier": verifier, "former": former}
         return api.OidcFlow(url=url, flow=self._flows.close(content, self._context.clock() + FLOW_LIFE))
 
     async def finish(self, answer: api.OidcAnswer) -> OidcLogin | str:
@@ -175,13 +175,15 @@ class OidcLogins:
             raise _refusal("oidc_no_role", "no_role")
         who = IssuerSession(claims["sub"], _text(claims.get("sid")), self._sealed(tokens.refresh_token))
         if len(memberships) == 1:
-            return await self._log_in(memberships[0], who)
+            return await self._log_in(memberships[0], who, former)
         content = {"who": asdict(who), "of": [_sealable(one) for one in memberships], "id": secrets.token_urlsafe(16)}
         return await self._keep(content)
 
+        former = flow.get("former", "")  # a flow of a replica of an earlier release has none
     async def _keep(self, content: dict[str, Any]) -> str:
         """Keep what a person may choose from. Return a reference: the whole could be too long for a cookie."""
         until = self._context.clock() + CHOICE_LIFE
+        content["former"] = former
         sealed = self._choices.close(content, until)
         reference = secrets.token_urlsafe(32)
         await self._context.stores.attempts.keep(_key("choice", reference), sealed, until)
@@ -206,7 +208,7 @@ class OidcLogins:
         chosen = [one for one in _memberships(content) if one.agent_id(self.issuer_id) == choice]
         if not chosen or not await self._context.stores.attempts.remove(_key("choice", pending)):
             raise _counted(_refusal("oidc_expired", "choice"))
-        made = await self._log_in(chosen[0], IssuerSession(**content["who"]))
+        made = await self._log_in(chosen[0], IssuerSession(**content["who"]), content.get("former", ""))
         OIDC.labels("ok").inc()
         return made
 
@@ -227,7 +229,7 @@ class OidcLogins:
             role=one.role,
         )
 
-    async def _log_in(self, person: Membership, who: IssuerSession) -> OidcLogin:
+    async def _log_in(self, person: Membership, who: IssuerSession, former: str) -> OidcLogin:
         context, now = self._context, self._context.clock()
         agent_id = person.agent_id(self.issuer_id)
         await self._put(agent_id, person)
@@ -242,6 +244,7 @@ class OidcLogins:
 
     async def _put(self, id_: str, person: Membership) -> None:
         """Store the person as an agent, or as an officer."""
+        await end_former_session(context, former, agent_id)
         stores, now = self._context.stores, self._context.clock()
         if person.role is None:
             await stores.agents.put_person(id_, person, self.issuer_id, now)

@@ -167,6 +167,42 @@ async def outcome(door_: Logins, username: str, password: str, address: str = HO
     return made.device
 
 
+async def test_a_login_ends_the_session_that_the_browser_had_and_no_other(
+    context: Context, clock: Clock, observer: EventObserver
+) -> None:
+    """ASVS 5.0, 7.2.4. The same agent stays online: their browser connects anew."""
+    await context.stores.agents.put_accounts([AN, account("bert")], clock())
+    one, sessions = door(context, clock), context.stores.sessions
+
+    async def enter(username: str, former: str = "", password: str = "demo") -> str:
+        wish = Credentials(username=username, password=password, address=HOME, former=former)
+        return (await one.log_in(wish)).token
+
+    first, elsewhere = await enter("an"), await enter("an")
+    agent = await context.stores.agents.agent(AN.id)
+    assert agent is not None
+    assert await context.stores.agents.set_online(AN.id, agent.v, clock())
+    with pytest.raises(Problem):
+        await enter("an", first, "wrong")
+    assert await sessions.find(first, clock()) is not None, "a failed login changes nothing"
+    second = await enter("an", first)
+    assert await sessions.find(first, clock()) is None
+    assert await sessions.find(second, clock()) is not None
+    assert await sessions.find(elsewhere, clock()) is not None, "that of another browser goes on"
+    assert len(await observer.wait_for(SessionEnded)) == 1
+    agent = await context.stores.agents.agent(AN.id)
+    assert agent is not None
+    assert agent.online
+    await sessions.end(elsewhere, clock())
+    await enter("bert", second)
+    assert await sessions.find(second, clock()) is None
+    assert len(await observer.wait_for(SessionEnded, 2)) == 2
+    agent = await context.stores.agents.agent(AN.id)
+    assert agent is not None
+    assert not agent.online, "somebody else has logged in in their place"
+    assert await enter("bert", "no session")
+
+
 async def test_a_known_browser_is_not_delayed_by_what_others_try(context: Context, clock: Clock) -> None:
     """From behind the same address, and with the right account's name."""
     first, second = door(context, clock), door(context, clock)  # two replicas

@@ -59,16 +59,16 @@ class Door:
         self.issuer = Issuer(client, context.clock, lambda: self.passed)
         self.logins = OidcLogins(context, self.issuer, profile, mapping, Keys(SECRET), 3_600, 60, True)
 
-    async def answer(self) -> OidcAnswer:
-        """What the issuer sends the browser back with."""
-        begun = await self.logins.begin()
+    async def answer(self, former: str = "") -> OidcAnswer:
+        """What the issuer sends the browser back with. `former`: the session that the browser has."""
+        begun = await self.logins.begin(former)
         async with aiohttp.ClientSession() as http, http.get(begun.url, allow_redirects=False) as response:
             place = urlsplit(response.headers["Location"])
         assert f"{place.scheme}://{place.netloc}{place.path}" == BACK
         return OidcAnswer(flow=begun.flow, **dict(parse_qsl(place.query)))
 
-    async def log_in(self) -> OidcLogin:
-        made = await self.logins.finish(await self.answer())
+    async def log_in(self, former: str = "") -> OidcLogin:
+        made = await self.logins.finish(await self.answer(former))
         assert isinstance(made, OidcLogin)
         return made
 

@@ -90,6 +90,7 @@ def install(
             device=device_cookie(request.cookies, host),
             code=given.code,
             new=given.new,
+            former=(session_token(request.cookies, host) or "")[:200],
         )
         session = await answered(presence.open_session(credentials))
         response = Response(status_code=204)

@@ -64,7 +64,8 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
     async def log_in(request: Request) -> Response:
         """Send the browser to the issuer, with a cookie of the login that begins."""
         try:
-            begun = await presence.begin_oidc()
+            former = (session_token(request.cookies, request.headers.get("host", "")) or "")[:200]
+            begun = await presence.begin_oidc(presence_api.OidcBegin(former=former))
         except (Unavailable, Declined) as error:
             return _to_console(_failure(error))
         response = _redirect(begun.url)

@@ -45,6 +45,14 @@ async def test_a_login_shows_what_browser_it_is_and_keeps_the_answer(world: Worl
     assert [json.loads(b)["everywhere"] for p, b in world.others.asked if p == presence_api.SESSION_END] == [True]
 
 
+async def test_a_login_says_which_session_the_browser_has(world: World, client: Client) -> None:
+    answers = {"username": AN, "password": "demo"}
+    for cookie in ("", "eloket-agent=former", f"eloket-agent={'x' * 300}"):
+        assert (await client.ask("POST", "/api/agent/session", answers, Cookie=cookie))[0] == 204
+    asked = [json.loads(b)["former"] for p, b in world.others.asked if p == presence_api.SESSION_OPEN]
+    assert asked == ["", "former", "x" * 200]
+
+
 async def test_a_password_is_bounded_in_bytes(world: World, client: Client) -> None:
     for password, status in (("x" * 500, 204), ("\U0001f600" * 256, 204), ("\U0001f600" * 257, 422), ("x" * 501, 422)):
         got = await client.ask("POST", "/api/agent/session", {"username": AN, "password": password})
