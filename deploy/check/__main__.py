@@ -1,10 +1,11 @@
 """Asks what the services depend on, and prints what is right and what to do.
 
-RABBITMQ_URL, MONGODB_URL, CLAMD_URL, OIDC_ISSUER, CITIZEN_OIDC_ISSUER and OTLP_ENDPOINT are asked where they are set:
-the addresses of a service, through `kubectl port-forward` or from inside the cluster. RABBITMQ_MANAGEMENT_URL
-(http://user:password@host:15672) shows the members of queues and alarms, of which MEMBERS (3) are wanted.
-INTEGRATIONS_FILE has webhooks, registers of contacts and a mail server: each is asked as transcripts asks it, with
-OUTBOX_NETWORKS and OUTBOX_CA_FILE. DEPARTMENTS_FILE shows whether the retention periods are confirmed.
+RABBITMQ_URL, MONGODB_URL, CLAMD_URL, OIDC_ISSUER, CITIZEN_OIDC_ISSUER, PASSWORD_RANGE_URL and OTLP_ENDPOINT are asked
+where they are set: the addresses of a service, through `kubectl port-forward` or from inside the cluster.
+PUBLIC_URL shows the keys that are published for the issuers, and which TLS the public door accepts.
+RABBITMQ_MANAGEMENT_URL (http://user:password@host:15672) shows the members of queues and alarms, of which MEMBERS (3)
+are wanted. INTEGRATIONS_FILE has webhooks, registers of contacts and a mail server: each is asked as transcripts asks
+it, with OUTBOX_NETWORKS and OUTBOX_CA_FILE. DEPARTMENTS_FILE shows whether the retention periods are confirmed.
 """
 
 from __future__ import annotations
@@ -16,10 +17,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.check import broker, database, integrations, others
+from deploy.check import broker, database, integrations, others, public_door
 from deploy.check.result import Result, table
 
-ADDRESSES = ("RABBITMQ_URL", "MONGODB_URL", "CLAMD_URL", "OIDC_ISSUER", "CITIZEN_OIDC_ISSUER", "OTLP_ENDPOINT")
+ADDRESSES = (
+    "RABBITMQ_URL",
+    "MONGODB_URL",
+    "CLAMD_URL",
+    "OIDC_ISSUER",
+    "CITIZEN_OIDC_ISSUER",
+    "PASSWORD_RANGE_URL",
+    "OTLP_ENDPOINT",
+)
 """The settings of services with an address outside of them, in the order of the table."""
 
 
@@ -44,6 +53,10 @@ async def results(environ: Mapping[str, str]) -> list[Result]:
         if "+srv" not in url and "," not in url and not url.startswith("unix:"):
             found.append(others.name(variable, url))
         found += await _answers(variable, url, environ)
+    if public := environ.get("PUBLIC_URL"):
+        found += public_door.tls(public)
+    else:
+        found.append(Result("PUBLIC_URL", "is not set", asked=False))
     if integrations_file := environ.get("INTEGRATIONS_FILE"):
         networks, ca_file = environ.get("OUTBOX_NETWORKS", ""), environ.get("OUTBOX_CA_FILE", "")
         found += await integrations.results(Path(integrations_file), networks, ca_file)
@@ -75,11 +88,18 @@ async def _answers(variable: str, url: str, environ: Mapping[str, str]) -> list[
         case "CLAMD_URL":
             return [others.scanner(url)]
         case "OIDC_ISSUER":
-            return [others.issuer(url)]
+            return [others.issuer(url), *_client_keys("agents", url, environ)]
         case "CITIZEN_OIDC_ISSUER":
-            return [others.issuer(url, "OIDC issuer of citizens")]
+            return [others.issuer(url, "OIDC issuer of citizens"), *_client_keys("citizens", url, environ)]
+        case "PASSWORD_RANGE_URL":
+            return [others.breaches(url)]
         case _:
             return [others.collector(url)]
+
+
+def _client_keys(client: str, issuer: str, environ: Mapping[str, str]) -> list[Result]:
+    public = environ.get("PUBLIC_URL")
+    return [others.client_keys(public, client, issuer)] if public else []
 
 
 if __name__ == "__main__":

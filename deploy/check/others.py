@@ -1,14 +1,16 @@
-"""Checks of names, the virus scanner, the OIDC issuers, the collector, the departments file and the volumes."""
+"""Checks of names, the scanner, the issuers, breached passwords, the collector, the departments file, the volumes."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.check.result import Result
@@ -62,12 +64,55 @@ def issuer(url: str, what: str = "OIDC issuer") -> Result:
     """Check that the issuer publishes its configuration under its own name (OpenID Connect Discovery 1.0, 4)."""
     place = f"{url.rstrip('/')}/.well-known/openid-configuration"
     try:
-        with urllib.request.urlopen(place, timeout=LIMIT) as answer:  # noqa: S310 - the operator's own
-            told = json.loads(answer.read()).get("issuer")
+        told = _json(place).get("issuer")
     except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:
         return Result(what, f"no configuration ({type(error).__name__})", f"does {place} answer from the cluster?")
     todo = "" if told == url else f"write the issuer as it calls itself: {told}"
     return Result(what, f"it calls itself {told}", todo)
+
+
+def client_keys(public_url: str, client: str, issuer_url: str) -> Result:
+    """Check that an issuer takes the keys that this installation publishes for it, where it publishes any.
+
+    Args:
+        public_url: The address of the gateway.
+        client: `agents` or `citizens`.
+        issuer_url: The issuer.
+    """
+    what, place = f"keys at the issuer of {client}", f"{public_url.rstrip('/')}/api/oidc-keys/{client}"
+    try:
+        number = len(_json(place)["keys"])
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return Result(what, "none: presence authenticates by its secret")
+        return Result(what, f"not published ({error.code})", f"does presence run? {place}")
+    except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException) as error:
+        return Result(what, f"not published ({type(error).__name__})", f"does {place} answer from the internet?")
+    try:
+        metadata = _json(f"{issuer_url.rstrip('/')}/.well-known/openid-configuration")
+        takes = "private_key_jwt" in metadata.get("token_endpoint_auth_methods_supported", ())
+    except (OSError, ValueError, AttributeError, TypeError, http.client.HTTPException):
+        takes = False
+    todo = "" if takes else "the issuer does not say that it takes private_key_jwt: register the client with a secret"
+    return Result(what, f"{number} published", todo)
+
+
+def _json(place: str) -> Any:
+    with urllib.request.urlopen(place, timeout=LIMIT) as answer:  # noqa: S310 - the operator's own
+        return json.loads(answer.read())
+
+
+def breaches(url: str) -> Result:
+    """Check that the service of breached passwords knows endings of hashes that begin with 00000, as all do."""
+    what, place = "breached passwords", f"{url.rstrip('/')}/00000"
+    try:
+        with urllib.request.urlopen(place, timeout=LIMIT) as answer:  # noqa: S310 - the operator's own
+            first = answer.readline(100).decode("ascii").strip()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return Result(what, f"no answer ({type(error).__name__})", f"does {place} answer from the cluster?")
+    right = re.fullmatch("[0-9A-Fa-f]{35}:[0-9]+", first) is not None
+    todo = "" if right else "give an address whose answers have lines such as 0018A45C4D1DEF81644B54AB7F969B88D65:3"
+    return Result(what, "it knows some" if right else "its answer has another form", todo)
 
 
 def collector(url: str) -> Result:

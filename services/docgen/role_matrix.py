@@ -42,6 +42,7 @@ NAMES = {
     "answer_id": "none",
     "agent_id": "none",
     "version": "1",
+    "client": "agents",
 }
 """What the parameters of a route stand for, unless a row says otherwise: ids by their names, and values.
 
@@ -425,6 +426,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/identify/callback", anyone(303), "without a login under way: to the page that says so"),
     Route("GET", "/identify/done", anyone(200)),
     Route("GET", "/api/transcript-keys", anyone(200)),
+    Route("GET", "/api/oidc-keys/{client}", anyone(404), "without keys at an issuer"),
     Route("GET", "/api/button", anyone(200)),
     Route("GET", "/api/button/events", anyone(200)),
     Route("GET", "/api/settings", anyone(200)),

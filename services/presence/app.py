@@ -55,7 +55,7 @@ from services.presence.departments.api import create_departments_routes
 from services.presence.departments.store import VersionStore
 from services.presence.departments.versions import DepartmentVersions
 from services.presence.migrations import STEPS
-from services.presence.oidc.api import create_identification_routes, create_oidc_routes
+from services.presence.oidc.api import create_client_key_routes, create_identification_routes, create_oidc_routes
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
 from services.presence.stores import Stores
@@ -63,7 +63,7 @@ from services.presence.supervision_api import create_supervision_routes
 
 if TYPE_CHECKING:
     from services.presence.oidc.identifications import Identifications
-    from services.presence.oidc.issuer import Issuer
+    from services.presence.oidc.issuer import Client, Issuer
     from services.presence.oidc.logins import OidcLogins
 
 log = structlog.get_logger()
@@ -203,9 +203,9 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.app.include_router(create_departments_routes(versions, changes))
     service.app.include_router(create_accounts_routes(changes))
     service.app.include_router(create_oidc_routes(oidc, only_break_glass=settings.oidc_local == "off"))
-    service.app.include_router(
-        create_identification_routes(_identifications(settings, configuration, context, service))
-    )
+    identifications = _identifications(settings, configuration, context, service)
+    service.app.include_router(create_identification_routes(identifications))
+    service.app.include_router(create_client_key_routes(oidc, identifications))
     answer_outages(service.app)
     return service.app
 
@@ -254,21 +254,24 @@ def _oidc(
     """Return the logins at the issuer, where there is one."""
     if not settings.oidc_issuer or file.oidc is None:
         return None
+    # The libraries of OpenID Connect and an HTTP client take 20 MB: only where there is an issuer.
+    from services.presence.oidc.client_keys import read_client_keys
+    from services.presence.oidc.issuer import Client
     from services.presence.oidc.logins import OidcLogins
 
-    issuer = _issuer(
-        context,
-        service,
-        settings.oidc_issuer,
-        settings.oidc_client_id,
-        settings.oidc_client_secret,
-        settings.public_url.rstrip("/") + "/api/agent/oidc/callback",
-        settings.oidc_scope,
-        settings.oidc_acr,
+    client = Client(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        redirect_uri=settings.public_url.rstrip("/") + "/api/agent/oidc/callback",
+        scope=settings.oidc_scope,
+        acr=tuple(settings.oidc_acr.split()),
+        keys=read_client_keys("OIDC_CLIENT_KEYS", settings.oidc_client_keys),
+        audience=settings.oidc_client_audience,
     )
     return OidcLogins(
         context,
-        issuer,
+        _issuer(client, context, service),
         settings.oidc_profile,
         file.oidc,
         service.keys,
@@ -284,36 +287,33 @@ def _identifications(
     """Return the identifications of citizens, where there is an issuer for them."""
     if not settings.citizen_oidc_issuer:
         return None
+    from services.presence.oidc.client_keys import read_client_keys
     from services.presence.oidc.identifications import Identifications
+    from services.presence.oidc.issuer import Client
 
-    issuer = _issuer(
-        context,
-        service,
-        settings.citizen_oidc_issuer,
-        settings.citizen_oidc_client_id,
-        settings.citizen_oidc_client_secret,
-        settings.public_url.rstrip("/") + "/identify/callback",
-        settings.citizen_oidc_scope,
-        settings.citizen_oidc_acr,
+    client = Client(
+        issuer=settings.citizen_oidc_issuer,
+        client_id=settings.citizen_oidc_client_id,
+        client_secret=settings.citizen_oidc_client_secret,
+        redirect_uri=settings.public_url.rstrip("/") + "/identify/callback",
+        scope=settings.citizen_oidc_scope,
+        acr=tuple(settings.citizen_oidc_acr.split()),
+        keys=read_client_keys("CITIZEN_OIDC_CLIENT_KEYS", settings.citizen_oidc_client_keys),
+        audience=settings.citizen_oidc_client_audience,
     )
+    issuer = _issuer(client, context, service)
     return Identifications(context, issuer, lambda: configuration.departments.identification, service.keys)
 
 
-def _issuer(
-    context: Context, service: Service, issuer: str, id_: str, secret: str, redirect_uri: str, scope: str, acr: str
-) -> Issuer:
-    """Return an issuer, as a client of which this service is known. The service closes it at its end."""
-    # The libraries of OpenID Connect and an HTTP client take 20 MB: only where there is an issuer.
-    from services.presence.oidc.issuer import Client, Issuer
+def _issuer(client: Client, context: Context, service: Service) -> Issuer:
+    """Return the issuer of this client. The service closes it at its end."""
+    from services.presence.oidc.issuer import Issuer
 
-    made = Issuer(Client(issuer, id_, secret, redirect_uri, scope, tuple(acr.split())), context.clock)
+    made = Issuer(client, context.clock)
     service.on_close(made.close)
     return made
 
 
-def _password_logins(settings: PresenceSettings, file: AccountsFile) -> tuple[dict[str, str], set[str] | None]:
-    """Return the secrets of one-time passwords by username, and who may log in with a password; None: all."""
-    secrets = {one.username: one.totp_secret for one in file.accounts if one.totp_secret is not None}
 def _password_rules(settings: PresenceSettings, service: Service) -> PasswordRules:
     """Return what new passwords have to be. The service closes what it asks at its end."""
     words = words_of(settings.password_words)
@@ -326,6 +326,9 @@ def _password_rules(settings: PresenceSettings, service: Service) -> PasswordRul
     return PasswordRules(words, breaches)
 
 
+def _password_logins(settings: PresenceSettings, file: AccountsFile) -> tuple[dict[str, str], set[str] | None]:
+    """Return the secrets of one-time passwords by username, and who may log in with a password; None: all."""
+    secrets = {one.username: one.totp_secret for one in file.accounts if one.totp_secret is not None}
     only = {one.username for one in file.accounts if one.break_glass} if settings.oidc_local == "off" else None
     return secrets, only
 

@@ -71,7 +71,17 @@ class PresenceSettings(Settings):
     )
     oidc_issuer: str = described("the issuer (OpenID Connect) by which agents log in; empty: none", "")
     oidc_client_id: str = described("the identifier of this installation at the issuer", "")
-    oidc_client_secret: str = described("its secret; empty: a public client", "", repr=False)
+    oidc_client_secret: str = described("its secret; empty: a public client, or one with keys", "", repr=False)
+    oidc_client_keys: str = described(
+        "private keys with which it authenticates in place of the secret (`private_key_jwt`): PEM (RSA, EC), one after "
+        "the other, or a JWK set; or `file:` and the path of a file with these. The first one signs, all are published "
+        "at `/api/oidc-keys/agents`",
+        "",
+        repr=False,
+    )
+    oidc_client_audience: Literal["issuer", "token_endpoint"] = described(
+        "the `aud` of what it signs: the issuer, or the address of its token endpoint", "issuer"
+    )
     oidc_profile: Literal["generic", "acmidm"] = described(
         "whose claims: `generic` (Entra ID, Keycloak), or `acmidm` of the Flemish government", "generic"
     )
@@ -96,7 +106,13 @@ class PresenceSettings(Settings):
         "",
     )
     citizen_oidc_client_id: str = described("the identifier of this installation at the citizens' issuer", "")
-    citizen_oidc_client_secret: str = described("its secret; empty: a public client", "", repr=False)
+    citizen_oidc_client_secret: str = described("its secret; empty: a public client, or one with keys", "", repr=False)
+    citizen_oidc_client_keys: str = described(
+        "as `OIDC_CLIENT_KEYS`, at the citizens' issuer; published at `/api/oidc-keys/citizens`", "", repr=False
+    )
+    citizen_oidc_client_audience: Literal["issuer", "token_endpoint"] = described(
+        "as `OIDC_CLIENT_AUDIENCE`, at the citizens' issuer", "issuer"
+    )
     citizen_oidc_scope: str = described(
         "the scopes that are requested of citizens; never that of a number", "openid profile"
     )

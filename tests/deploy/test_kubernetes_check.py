@@ -1,6 +1,7 @@
 """`make kubernetes-check` against the real broker and database: it sees each planted fault and says what to do."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socketserver
@@ -8,8 +9,9 @@ import ssl
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 import aio_pika
@@ -17,11 +19,12 @@ import pytest
 from yarl import URL
 
 from deploy.check import broker as of_broker
-from deploy.check import database, integrations, others
+from deploy.check import database, integrations, others, public_door
 from deploy.check.__main__ import ADDRESSES, results
 from deploy.check.result import Result, table
 from deploy.manifests.checks.environment import CLASSES
 from services.common.messaging.declarations import declare_topology
+from tests.support.authority import Authority
 from tests.support.dependencies.database_users import Role, Users, database_with_users
 from tests.support.dependencies.span_collector import collector
 from tests.support.servers import PATIENCE, ROOT, Account, Broker, unique
@@ -34,7 +37,7 @@ from tests.transcripts.outbox.test_webhooks import certificate
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes long is none of the faults that are planted."""
-    for module in (of_broker, integrations, others):
+    for module in (of_broker, integrations, others, public_door):
         monkeypatch.setattr(module, "LIMIT", PATIENCE)
     monkeypatch.setattr(database, "LIMIT_MS", int(PATIENCE * 1000))
 
@@ -218,6 +221,108 @@ def test_the_issuer_calls_itself_as_it_is_written() -> None:
         assert set(wrong(both)) == {"OIDC issuer of citizens"}
         server.shutdown()
     assert others.issuer("http://127.0.0.1:9").todo
+
+
+@pytest.mark.parametrize(
+    ("keys", "methods", "found", "good"),
+    [
+        ([{"kid": "one"}, {"kid": "two"}], ["client_secret_basic", "private_key_jwt"], "2 published", True),
+        ([{"kid": "one"}], ["client_secret_basic"], "1 published", False),
+        (None, ["client_secret_basic"], "none", True),
+        ("wrong", ["private_key_jwt"], "not published", False),
+    ],
+)
+def test_keys_are_of_use_where_the_issuer_takes_them(keys: object, methods: list[str], found: str, good: bool) -> None:
+    class Both(BaseHTTPRequestHandler):
+        """The issuer and the gateway."""
+
+        def do_GET(self) -> None:
+            url = f"http://127.0.0.1:{server.server_port}"
+            answers = {
+                "/.well-known/openid-configuration": {"issuer": url, "token_endpoint_auth_methods_supported": methods},
+                "/api/oidc-keys/agents": keys and ({"keys": keys} if isinstance(keys, list) else keys),
+            }
+            answer = answers.get(self.path)
+            self.send_response(404 if answer is None else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+    with HTTPServer(("127.0.0.1", 0), Both) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        rows = {one.what: one for one in asyncio.run(results({"OIDC_ISSUER": url, "PUBLIC_URL": url}))}
+        server.shutdown()
+    assert rows["keys at the issuer of agents"].found.startswith(found)
+    assert (rows["keys at the issuer of agents"].todo == "") is good
+    assert others.client_keys("http://127.0.0.1:9", "agents", url).todo
+
+
+@pytest.mark.parametrize(("answer", "good"), [(b"0" * 35 + b":3\r\n", True), (b"<html>", False), (b"", False)])
+def test_the_service_of_breached_passwords(answer: bytes, good: bool) -> None:
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/range/00000" else 404)
+            self.end_headers()
+            self.wfile.write(answer)
+
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/range/"
+        found = asyncio.run(results({"PASSWORD_RANGE_URL": url}))
+        assert others.breaches(f"{url}elsewhere").todo
+        server.shutdown()
+    assert set(wrong(found)) == (set() if good else {"breached passwords"})
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The CA of the doors that are tried."""
+    return Authority(tmp_path_factory.mktemp("door") / "ca")
+
+
+@contextlib.contextmanager
+def standing_door(authority: Authority, versions: tuple[ssl.TLSVersion, ssl.TLSVersion], ciphers: str) -> Iterator[str]:
+    """A door that accepts these versions and suites, while the context is open."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("door", "localhost"))
+    context.set_ciphers(ciphers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = versions
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"https://localhost:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+V1, V12, V13 = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+DOORS: dict[str, tuple[tuple[ssl.TLSVersion, ssl.TLSVersion], str, set[str]]] = {
+    "a good one": ((V12, V13), "ECDHE+AESGCM", set()),
+    "without 1.3": ((V12, V12), "ECDHE+AESGCM", {"TLS of the public door"}),
+    "with old versions": ((V1, V13), "ECDHE:!eNULL:!3DES:!RC4:!aNULL:@SECLEVEL=0", {"TLS: old versions"}),
+    "with weak suites": ((V12, V13), "ECDHE+AESGCM:ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0", {"TLS: weak cipher suites"}),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_which_tls_the_public_door_accepts(authority: Authority, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    """ASVS 5.0, 12.1.1 and 12.1.2."""
+    versions, ciphers, faults = DOORS[door]
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    with standing_door(authority, versions, ciphers) as url:
+        found = public_door.tls(url)
+    assert set(wrong(found)) == faults
+    assert len(found) == 3
+
+
+def test_a_door_that_is_not_trusted_or_not_there(authority: Authority) -> None:
+    with standing_door(authority, (V12, V13), "ECDHE+AESGCM") as url:
+        assert "no connection" in wrong(public_door.tls(url))["TLS of the public door"]
+    assert wrong(public_door.tls("https://127.0.0.1:9"))
+    assert not public_door.tls("http://127.0.0.1:9")[0].asked
 
 
 def test_every_address_of_the_settings_is_asked() -> None:

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from tests.support.clients import Agent, Citizen, Socket, agent, citizen, http_client, new_id, pair, until_available
-from tests.support.issuer_systems import CITIZEN, running_identifying_system
+from tests.support.issuer_systems import CITIZEN, client_key, published_keys, running_identifying_system
 from tests.support.mock_issuer import MockIssuer
 from tests.support.servers import PATIENCE, ROOT, System
 
@@ -24,7 +24,12 @@ WHO = {"name": "Lien De Smet", "level": "high", "issuer": "Toegangsbeheer Vlaand
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, MockIssuer]]:
-    with running_identifying_system(tmp_path_factory.mktemp("identifying"), LOG_LEVEL="debug") as made:
+    """The system authenticates by its key, which is in a file."""
+    home = tmp_path_factory.mktemp("identifying")
+    (home / "citizens.pem").write_text(client_key())
+    settings = {"CITIZEN_OIDC_CLIENT_SECRET": "", "CITIZEN_OIDC_CLIENT_KEYS": f"file:{home / 'citizens.pem'}"}
+    with running_identifying_system(home, LOG_LEVEL="debug", **settings) as made:
+        made[1].client_keys = published_keys(made[0], "citizens")
         yield made
 
 

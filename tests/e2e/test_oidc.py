@@ -10,7 +10,7 @@ import pytest
 from services.common.clock import utcnow
 from services.presence.agents import totp
 from tests.support.clients import Agent, citizen, http_client, pair, until_blue
-from tests.support.issuer_systems import TOTP_SECRET, running_issuer_system
+from tests.support.issuer_systems import TOTP_SECRET, client_key, published_keys, running_issuer_system
 from tests.support.mock_issuer import MockIssuer
 from tests.support.servers import PATIENCE, Broker, System
 
@@ -19,8 +19,11 @@ from tests.support.servers import PATIENCE, Broker, System
 def running(
     tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str
 ) -> Iterator[tuple[System, MockIssuer]]:
-    """Roles are checked each second, where the issuer gives a refresh token."""
-    with running_issuer_system(tmp_path_factory.mktemp("issuer"), broker, mongodb_url, OIDC_REFRESH="1") as made:
+    """The system authenticates by its key. Roles are checked each second, where the issuer gives a refresh token."""
+    home, key = tmp_path_factory.mktemp("issuer"), client_key()
+    settings = {"OIDC_REFRESH": "1", "OIDC_CLIENT_SECRET": "", "OIDC_CLIENT_KEYS": key}
+    with running_issuer_system(home, broker, mongodb_url, **settings) as made:
+        made[1].client_keys = published_keys(made[0], "agents")
         yield made
 
 
@@ -70,6 +73,19 @@ async def test_an_agent_logs_in_chats_and_is_logged_out_by_the_issuer(base: str,
         assert (await lien.http.get(f"{base}/api/agent/me")).status == 401
         await until_blue(base, "no_agents")
         await theirs.send(type="close")
+
+
+async def test_the_system_authenticates_by_the_key_that_it_publishes(base: str, issuer: MockIssuer) -> None:
+    async with browser() as session:
+        assert await log_in(session, base) == "ok"
+        published = await session.get(f"{base}/api/oidc-keys/agents")
+        assert (published.status, published.headers["Cache-Control"]) == (200, "public, max-age=60")
+        [key] = (await published.json(content_type=None))["keys"]
+        assert (key["alg"], key["use"], "d" in key) == ("ES256", "sig", False)
+        assert (await session.get(f"{base}/api/oidc-keys/citizens")).status == 404, "citizens have no issuer here"
+        assert (await session.get(f"{base}/api/oidc-keys/others")).status == 422
+    assert issuer.assertions
+    assert issuer.refusals == []
 
 
 async def test_a_role_that_goes_hands_the_chats_on(base: str, issuer: MockIssuer) -> None:

@@ -235,7 +235,7 @@ def path_of(row: Route) -> str:
     """The path and the query of a row, with the names of ids in braces."""
     path = row.route
     for parameter, name in {**NAMES, **row.names}.items():
-        value = name if parameter in ("department", "name:path", "version") else f"{{{name}}}"
+        value = name if parameter in ("department", "name:path", "version", "client") else f"{{{name}}}"
         path = path.replace(f"{{{parameter}}}", value)
     return f"{path}?{row.query}" if row.query else path
 

@@ -1,8 +1,13 @@
 """Whole systems with the issuer of the tests: one whose agents log in there, one whose citizens identify there."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+from joserfc.jwk import ECKey
 
 from deploy.local import ports
 from deploy.local.settings import SERVICES
@@ -10,7 +15,7 @@ from tests.support.accounts import Account, weak_hash, write_accounts
 from tests.support.browsers.systems import LIMITS, running_browser_system
 from tests.support.departments import identifying_departments
 from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
-from tests.support.servers import Broker, System, running_system, unique
+from tests.support.servers import PATIENCE, Broker, System, running_system, unique
 
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 ROLES = f"""
@@ -45,6 +50,22 @@ LIEN = {
     "acr": "urn:high",
     "eloket_rol_3d": ["medewerker:OVO000001"],
 }
+
+
+def client_key() -> str:
+    """A new key with which a system authenticates at its issuer, in PEM."""
+    return ECKey.generate_key("P-256").as_pem(private=True).decode()
+
+
+def published_keys(system: System, client: str) -> Callable[[], Any]:
+    """Reads what a system publishes for the issuer of `agents` or of `citizens`, as the issuer does."""
+
+    def read() -> Any:
+        with urllib.request.urlopen(f"{system.base_url}/api/oidc-keys/{client}", timeout=PATIENCE) as answer:
+            assert answer.headers["Content-Type"] == "application/jwk-set+json"
+            return json.load(answer)
+
+    return read
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
 """An issuer of OpenID Connect over HTTP on loopback, for the length of a test. Every user is logged in at once.
 
-It checks what a real one checks: the redirect URI, the client's secret, PKCE, and that a code is used once. What it
-sends, and by which key it signs, is as the test says.
+It checks what a real one checks: the redirect URI, the client's secret or its assertion, PKCE, and that a code is used
+once. What it sends, and by which key it signs, is as the test says.
 """
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -22,12 +23,16 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from tests.support.http_server import listener
 from tests.support.servers import PATIENCE
 
 CLIENT_ID, CLIENT_SECRET = "eloket", "the secret of the client, in the tests alone"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+SIGNED_BY_CLIENTS = ("RS256", "PS256", "ES256", "ES384", "ES512")
+MOST_LIFE = 600  # seconds of an assertion
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
@@ -47,6 +52,10 @@ class MockIssuer:
         refreshes: Whether it gives a refresh token.
         refused: Whether it refuses refresh tokens.
         down: Whether it answers 503 to everything.
+        client_keys: Returns the client's public keys (a JWK set): then its assertions are accepted, and no secret.
+        audience: What `aud` of an assertion has to be; empty: the identifier of the issuer.
+        assertions: The claims of the assertions that were accepted.
+        refusals: Why assertions were refused.
         asked: The paths that were requested.
         clock: Returns the present, for its tokens, in seconds since the epoch.
     """
@@ -61,6 +70,10 @@ class MockIssuer:
     refreshes: bool = False
     refused: bool = False
     down: bool = False
+    client_keys: Callable[[], Any] | None = None
+    audience: str = ""
+    assertions: list[dict[str, Any]] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     clock: Callable[[], float] = time.time
     keys: dict[str, RSAKey | ECKey] = field(default_factory=dict)
@@ -130,7 +143,9 @@ class MockIssuer:
                 "token_endpoint": f"{self.url}/token",
                 "jwks_uri": f"{self.url}/jwks",
                 "authorization_response_iss_parameter_supported": self.iss,
-                "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+                "token_endpoint_auth_methods_supported": [
+                    "private_key_jwt" if self.client_keys is not None else "client_secret_basic"
+                ],
             }
 
         @app.get("/jwks")
@@ -159,8 +174,7 @@ class MockIssuer:
         async def token(request: Request) -> Response:
             text = (await request.body()).decode()
             given = dict(parse_qsl(text))
-            right = "Basic " + base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
-            if request.headers.get("authorization") != right:
+            if not await asyncio.to_thread(self._is_client, request.headers.get("authorization"), given):
                 return JSONResponse({"error": "invalid_client"}, 401)
             if given["grant_type"] == "refresh_token":
                 if self.refused or not given["refresh_token"].startswith("refresh-"):
@@ -175,6 +189,40 @@ class MockIssuer:
             return self._tokens(asked["nonce"])
 
         return app
+
+    def _is_client(self, authorization: str | None, given: Mapping[str, str]) -> bool:
+        if self.client_keys is None:
+            right = "Basic " + base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+            return authorization == right
+        why = self._fault_of_assertion(given) if authorization is None else "authorization"
+        if why:
+            self.refusals.append(why)
+        return not why
+
+    def _fault_of_assertion(self, given: Mapping[str, str]) -> str:
+        """Why an assertion is not accepted (RFC 7523 §3); empty: it is, and is used up."""
+        assert self.client_keys is not None
+        if given.get("client_assertion_type") != ASSERTION_TYPE or given.get("client_id", CLIENT_ID) != CLIENT_ID:
+            return "client_assertion_type"
+        try:
+            keys = KeySet.import_key_set(self.client_keys())
+            assert all(not key.is_private for key in keys), "private keys are published"
+            made = jwt.decode(given.get("client_assertion", ""), keys, algorithms=list(SIGNED_BY_CLIENTS))
+        except (JoseError, ValueError) as error:
+            return f"signature: {type(error).__name__}"
+        claims, now = made.claims, self.clock()
+        for name, right in (("iss", CLIENT_ID), ("sub", CLIENT_ID), ("aud", self.audience or self.url)):
+            if claims.get(name) != right:
+                return name
+        if not now - 60 <= claims.get("iat", 0) <= now + 60:
+            return "iat"
+        if not now < claims.get("exp", 0) <= now + MOST_LIFE:
+            return "exp"
+        used = {one["jti"] for one in self.assertions}
+        if not claims.get("jti") or claims["jti"] in used:
+            return "jti"
+        self.assertions.append(claims)
+        return ""
 
     def _tokens(self, nonce: str | None) -> Response:
         answer = {"access_token": secrets.token_urlsafe(8), "token_type": "Bearer", "id_token": self.id_token(nonce)}

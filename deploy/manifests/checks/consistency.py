@@ -34,6 +34,8 @@ SECRET_VARIABLES = (
     "MONGODB_URL",
     "OIDC_CLIENT_SECRET",
     "CITIZEN_OIDC_CLIENT_SECRET",
+    "OIDC_CLIENT_KEYS",
+    "CITIZEN_OIDC_CLIENT_KEYS",
 )
 MADE_BY_HAND = ("backup-certificate", "integrations", "oidc")
 """ConfigMaps that an operator makes (docs/kubernetes.md)."""

@@ -44,6 +44,8 @@ _OF_AN_ISSUER = (
     "OIDC_ISSUER",
     "OIDC_CLIENT_ID",
     "OIDC_CLIENT_SECRET",
+    "OIDC_CLIENT_KEYS",
+    "OIDC_CLIENT_AUDIENCE",
     "OIDC_PROFILE",
     "OIDC_SCOPE",
     "OIDC_ACR",
@@ -55,6 +57,8 @@ _OF_CITIZENS_ISSUER = (
     "CITIZEN_OIDC_ISSUER",
     "CITIZEN_OIDC_CLIENT_ID",
     "CITIZEN_OIDC_CLIENT_SECRET",
+    "CITIZEN_OIDC_CLIENT_KEYS",
+    "CITIZEN_OIDC_CLIENT_AUDIENCE",
     "CITIZEN_OIDC_SCOPE",
     "CITIZEN_OIDC_ACR",
 )
@@ -81,11 +85,11 @@ LEFT_OF = {
     "presence": {
         **dict.fromkeys(("AGENT_GRACE", "SESSION_HOURS", "SESSION_IDLE"), _PROMISED),
         **dict.fromkeys(("DEMO_ACCOUNTS", "DEMO_AGENTS"), "none, but in overlays/dev"),
+        **dict.fromkeys(("PASSWORD_WORDS", "PASSWORD_RANGE_URL"), "a city's own; docs/operating.md says what they do"),
         **dict.fromkeys(_OF_AN_ISSUER, "agents have passwords, but for the component oidc"),
         **dict.fromkeys(_OF_CITIZENS_ISSUER, "citizens do not identify; with the component oidc a city may want it"),
     },
     "routing": {
-        **dict.fromkeys(("PASSWORD_WORDS", "PASSWORD_RANGE_URL"), "a city's own; docs/operating.md says what they do"),
         "SIGNING_KEY": _SIGNS_NOTHING,
         "HELLO_LIMIT": _PROMISED,
         "AWAY_LIMIT": _PROMISED,

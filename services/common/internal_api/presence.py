@@ -34,6 +34,7 @@ IDENTIFY_BEGIN = "/internal/identifications/begin"  # IdentificationWanted → I
 IDENTIFY_OPEN = "/internal/identifications/open"  # TicketShown → IdentificationFlow | 401 | 404 not_found | 503
 IDENTIFY_FINISH = "/internal/identifications/finish"  # OidcAnswer → IdentificationOutcome | 401 | 404 | 503
 OIDC_LOGOUT = "/internal/oidc/logout"  # OidcLogout → 204 | 400 invalid | 503 unavailable
+CLIENT_KEYS = "/internal/oidc/client-keys"  # ClientKeysQuery → ClientKeySet | 404 not_found
 
 
 OfficerRole = Literal["administrator", "auditor"]
@@ -68,8 +69,8 @@ class Credentials(Record):
     device: str = Field(default="", max_length=2_048)
     code: str = Field(default="", max_length=20)
     new: Annotated[str, Field(max_length=500), AfterValidator(short_enough)] = ""
-
     former: str = Field(default="", max_length=200)
+
 
 class SessionToken(Record):
     """The token of a session."""
@@ -261,13 +262,13 @@ class OidcFlow(Record):
     flow: str
 
 
-class OidcAnswer(Record):
 class OidcBegin(Record):
     """Request for a login at the issuer. `former`: as in `Credentials`."""
 
     former: str = Field(default="", max_length=200)
 
 
+class OidcAnswer(Record):
     """What the issuer sent with the browser, and the browser's cookie."""
 
     flow: str = Field(default="", max_length=4_096)
@@ -318,6 +319,18 @@ class OidcLogout(Record):
     """The issuer's logout token."""
 
     token: str = Field(max_length=16_384)
+
+
+class ClientKeysQuery(Record):
+    """Request for the keys with which this installation authenticates at the issuer of agents, or of citizens."""
+
+    client: Literal["agents", "citizens"]
+
+
+class ClientKeySet(Record):
+    """Public keys as a JWK set (RFC 7517)."""
+
+    keys: list[dict[str, str]]
 
 
 class IdentificationWanted(Record):

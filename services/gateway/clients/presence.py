@@ -72,7 +72,7 @@ class PresenceClient:
         Raises:
             Declined: There is no issuer.
         """
-        return await self._http.ask("presence", api.OIDC_BEGIN, None, api.OidcFlow)
+        return await self._http.ask("presence", api.OIDC_BEGIN, wish, api.OidcFlow)
 
     async def finish_oidc(self, answer: api.OidcAnswer) -> api.OidcOutcome:
         """Log in the agent whom the issuer has sent back.
@@ -105,6 +105,14 @@ class PresenceClient:
             Declined: The token is not valid, or there is no issuer.
         """
         await self._http.ask("presence", api.OIDC_LOGOUT, api.OidcLogout(token=token), Record)
+
+    async def client_keys(self, query: api.ClientKeysQuery) -> api.ClientKeySet:
+        """Return the public keys with which this installation authenticates at an issuer.
+
+        Raises:
+            Declined: There is no such issuer, or no key.
+        """
+        return await self._http.ask("presence", api.CLIENT_KEYS, query, api.ClientKeySet, hedged=True)
 
     async def begin_identification(self, wanted: api.IdentificationWanted) -> api.IdentificationTicket:
         """Return a ticket for the page on which a citizen identifies.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from functools import cache
 from typing import Any, TypeVar
@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import orjson
 import structlog
 from fastapi import Request
+from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
-
 from structlog.contextvars import bind_contextvars
+
 from services.common.config.departments import Department, Departments
 from services.common.events.types import Party
 from services.common.http.addresses import client_key, client_scheme, parse
@@ -46,6 +47,16 @@ UNTRUSTED = Counter(
 for _header in ("x-forwarded-for", "x-forwarded-proto"):
     UNTRUSTED.labels(_header)
 WARNED: set[str] = set()  # the headers that were logged
+
+
+class JwkSet(JSONResponse):
+    """A set of public keys (RFC 7517, section 8.5.2). Caches keep it for a minute."""
+
+    media_type = "application/jwk-set+json"
+
+    def __init__(self, content: Any, *, headers: Mapping[str, str] | None = None) -> None:
+        """Make the answer. `content`: the set."""
+        super().__init__(content, headers={"Cache-Control": "public, max-age=60", **(headers or {})})
 
 
 async def read_bounded(request: Request, most: int) -> bytes:
@@ -194,6 +205,7 @@ async def login_session(request: Request, presence: PresenceClient) -> OpenSessi
             raise unavailable() from error
         if session:
             acting_for.set(session.identity)
+            bind_contextvars(by=session.agent.id)  # in the log lines of this request
             return session
     raise Problem(401, "unauthenticated", "Log in first.")
 
@@ -205,7 +217,6 @@ async def agent_session(request: Request, presence: PresenceClient) -> OpenSessi
         Problem: 401 `unauthenticated`, 403 `forbidden`, also for an officer; 503 `unavailable`.
     """
     session = await login_session(request, presence)
-            bind_contextvars(by=session.agent.id)  # in the log lines of this request
     if session.role is not None:
         raise Problem(403, "forbidden", "Only an agent may do this. You are logged in with another role.")
     return session

@@ -1,4 +1,4 @@
-"""Internal API of logins of agents at their issuer, and of identifications of citizens at theirs."""
+"""Internal API of logins of agents at their issuer, of identifications of citizens at theirs, and of our keys there."""
 
 from __future__ import annotations
 
@@ -84,6 +84,28 @@ def create_identification_routes(identifications: Identifications | None) -> API
     @routes.post(presence_api.IDENTIFY_FINISH)
     async def finish(request: Request, answer: presence_api.OidcAnswer) -> presence_api.IdentificationOutcome:
         return await known(request).finish(answer)
+
+    return routes
+
+
+def create_client_key_routes(oidc: OidcLogins | None, identifications: Identifications | None) -> APIRouter:
+    """Return the route of the public keys with which this service authenticates at the issuers.
+
+    It requires a service token.
+
+    Args:
+        oidc: Logs agents in at their issuer; None: there is none.
+        identifications: Identifies citizens at theirs; None: there is none.
+    """
+    routes = APIRouter()
+
+    @routes.post(presence_api.CLIENT_KEYS)
+    async def client_keys(request: Request, query: presence_api.ClientKeysQuery) -> presence_api.ClientKeySet:
+        caller(request)
+        part = oidc if query.client == "agents" else identifications
+        if part is None or not part.client_keys:
+            raise Problem(404, "not_found", "No key authenticates at this issuer.")
+        return presence_api.ClientKeySet(keys=part.client_keys)
 
     return routes
 

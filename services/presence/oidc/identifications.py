@@ -71,6 +71,11 @@ class Identifications:
         self._tickets, self._flows = Seal(keys, "identification ticket"), Seal(keys, "identification flow")
         self._exchanges = asyncio.Semaphore(AT_ONCE)
 
+    @property
+    def client_keys(self) -> list[dict[str, str]]:
+        """The public keys with which this service authenticates at the issuer, as JWK."""
+        return self._issuer.client_keys
+
     async def begin(self, wanted: api.IdentificationWanted) -> api.IdentificationTicket:
         """Return a ticket for one opening of the page. It is valid until the request ends."""
         content = wanted.model_dump(mode="json", exclude={"until"}) | {"jti": secrets.token_urlsafe(16)}

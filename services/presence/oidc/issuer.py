@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import structlog
@@ -27,6 +27,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey, import_key
 from joserfc.jws import extract_compact
 
+from services.presence.oidc.client_keys import ClientKeys
 from services.presence.settings import is_safe
 
 log = structlog.get_logger()
@@ -59,6 +60,8 @@ class Client:
         issuer: The issuer's identifier, from which its metadata are found.
         client_id: The identifier of this service.
         client_secret: Its secret; empty for a public client, which has PKCE alone.
+        keys: The keys with which it authenticates in place of the secret; None: it has none.
+        audience: The `aud` of its assertions: the issuer's identifier, or the address of its token endpoint.
         redirect_uri: Where the issuer sends the browser back to.
         scope: The scopes that are requested.
         acr: The levels of authentication of which one is required; empty: any.
@@ -70,6 +73,8 @@ class Client:
     redirect_uri: str
     scope: str
     acr: tuple[str, ...] = ()
+    keys: ClientKeys | None = None
+    audience: Literal["issuer", "token_endpoint"] = "issuer"
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,11 @@ class Issuer:
         """Close the connections."""
         if self._http is not None:
             await self._http.close()
+
+    @property
+    def client_keys(self) -> list[dict[str, str]]:
+        """The public keys with which the client authenticates, as JWK."""
+        return self.client.keys.public() if self.client.keys is not None else []
 
     # ── the flow ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -293,15 +303,21 @@ class Issuer:
         metadata = await self._known()
         body = prepare_token_request(grant_type, **parameters)
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
-        auth = ClientAuth(self.client.client_id, self.client.client_secret, self._auth_method(metadata))
-        url, headers, body = auth.prepare("POST", metadata["token_endpoint"], headers, body)
+        url, headers, body = self._auth(metadata).prepare("POST", metadata["token_endpoint"], headers, body)
         return await self._json("POST", url, headers, body, refusals=True)
 
-    def _auth_method(self, metadata: Mapping[str, Any]) -> str:
-        if not self.client.client_secret:
-            return "none"
+    def _auth(self, metadata: Mapping[str, Any]) -> ClientAuth:
+        """Return how the client authenticates: with its key, else with its secret, else not at all."""
+        client = self.client
+        if client.keys is not None:
+            audience = client.issuer if client.audience == "issuer" else metadata["token_endpoint"]
+            method = client.keys.authentication(audience, int(self._clock().timestamp()))
+            return ClientAuth(client.client_id, client.keys.keys[0].key, method)
+        if not client.client_secret:
+            return ClientAuth(client.client_id, "", "none")
         offered = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-        return "client_secret_basic" if "client_secret_basic" in offered else "client_secret_post"
+        basic = "client_secret_basic" in offered
+        return ClientAuth(client.client_id, client.client_secret, f"client_secret_{'basic' if basic else 'post'}")
 
     async def _json(
         self,

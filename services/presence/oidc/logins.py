@@ -114,6 +114,11 @@ class OidcLogins:
         """The identifier of the issuer."""
         return self._issuer.client.issuer
 
+    @property
+    def client_keys(self) -> list[dict[str, str]]:
+        """The public keys with which this service authenticates at the issuer, as JWK."""
+        return self._issuer.client_keys
+
     # ── the flow ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def begin(self, former: str = "") -> api.OidcFlow:
@@ -174,16 +179,16 @@ class OidcLogins:
         if not memberships:
             raise _refusal("oidc_no_role", "no_role")
         who = IssuerSession(claims["sub"], _text(claims.get("sid")), self._sealed(tokens.refresh_token))
+        former = flow.get("former", "")  # a flow of a replica of an earlier release has none
         if len(memberships) == 1:
             return await self._log_in(memberships[0], who, former)
         content = {"who": asdict(who), "of": [_sealable(one) for one in memberships], "id": secrets.token_urlsafe(16)}
+        content["former"] = former
         return await self._keep(content)
 
-        former = flow.get("former", "")  # a flow of a replica of an earlier release has none
     async def _keep(self, content: dict[str, Any]) -> str:
         """Keep what a person may choose from. Return a reference: the whole could be too long for a cookie."""
         until = self._context.clock() + CHOICE_LIFE
-        content["former"] = former
         sealed = self._choices.close(content, until)
         reference = secrets.token_urlsafe(32)
         await self._context.stores.attempts.keep(_key("choice", reference), sealed, until)
@@ -239,12 +244,12 @@ class OidcLogins:
             who = IssuerSession(who.sub, who.sid)
         session, token = await context.stores.sessions.begin(agent_id, now, self._life / 3_600, self.fingerprint, who)
         agent = await start_session(context, session)
+        await end_former_session(context, former, agent_id)
         log.info("agent_logged_in", agent_id=agent_id, role=person.role or "agent", by="issuer")
         return OidcLogin(session, token, agent)
 
     async def _put(self, id_: str, person: Membership) -> None:
         """Store the person as an agent, or as an officer."""
-        await end_former_session(context, former, agent_id)
         stores, now = self._context.stores, self._context.clock()
         if person.role is None:
             await stores.agents.put_person(id_, person, self.issuer_id, now)

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
+from joserfc.jwk import ECKey, RSAKey
 
 from services.common.events.agents import SessionEnded
 from services.common.http.problems import Problem
@@ -15,6 +17,7 @@ from services.common.internal_api.presence import OidcAnswer, OidcChoice
 from services.presence.agents.roles import Officer
 from services.presence.context import Context
 from services.presence.oidc import issuer as issuer_module
+from services.presence.oidc.client_keys import ClientKeys, read_client_keys
 from services.presence.oidc.issuer import Client, Issuer
 from services.presence.oidc.logins import OidcLogin, OidcLogins
 from services.presence.oidc.roles import Profile, Role, RoleMapping
@@ -24,6 +27,16 @@ from tests.presence.oidc.conftest import WRONG_CLAIMS, shifted
 from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
 
 BACK = "http://127.0.0.1:8000/api/agent/oidc/callback"
+
+
+def client_keys(kind: str) -> ClientKeys:
+    """A new key of this kind, as `OIDC_CLIENT_KEYS` has it."""
+    key = RSAKey.generate_key(2_048) if kind == "RSA" else ECKey.generate_key(kind)
+    made = read_client_keys("OIDC_CLIENT_KEYS", key.as_pem(private=True).decode())
+    assert made is not None
+    return made
+
+
 GENERIC = RoleMapping(
     roles_claim="realm_access.roles",
     roles=(
@@ -52,9 +65,17 @@ class Door:
     """One replica's logins, and a browser that follows the issuer."""
 
     def __init__(
-        self, context: Context, mock: MockIssuer, profile: Profile, mapping: RoleMapping, acr: tuple[str, ...]
+        self,
+        context: Context,
+        mock: MockIssuer,
+        profile: Profile,
+        mapping: RoleMapping,
+        acr: tuple[str, ...],
+        keys: ClientKeys | None,
+        audience: Literal["issuer", "token_endpoint"],
     ):
-        client = Client(mock.url, CLIENT_ID, CLIENT_SECRET, BACK, "openid profile", acr)
+        secret = CLIENT_SECRET if keys is None else ""
+        client = Client(mock.url, CLIENT_ID, secret, BACK, "openid profile", acr, keys, audience)
         self.passed = 100_000.0  # seconds of the clock by which metadata and keys are too old
         self.issuer = Issuer(client, context.clock, lambda: self.passed)
         self.logins = OidcLogins(context, self.issuer, profile, mapping, Keys(SECRET), 3_600, 60, True)
@@ -94,8 +115,15 @@ class Doors:
         self.context, self.mock = context, mock
         self.open: list[Door] = []
 
-    def __call__(self, profile: Profile = "generic", mapping: RoleMapping = GENERIC, acr: tuple[str, ...] = ()) -> Door:
-        self.open.append(Door(self.context, self.mock, profile, mapping, acr))
+    def __call__(
+        self,
+        profile: Profile = "generic",
+        mapping: RoleMapping = GENERIC,
+        acr: tuple[str, ...] = (),
+        keys: ClientKeys | None = None,
+        audience: Literal["issuer", "token_endpoint"] = "issuer",
+    ) -> Door:
+        self.open.append(Door(self.context, self.mock, profile, mapping, acr, keys, audience))
         return self.open[-1]
 
 
@@ -112,6 +140,68 @@ async def test_a_user_with_a_role_is_logged_in_with_what_it_gives(doors: Doors, 
     again = await doors().log_in()
     assert again.agent.id == made.agent.id, "the same person is the same agent"
     assert await context.stores.agents.password_of(made.agent.username) is None
+
+
+@pytest.mark.parametrize("kind", ["RSA", "P-256", "P-384", "P-521"])
+async def test_a_client_with_a_key_authenticates_by_it_at_each_request(
+    doors: Doors, issuer: MockIssuer, clock: Clock, kind: str
+) -> None:
+    keys = client_keys(kind)
+    issuer.client_keys, issuer.refreshes = (lambda: {"keys": keys.public()}), True
+    door = doors(keys=keys)
+    mine = await door.log_in()
+    clock.later(61)
+    assert await door.logins.check_one()
+    assert await live(doors.context, mine)
+    assert len(issuer.assertions) == 2, issuer.refusals
+    assert len({one["jti"] for one in issuer.assertions}) == 2
+    assert issuer.refusals == []
+
+
+@pytest.mark.parametrize("audience", ["issuer", "token_endpoint"])
+async def test_the_audience_of_an_assertion_is_what_the_issuer_expects(
+    doors: Doors, issuer: MockIssuer, audience: Literal["issuer", "token_endpoint"]
+) -> None:
+    keys = client_keys("P-256")
+    issuer.client_keys = lambda: {"keys": keys.public()}
+    issuer.audience = f"{issuer.url}/token"
+    door = doors(keys=keys, audience=audience)
+    if audience == "token_endpoint":
+        assert (await door.log_in()).agent.name == "An Peeters"
+    else:
+        assert await door.refusal() == "oidc_failed"
+        assert issuer.refusals == ["aud"]
+
+
+async def test_a_key_that_is_not_published_authenticates_nobody(doors: Doors, issuer: MockIssuer) -> None:
+    mine, other = client_keys("P-256"), client_keys("P-256")
+    issuer.client_keys = lambda: {"keys": other.public()}
+    assert await doors(keys=mine).refusal() == "oidc_failed"
+    [why] = issuer.refusals
+    assert why.startswith("signature")
+
+
+async def test_an_assertion_of_another_time_authenticates_nobody(
+    doors: Doors, issuer: MockIssuer, clock: Clock
+) -> None:
+    keys = client_keys("P-256")
+    issuer.client_keys = lambda: {"keys": keys.public()}
+    issuer.clock = lambda: clock().timestamp() + 90
+    assert await doors(keys=keys).refusal() == "oidc_failed"
+    assert issuer.refusals == ["iat"]
+
+
+async def test_a_key_is_replaced_while_logins_go_on(doors: Doors, issuer: MockIssuer) -> None:
+    """The steps of docs/rotation.md. The issuer has what was published before the restart of each step."""
+    old, new = client_keys("RSA").keys[0], client_keys("P-256").keys[0]
+    steps = [(old,), (old, new), (new, old), (new,)]
+    published = ClientKeys(steps[0]).public()
+    for step in steps:
+        issuer.client_keys = lambda known=published: {"keys": known}
+        keys = ClientKeys(step)
+        assert (await doors(keys=keys).log_in()).agent.name == "An Peeters"
+        published = keys.public()
+    assert issuer.refusals == []
 
 
 async def test_elliptic_curves_are_accepted_too(doors: Doors, issuer: MockIssuer) -> None:
@@ -322,6 +412,26 @@ async def test_two_organisations_of_acmidm_are_two_accounts(doors: Doors, issuer
 
 async def live(context: Context, made: OidcLogin) -> bool:
     return await context.stores.sessions.find(made.token, context.clock()) is not None
+
+
+async def test_a_login_ends_the_session_that_the_browser_had(
+    doors: Doors, issuer: MockIssuer, observer: EventObserver
+) -> None:
+    """Also where the person chooses a role first. The cookie of the session does not come with the issuer's answer."""
+    door = doors()
+    mine = await door.log_in()
+    again = await door.log_in(mine.token)
+    assert not await live(doors.context, mine)
+    assert await live(doors.context, again)
+    issuer.claims["realm_access"] = {"roles": ["chat-agent", "chat-chief"]}
+    pending = await door.logins.finish(await door.answer(again.token))
+    assert isinstance(pending, str)
+    assert await live(doors.context, again), "nobody has logged in yet"
+    choices = (await door.logins.choices(pending)).choices
+    chosen = await door.logins.choose(pending, choices[0].id)
+    assert not await live(doors.context, again)
+    assert await live(doors.context, chosen)
+    assert len(await observer.wait_for(SessionEnded, 2)) == 2
 
 
 async def test_a_back_channel_logout_ends_the_session_and_is_published(

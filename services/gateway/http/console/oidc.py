@@ -6,7 +6,7 @@ login failed: `/agent?login=<code>`. The console shows what to do. No address of
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
 import structlog
@@ -19,6 +19,7 @@ from services.common.internal_api import presence as presence_api
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.dependencies import (
+    JwkSet,
     address_of,
     answer_of_issuer,
     body_of,
@@ -30,7 +31,14 @@ from services.gateway.http.dependencies import (
     scheme_of,
     unavailable,
 )
-from services.gateway.http.security.cookies import choice_cookie, flow_cookie, set_choice, set_flow, set_session
+from services.gateway.http.security.cookies import (
+    choice_cookie,
+    flow_cookie,
+    session_token,
+    set_choice,
+    set_flow,
+    set_session,
+)
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -163,6 +171,23 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
         except Declined as declined:
             raise passed_on(declined) from declined
         return Response(status_code=200)
+
+    @app.get(
+        "/api/oidc-keys/{client}",
+        response_class=JwkSet,
+        responses=problems_of(_404="not_found", _422="invalid", _503="unavailable"),
+    )
+    async def client_keys(client: Literal["agents", "citizens"]) -> Response:
+        """Return the public keys with which this installation authenticates at an issuer (JWK Set, RFC 7517).
+
+        The issuer reads them here. `client`: the issuer of agents, or that of citizens.
+        """
+        try:
+            return JwkSet((await presence.client_keys(presence_api.ClientKeysQuery(client=client))).model_dump())
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
 
 
 async def _logout_token(request: Request) -> str:

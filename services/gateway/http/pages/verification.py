@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from services.common.config.departments import LOCALES, Departments
 from services.common.evidence.verification import MOST_BYTES
@@ -22,6 +22,7 @@ from services.common.texts import preferred_language
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http.dependencies import (
+    JwkSet,
     address_of,
     problems_of,
     read_bounded,
@@ -39,12 +40,6 @@ MOST_PASTED = 3 * 1024 * 1024  # bytes of the form: 1 MiB of text, of which most
 MOST_CODE = 40  # characters; a code with its hyphens has fewer
 
 
-class JwkSet(JSONResponse):
-    """A set of public keys (RFC 7517, section 8.5.2)."""
-
-    media_type = "application/jwk-set+json"
-
-
 def install(app: FastAPI, transcripts: TranscriptsClient, departments: Departments, settings: Settings) -> None:
     """Add `/verify` and `/api/transcript-keys`."""
     buckets, zone = Buckets(VERIFICATIONS_PER_ADDRESS), ZoneInfo(settings.timezone)
@@ -56,8 +51,7 @@ def install(app: FastAPI, transcripts: TranscriptsClient, departments: Departmen
             found = await transcripts.public_keys()
         except Unavailable as error:
             raise unavailable() from error
-        headers = {"Cache-Control": "public, max-age=60", "Access-Control-Allow-Origin": "*"}
-        return JwkSet(found.model_dump(), headers=headers)
+        return JwkSet(found.model_dump(), headers={"Access-Control-Allow-Origin": "*"})
 
     @app.get(verify_page.PATH, include_in_schema=False)
     async def form(request: Request, lang: Annotated[str | None, Query()] = None) -> Response:

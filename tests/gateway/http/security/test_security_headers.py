@@ -23,6 +23,7 @@ VALUES = {
     "{answer_id}": FILE,
     "{attachment_id}": FILE,
     "{chat_id}": CHAT,
+    "{client}": "agents",
     "{department}": "algemeen",
     "{name:path}": "loket-chat/widget.js",
     "{question_id}": CHAT,
