@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from functools import cache
 from typing import Any, TypeVar
@@ -50,13 +50,9 @@ WARNED: set[str] = set()  # the headers that were logged
 
 
 class JwkSet(JSONResponse):
-    """A set of public keys (RFC 7517, section 8.5.2). Caches keep it for a minute."""
+    """A set of public keys (RFC 7517, section 8.5.2)."""
 
     media_type = "application/jwk-set+json"
-
-    def __init__(self, content: Any, *, headers: Mapping[str, str] | None = None) -> None:
-        """Make the answer. `content`: the set."""
-        super().__init__(content, headers={"Cache-Control": "public, max-age=60", **(headers or {})})
 
 
 async def read_bounded(request: Request, most: int) -> bytes:

@@ -183,11 +183,12 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
         The issuer reads them here. `client`: the issuer of agents, or that of citizens.
         """
         try:
-            return JwkSet((await presence.client_keys(presence_api.ClientKeysQuery(client=client))).model_dump())
+            found = await presence.client_keys(presence_api.ClientKeysQuery(client=client))
         except Unavailable as error:
             raise unavailable() from error
         except Declined as declined:
             raise passed_on(declined) from declined
+        return JwkSet(found.model_dump(), headers={"Cache-Control": "public, max-age=60"})
 
 
 async def _logout_token(request: Request) -> str:

@@ -51,7 +51,8 @@ def install(app: FastAPI, transcripts: TranscriptsClient, departments: Departmen
             found = await transcripts.public_keys()
         except Unavailable as error:
             raise unavailable() from error
-        return JwkSet(found.model_dump(), headers={"Access-Control-Allow-Origin": "*"})
+        headers = {"Cache-Control": "public, max-age=60", "Access-Control-Allow-Origin": "*"}
+        return JwkSet(found.model_dump(), headers=headers)
 
     @app.get(verify_page.PATH, include_in_schema=False)
     async def form(request: Request, lang: Annotated[str | None, Query()] = None) -> Response:
