@@ -51,8 +51,8 @@ async def service() -> AsyncIterator[Service]:
         return PlainTextResponse("\r\n".join(lines))
 
     async with served(app) as client:
-        async with client.get("/range/00000") as answer:
-            one.url = f"{answer.url.origin()}/range/"
+        async with client.get("/range/00000") as probe:
+            one.url = f"{probe.url.origin()}/range/"
         one.asked.clear()
         yield one
         one.over.set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -172,7 +173,9 @@ async def test_a_login_ends_the_session_that_the_browser_had_and_no_other(
 ) -> None:
     """ASVS 5.0, 7.2.4. The same agent stays online: their browser connects anew."""
     await context.stores.agents.put_accounts([AN, account("bert")], clock())
-    one, sessions = door(context, clock), context.stores.sessions
+    nobody = replace(context, clock=clock, connected=lambda *_: False)  # no other session has a websocket
+    one = Logins(nobody, Plain(), Keys(SECRET), 12, True, clock.monotonic)
+    sessions = context.stores.sessions
 
     async def enter(username: str, former: str = "", password: str = "demo") -> str:
         wish = Credentials(username=username, password=password, address=HOME, former=former)
