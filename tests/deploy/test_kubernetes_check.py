@@ -24,7 +24,7 @@ from deploy.check.__main__ import ADDRESSES, results
 from deploy.check.result import Result, table
 from deploy.manifests.checks.environment import CLASSES
 from services.common.messaging.declarations import declare_topology
-from tests.support.authority import Authority
+from tests.support.dependencies.authority import Authority
 from tests.support.dependencies.database_users import Role, Users, database_with_users
 from tests.support.dependencies.span_collector import collector
 from tests.support.servers import PATIENCE, ROOT, Account, Broker, unique
