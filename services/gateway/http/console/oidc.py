@@ -184,7 +184,7 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
         """
         try:
             found = await presence.client_keys(presence_api.ClientKeysQuery(client=client))
-        except Unavailable as error:
+        except (Unavailable, ValidationError) as error:
             raise unavailable() from error
         except Declined as declined:
             raise passed_on(declined) from declined
