@@ -230,7 +230,7 @@ async def test_an_account_is_added_and_one_is_disabled_whose_chat_is_handed_on(
         async with http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
             cas = Agent(base, session, "cas")
             async with asyncio.timeout(PATIENCE):
-                while (await cas.log_in(password)).status != 204:
+                while (await cas.log_in(password, "nachtegaal 1302 fluit")).status != 204:
                     await asyncio.sleep(0.2)
             await cas.connect()
             await run("disable", "bert")

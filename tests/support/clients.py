@@ -190,8 +190,9 @@ class Agent:
         self.socket: Socket
         self.id = ""
 
-    async def log_in(self, password: str = "demo") -> aiohttp.ClientResponse:
-        body = {"username": self.username, "password": password}
+    async def log_in(self, password: str = "demo", new: str = "") -> aiohttp.ClientResponse:
+        """Logs in; `new` replaces a password for one login."""
+        body = {"username": self.username, "password": password, **({"new": new} if new else {})}
         return await self.http.post(f"{self.base}/api/agent/session", json=body, headers={"Origin": self.base})
 
     async def log_out(self) -> aiohttp.ClientResponse:
