@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from itertools import islice
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _CONTROL_WIDE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffe\uffff]")
@@ -61,8 +60,7 @@ _DDE_CELL = re.compile(r"""(?:^|[;,\t"])\s?[=+@-][^;,\t\r\n|"]{0,100}[\w.]'?\|[^
 # Functions of spreadsheets that ask another server or program, also by their German and French names.
 _FETCH = re.compile(r"\b(?:WEBSERVICE|WEBDIENST|SERVICEWEB|IMPORT(?:XML|HTML|DATA|FEED|RANGE)|DDE)\s*\(", re.IGNORECASE)
 _FORMULA = re.compile(r"""(?:^|[;,\t"])\s?[=+@-]""")  # the beginning of a formula in a line
-_LONGEST_FORMULA = 300  # characters before the function
-_MOST_FETCHES = 1_000  # functions that are looked at
+_LINE_END = re.compile(r"[\r\n]|\Z")
 _HOST = re.compile(r"wscript\.(shell|createobject)|createobject\(\s*[\"']|new\s+activexobject", re.IGNORECASE)
 _STATEMENT = re.compile(r"[;{}()=]\s*$|^\s*(set|dim|var|let|const|function|sub|if|end)\b", re.IGNORECASE)
 _PAGE_ENDINGS = (".html", ".htm", ".xhtml", ".xht", ".shtml", ".mht", ".mhtml", ".svg", ".hta")
@@ -136,10 +134,12 @@ def asks_another_server(text: str, content: bytes) -> bool:
         text: The text, or its beginning.
         content: The whole file.
     """
-    table = _whole(text, content)
-    for found in islice(_FETCH.finditer(table), _MOST_FETCHES):
-        before = table[max(0, found.start() - _LONGEST_FORMULA) : found.start()]
-        if _FORMULA.search(before[max(before.rfind("\n"), before.rfind("\r")) + 1 :]):
+    table, at = _whole(text, content), 0
+    while fetch := _FETCH.search(table, at):  # each line is looked at once
+        start = max(table.rfind("\n", at, fetch.start()), table.rfind("\r", at, fetch.start()), at - 1) + 1
+        at = _LINE_END.search(table, fetch.end()).start()  # type: ignore[union-attr] # \Z is always found
+        formula = _FORMULA.search(line := table[start:at])
+        if formula and _FETCH.search(line, formula.end()):
             return True
     return False
 

