@@ -32,7 +32,7 @@ from services.transcripts.outbox.rules import Outcome, Verdict, judged
 LIMIT = 10.0  # seconds for each of them
 NOBODY = str(UUID(int=0))  # the number of no chat
 AWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
-TODO = {
+REMEDIES = {
     "refused_address": "add the network of this address to OUTBOX_NETWORKS",
     "name_not_found": "is the name right, and does the NetworkPolicy `names` fit the cluster's DNS?",
     "tls": "name the CA of its certificate (OUTBOX_CA_FILE) and a host of the certificate",
@@ -128,4 +128,4 @@ def _without_secret(what: str, error: ConfigurationError) -> Result:
 def _result(what: str, outcome: Outcome, good: str) -> Result:
     if outcome.verdict is Verdict.DELIVERED:
         return Result(what, good)
-    return Result(what, f"failed ({outcome.cause})", TODO.get(outcome.cause, OTHERWISE))
+    return Result(what, f"failed ({outcome.cause})", REMEDIES.get(outcome.cause, OTHERWISE))

@@ -19,6 +19,7 @@ from services.common.config.departments import load_departments
 from services.common.config.toml_file import ConfigurationError
 
 LIMIT = 10.0  # seconds
+MOST = 1_000_000  # bytes of an answer
 
 
 def name(what: str, url: str) -> Result:
@@ -99,7 +100,7 @@ def client_keys(public_url: str, client: str, issuer_url: str) -> Result:
 
 def _json(place: str) -> Any:
     with urllib.request.urlopen(place, timeout=LIMIT) as answer:  # noqa: S310 - the operator's own
-        return json.loads(answer.read())
+        return json.loads(answer.read(MOST))
 
 
 def breaches(url: str) -> Result:
