@@ -52,14 +52,12 @@ export function standing(t, agent) {
  * @param {Translator} t
  * @param {{id: string, name?: string, names?: Record<string, string>, reason?: string}} one
  */
-export const prospects = (t, one) =>
-  one.reason === "closed"
-    ? t("transfer.closed")
-    : one.reason === "no_agents"
-      ? t("transfer.no_agents")
-      : one.reason === "busy"
-        ? t("transfer.busy")
-        : t("transfer.to_department", { name: nameOf(one, t.language) });
+export function prospects(t, one) {
+  if (one.reason === "closed") return t("transfer.closed");
+  if (one.reason === "no_agents") return t("transfer.no_agents");
+  if (one.reason === "busy") return t("transfer.busy");
+  return t("transfer.to_department", { name: nameOf(one, t.language) });
+}
 
 /**
  * `onTransfer(chat, to, note)`: `to` is `{department}` or `{agent}`, note a text or "". `draft` is the note as it was left the last time and
