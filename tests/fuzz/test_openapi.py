@@ -4,6 +4,7 @@ No request may have an answer above 500 but 503, every refusal is a problem docu
 document says. `make fuzz` sends more of them, other ones each time.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,10 +49,15 @@ def strange(tmp_path_factory: pytest.TempPathFactory, shared_servers: dict[str, 
 
 
 def session_of(system: System) -> str:
-    """The cookie of an agent who has logged in."""
+    """The cookie of an agent who has logged in; a login that cannot be answered just now (503) is repeated."""
     login = {"username": "sofie", "password": "demo"}
     origin = {"Origin": system.base_url}
-    answer = requests.post(f"{system.base_url}/api/agent/session", json=login, headers=origin, timeout=PATIENCE)
+    url, end = f"{system.base_url}/api/agent/session", time.monotonic() + PATIENCE
+    while True:
+        answer = requests.post(url, json=login, headers=origin, timeout=PATIENCE)
+        if answer.status_code != 503 or time.monotonic() > end:
+            break
+        time.sleep(1)
     assert answer.status_code == 204, answer.text
     return answer.headers["Set-Cookie"].partition(";")[0]
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 BUFFER = 64_000
+FOR_A_WHILE = re.compile(rb"max-age=(60|2)(?!\d)")
+"""How caches are told that they may keep the entries of pages, and the button's state."""
 PAGE = b"<!doctype html><title>Gastnetwerk</title><h1>Meld u aan</h1>"
 """What a guest network's sign-in page, or a firewall, answers instead of the server."""
 
@@ -34,7 +36,7 @@ class Network:
 
     `blocked`: a pattern of paths that are answered with 403 and a page. `buffers`: each response, its head too, is held
     until its end or until 64 kB of it are there. `cuts`: seconds after which each connection is cut, whatever it does.
-    `stale`: what caches may keep for a minute is as old as that already.
+    `stale`: what caches may keep for a minute or less is older than that already.
     """
 
     server: str
@@ -151,7 +153,7 @@ class Network:
             await self._moving.wait()
             if held:
                 await asyncio.sleep(3600)
-            writer.write(chunk.replace(b"max-age=60", b"max-age=00") if self.stale else chunk)
+            writer.write(FOR_A_WHILE.sub(b"max-age=0", chunk) if self.stale else chunk)
             await writer.drain()
 
     async def _copy_at_once(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

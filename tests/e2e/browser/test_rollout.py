@@ -139,7 +139,7 @@ async def test_a_page_goes_on_when_replicas_of_a_version_without_digests_answer(
 async def test_a_page_of_another_release_takes_all_of_its_modules_below_its_own_digest(scene: Scene) -> None:
     """It asks replicas of this release for the digest of the other one, and goes on with their files."""
     await scene.agent()
-    citizen = await scene.citizen("/infofiche/algemeen")
+    citizen = await scene.citizen("/toegankelijkheid")  # a page without modules of its own
 
     async def former(route: Route) -> None:
         response = await route.fetch()

@@ -1,4 +1,4 @@
-"""What a browser asks for at a second visit, when all that caches may keep for a minute is older than that."""
+"""What a browser asks for at a second visit, when all that caches may keep for a minute or less is older."""
 
 import pytest
 from playwright.async_api import expect
