@@ -1,7 +1,7 @@
 // Mirrors services/gateway/web/shared/upload.js, with a browser whose request the test answers.
 import assert from "node:assert/strict";
 import test, { mock } from "node:test";
-import { upload } from "../../services/gateway/web/shared/upload.js";
+import { STALLED, upload } from "../../services/gateway/web/shared/upload.js";
 
 class Request {
   upload = {};
@@ -59,21 +59,17 @@ test("a lost network and a cancelled upload are told apart", async () => {
   assert.deepEqual(await stopped.done, { failure: "cancelled" });
 });
 
-test("an upload in which no byte moves has failed after its time, where it has one", async (t) => {
+test("an upload in which no byte moves has failed after its time", async (t) => {
   mock.timers.enable(["setTimeout"]);
   t.after(() => mock.timers.reset());
-  const { request, done } = start({ stalled: 1_000 });
-  mock.timers.tick(900);
+  const { request, done } = start();
+  mock.timers.tick(STALLED - 100);
   request.upload.onprogress({ lengthComputable: true, loaded: 1, total: 4 });
-  mock.timers.tick(900);
+  mock.timers.tick(STALLED - 100);
   let over = false;
   done.then(() => (over = true));
   await null;
   assert.ok(!over);
   mock.timers.tick(100);
   assert.deepEqual(await done, { failure: "network" });
-  const patient = start();
-  mock.timers.tick(3_600_000);
-  Object.assign(patient.request, { status: 201, responseText: "{}" }).onload();
-  assert.deepEqual(await patient.done, { status: 201, text: "{}" });
 });

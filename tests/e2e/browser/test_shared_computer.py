@@ -170,6 +170,30 @@ async def test_all_tabs_show_the_chat_until_it_is_put_away_and_nothing_is_left_w
     await agent.hook("confirm").click()
 
 
+async def test_on_a_phone_a_panel_that_another_tab_puts_away_leaves_no_entry_in_the_history(scene: Scene) -> None:
+    async def marked() -> bool:
+        return bool(await first.evaluate("history.state?.eloketChat === true"))
+
+    async def unmarked() -> bool:
+        return not await marked()
+
+    await scene.agent()
+    citizen = await scene.citizen("/?step=1", size=(360, 740), has_touch=True, is_mobile=True)
+    await citizen.button("green")
+    await citizen.hook("chat-button").tap()
+    await citizen.dot("green")
+    first = citizen.page
+    await until(marked)
+    citizen.page = await tab(citizen, 2)
+    await citizen.dot("green")
+    await citizen.hook("chat-close").tap()
+    await citizen.hook("confirm").tap()
+    await citizen.hook("chat-dismiss").tap()
+    citizen.page = first
+    await expect(citizen.hook("chat-dot")).to_have_count(0)
+    await until(unmarked)
+
+
 async def test_what_version_1_1_kept_is_moved_once_into_the_tab_that_finds_it(scene: Scene) -> None:
     citizen, _ = await talking(scene, "Eerste vraag")
     record = await citizen.kept_chat()

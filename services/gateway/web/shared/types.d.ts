@@ -512,8 +512,6 @@ interface UploadOptions {
   file: File;
   /** Gets 0 to 1. */
   onProgress(part: number): void;
-  /** Milliseconds in which no byte moved after which the upload has failed; 0 waits for ever. */
-  stalled?: number;
 }
 
 /** What an upload was answered with, or why there is no answer. */

@@ -1,25 +1,27 @@
 // Sending a file to the server.
 
+/** Milliseconds in which no byte of a file moved. */
+export const STALLED = 60_000;
+
 /**
  * Upload one file. XMLHttpRequest, because fetch reports no progress of what it sends.
  *
- * `onProgress` gets 0 to 1. After `stalled` ms in which no byte moved the upload has failed; 0 waits for ever.
+ * `onProgress` gets 0 to 1. After `STALLED` ms in which no byte moved the upload has failed.
  * `done` resolves to `{status, text}` of the answer, or to `{failure}`: "network" or "cancelled".
  *
  * @param {UploadOptions} options
  */
-export function upload({ url, headers = {}, file, onProgress, stalled = 0 }) {
+export function upload({ url, headers = {}, file, onProgress }) {
   const request = new XMLHttpRequest();
   let failure = "cancelled"; // what an abort means
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const watch = () => {
     clearTimeout(timer);
-    if (!stalled) return;
     timer = setTimeout(() => {
       failure = "network";
       request.abort();
-    }, stalled);
+    }, STALLED);
   };
   const done = new Promise((resolve) => {
     request.open("POST", url);

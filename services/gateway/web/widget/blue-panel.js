@@ -14,7 +14,6 @@ import { upload } from "../shared/upload.js";
 const CROSS = "M6 6 18 18 M18 6 6 18";
 const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
 const ANSWER = 20_000; // ms
-const STALLED = 60_000; // ms in which no byte of a file moved
 const AGAIN = ["network", "rate_limited", "unavailable", "too_slow"];
 const looks = sheet(`${FORM_LOOKS}
 @media (min-width: 30.01rem) and (min-height: 30.01rem) { .blue-panel { height: auto; max-height: min(40rem, calc(100dvh - 2rem)); } }
@@ -353,7 +352,6 @@ export async function createBluePanel(host, base, words) {
         headers,
         file,
         onProgress: (part) => setText(state, `${Math.round(part * 100)} %`),
-        stalled: STALLED,
       });
       const { status: code, text, failure } = await done;
       const told = failure ? { code: failure } : outcome(code, text);

@@ -1,11 +1,10 @@
 // Files up and down, loaded at the first of them. The token goes in a header, never in an address.
 import { isFile } from "../shared/conversation.js";
 import { h, icon, rootOf, setText } from "../shared/dom.js";
-import { upload } from "../shared/upload.js";
+import { STALLED, upload } from "../shared/upload.js";
 import { size } from "../shared/format.js";
 import { languageOf, loadPart } from "./load-part.js";
 
-const STALLED = 60_000; // ms in which no byte moved
 const WARNING = "M12 3 2.5 20h19z M12 10v4.5 M12 17.4v.1";
 const LOOKS = `
 .chat > .uploads { position: relative; flex: 0 1 auto; max-height: min(10rem, 30vh); overflow-y: auto; }
@@ -54,7 +53,7 @@ export function outcome(status, text) {
  */
 function send({ base, record, file, onProgress }) {
   const headers = { Authorization: `Bearer ${record.token}` };
-  const { done, cancel } = upload({ url: `${base}/api/chats/${record.chat_id}/attachments`, headers, file, onProgress, stalled: STALLED });
+  const { done, cancel } = upload({ url: `${base}/api/chats/${record.chat_id}/attachments`, headers, file, onProgress });
   return { done: done.then(({ status, text, failure }) => (failure ? { code: failure } : outcome(status, text))), cancel };
 }
 

@@ -234,7 +234,7 @@ export async function createPanel(host, base, prefix) {
   function gone(id) {
     if (record?.chat_id !== id) return;
     store.clear();
-    dialog.close();
+    shut();
     clear();
   }
 
@@ -256,6 +256,11 @@ export async function createPanel(host, base, prefix) {
       () => (coming = undefined),
     );
     coming.then(() => dialog.open && small.matches && back?.enter());
+  }
+
+  function shut(goesBack = true) {
+    dialog.close();
+    back?.leave(goesBack);
   }
 
   function show() {
@@ -294,8 +299,7 @@ export async function createPanel(host, base, prefix) {
   function minimise(byPage = false) {
     if (!dialog.open) return;
     const held = focused();
-    dialog.close();
-    back?.leave(!byPage);
+    shut(!byPage);
     form?.closed();
     remember({ open: false });
     tellHost();
@@ -332,7 +336,7 @@ export async function createPanel(host, base, prefix) {
     if (!newValue && record && store.local !== false && !store.read("shared")) {
       // another tab dismissed it, perhaps while we wrote
       if (same) store.clear();
-      dialog.close();
+      shut();
       clear();
     } else if (record && same) record.shown = Math.max(record.shown ?? 0, chat.shown ?? 0);
     else restore();
@@ -350,8 +354,7 @@ export async function createPanel(host, base, prefix) {
   function resized() {
     if (!dialog.open) return;
     const held = focused();
-    dialog.close();
-    back?.leave(true);
+    shut();
     show();
     held?.focus();
   }

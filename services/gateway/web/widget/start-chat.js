@@ -30,6 +30,13 @@ function keyOf(store, body) {
 }
 
 /**
+ * A text without half characters: a page may have cut it within one.
+ *
+ * @param {string} text
+ */
+const whole = (text) => text.replace(/[\0\ud800-\udfff]/gu, "");
+
+/**
  * The form that the citizen has open: what the page set, cut to what the server takes.
  *
  * @param {ChatElement} host
@@ -40,10 +47,8 @@ export function formOf(host, more) {
   /** @param {string} name */
   const attribute = (name) => host.getAttribute(name) ?? undefined;
   const given = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, ...host.context, ...more };
-  // a page may have cut a text within a character
   /** @param {"id" | "title" | "step" | "field" | "error"} name */
-  const text = (name, most = LONGEST) =>
-    [...`${given[name] ?? ""}`.replace(/[\0\ud800-\udfff]/gu, "")].slice(0, most).join("").trim() || undefined;
+  const text = (name, most = LONGEST) => [...whole(`${given[name] ?? ""}`)].slice(0, most).join("").trim() || undefined;
   return {
     id: text("id"),
     title: text("title", LONGEST_TITLE),
@@ -129,7 +134,7 @@ export const secondsOf = (answer) => Math.min(3600, Math.max(0, Math.ceil(Number
 export function detailsOf(host, store, given = {}) {
   const { form: more, ...rest } = given;
   return {
-    ...rest,
+    ...Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, typeof value === "string" ? whole(value) : value])),
     department: host.getAttribute("department") ?? undefined,
     locale: host.frame.lang,
     form: formOf(host, more),
