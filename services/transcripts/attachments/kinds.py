@@ -102,7 +102,7 @@ FINDINGS = {
     Finding.PROGRAMS: "programs, scripts and archives inside a document",
     Finding.OBJECTS: "OLE objects, ActiveX controls, plugins and applets inside a document",
     Finding.EXTERNAL: "templates, objects and frames that are loaded from elsewhere, pictures from a network share, "
-    "formulas of a CSV file that ask another server",
+    "formulas that ask another server",
     Finding.DDE: "links that start another program (Dynamic Data Exchange)",
     Finding.PDF_SCRIPTS: "JavaScript, scripted forms (XFA) and rich media in a PDF",
     Finding.PDF_LAUNCH: "PDF actions that start a program or open a file from elsewhere",

@@ -52,9 +52,8 @@ _OTHER_ENCODING = re.compile(rb"encoding\s*=\s*[\x22'](?!utf-8[\x22'])", re.IGNO
 _SIGNS = re.compile(
     rb"[Ii]nstr|fldChar|dde(?:Link|Item)|oleLink|webPr|dbPr|[<:]f[\s>]|[\s:]action\s*=|definedName|<!(?:DOCTYPE|ENTITY)"
 )
-_SHEET_SIGNS = re.compile(rb"\||&#|<!(?:DOCTYPE|ENTITY)")
+_SHEET_SIGNS = re.compile(rb"\||&#|<!(?:DOCTYPE|ENTITY)|(?i:webservice)")
 _DDE = re.compile(r'[\s"]*DDE(AUTO)?(?![A-Z0-9_])', re.IGNORECASE)
-_STRING = re.compile('"[^"]*"')
 _CALL = re.compile(r"[A-Za-z0-9_.]'?\|[^|!]*!")
 _QUOTE = re.compile(r"\s*QUOTE\s+((?:\d+\s*)+)", re.IGNORECASE)
 _MOST_CODE = 100_000  # characters of one field's code that are kept
@@ -216,7 +215,7 @@ class _Package:
         """Return whether a part has any of the names that `Fields` looks for; names cannot be escaped in XML.
 
         A sheet is the larger part of a workbook and has only formulas. A formula that calls another program contains a
-        bar.
+        bar, and one that asks another server the name of that function.
         """
         head = self.archive.head(member, 200)
         begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -277,8 +276,11 @@ class Fields:
                 self._code(self._codes[-1])
         elif self._in in ("f", "definedName") and len(self._formula) < _MOST_CODE:  # it comes in pieces
             self._formula += characters
-            if "|" in self._formula and _CALL.search(_STRING.sub("", self._formula)):
+            formula = parts.without_strings(self._formula)
+            if _CALL.search(formula):
                 self._findings.add(Finding.DDE)
+            if parts.asks_another_server(formula):
+                self._findings.add(Finding.EXTERNAL)
 
     def end(self, name: str) -> None:
         """Handle the end of an element."""

