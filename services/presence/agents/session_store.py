@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.common.mongo.client import Database
+from services.common.mongo.queries import earlier_than
 
 NOTED_EACH = timedelta(minutes=1)  # the use of a session is stored at most so often, and four times in its limit
 
@@ -220,12 +221,10 @@ class SessionStore:
 
     async def over(self, now: datetime, age: float) -> list[Session]:
         """Return the stored sessions that were ended, or expired, at least `age` seconds ago."""
-        before = now - timedelta(seconds=age)
-        docs = [
-            *await self._sessions.find({"ended_at": {"$lt": before}}).to_list(None),
-            *await self._sessions.find({"ended_at": None, "expires_at": {"$lt": before}}).to_list(None),
-        ]
-        return [_read(doc) for doc in docs]
+        before = earlier_than(now - timedelta(seconds=age))
+        ended = await self._sessions.find({"ended_at": before}).to_list(None)
+        expired = await self._sessions.find({"expires_at": before}).to_list(None)  # few: the server deletes them
+        return [_read(doc) for doc in [*ended, *(doc for doc in expired if doc["ended_at"] is None)]]
 
     async def mark_published(self, session_id: str) -> None:
         """Record that the gateways know of the end of this session; what it means for the agent is not decided yet."""

@@ -30,6 +30,7 @@ from pymongo import UpdateOne
 from services.common.batches import batched
 from services.common.events.types import AgentState, Choice, ReleaseReason
 from services.common.mongo.client import Database
+from services.common.mongo.queries import earlier_than
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account
 from services.presence.agents.people_store import PeopleStore
@@ -195,7 +196,7 @@ class AgentStore(PeopleStore):
 
     async def unpublished(self, before: datetime) -> list[Agent]:
         """Return the agents with an unpublished change from before this time."""
-        return await self._find({"untold_since": {"$lt": before}})
+        return await self._find({"untold_since": earlier_than(before)})
 
     async def _find(self, wanted: Mapping[str, Any]) -> list[Agent]:
         return [

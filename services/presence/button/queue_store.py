@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.common.batches import batched
 from services.common.mongo.client import Database
+from services.common.mongo.queries import with_ids
 from services.presence.button.rules import QueueState, intake_closed
 from services.presence.opening_hours import Schedule, is_open
 
@@ -59,7 +60,7 @@ class QueueStore:
 
     async def waiting(self, departments: Sequence[str]) -> dict[str, int]:
         """Return the number of waiting chats in each of these departments."""
-        docs = await self._queues.find({"_id": {"$in": list(departments)}}, {"waiting": 1}).to_list(None)
+        docs = await with_ids(self._queues, departments, {"waiting": 1})
         return {doc["_id"]: doc["waiting"] for doc in docs}
 
     async def read(
@@ -71,9 +72,8 @@ class QueueStore:
         of ours is open or closed by that clock.
         """
         ids = [d for d in set(wanted) if d in schedules]
-        known = {"_id": {"$in": ids}}
         found, evaluated = await asyncio.gather(
-            self._queues.find(known).to_list(None), self._buttons.find(known, {"as_of": 1, "intake": 1}).to_list(None)
+            with_ids(self._queues, ids), with_ids(self._buttons, ids, {"as_of": 1, "intake": 1})
         )
         queues, seen = {doc["_id"]: doc for doc in found}, {doc["_id"]: doc for doc in evaluated}
         fresh = now - timedelta(seconds=RACED)

@@ -16,6 +16,8 @@ from pymongo import UpdateOne
 
 from services.common.batches import batched
 from services.common.mongo.client import Database
+from services.common.mongo.queries import FEW, with_ids
+from services.presence.button.rules import intake_closed
 
 AT_ONCE = 100  # documents created with one command
 
@@ -37,15 +39,16 @@ class ButtonStore:
 
     async def begin(self, departments: Iterable[str], generation: str) -> None:
         """Write the generation of an evaluation that begins."""
-        await self._buttons.update_many({"_id": {"$in": list(departments)}}, {"$set": {"generation": generation}})
+        for batch in batched(list(departments), FEW):
+            await self._buttons.update_many({"_id": {"$in": list(batch)}}, {"$set": {"generation": generation}})
 
     async def read(self, departments: Iterable[str]) -> list[dict[str, Any]]:
         """Return the documents of these departments."""
-        return await self._buttons.find({"_id": {"$in": list(departments)}}).to_list(None)
+        return await with_ids(self._buttons, departments)
 
     async def evaluated(self, departments: Iterable[str]) -> list[dict[str, Any]]:
         """Return the documents of these departments that were evaluated."""
-        return await self._buttons.find({"_id": {"$in": list(departments)}, "revision": {"$gt": 0}}).to_list(None)
+        return [doc for doc in await with_ids(self._buttons, departments) if doc.get("revision", 0) > 0]
 
     async def close_intake(self, department: str, intake: Mapping[str, Any]) -> bool:
         """Store that the intake is closed. Return False for a department that has no button."""
@@ -59,8 +62,8 @@ class ButtonStore:
 
     async def closed_intakes(self, departments: Iterable[str], now: datetime) -> list[dict[str, Any]]:
         """Return `department`, `reason`, `until`, `agent_id`, `name`, `at` of each of these intakes that is closed."""
-        wanted = {"_id": {"$in": list(departments)}, "intake.until": {"$gt": now}}
-        return [{"department": doc["_id"], **doc["intake"]} async for doc in self._buttons.find(wanted, {"intake": 1})]
+        found = await with_ids(self._buttons, departments, {"intake": 1})
+        return [{"department": doc["_id"], **doc["intake"]} for doc in found if intake_closed(doc, now)]
 
     async def write(self, department: str, generation: str, changes: Mapping[str, Any]) -> bool:
         """Write what an evaluation changed. Return False when a later one has begun."""

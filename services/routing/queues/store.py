@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.mongo.client import Database
+from services.common.mongo.queries import with_ids
 from services.routing.queues import wait_estimate
 
 
@@ -43,13 +44,12 @@ class QueueStore:
 
     async def revisions(self, departments: Collection[str]) -> dict[str, int]:
         """Return the present revision of each of these queues that has one."""
-        found = await self._queues.find({"_id": {"$in": list(departments)}}, {"revision": 1}).to_list(None)
+        found = await with_ids(self._queues, departments, {"revision": 1})
         return {doc["_id"]: int(doc["revision"]) for doc in found if "revision" in doc}
 
     async def paces(self, departments: Collection[str]) -> dict[str, float | None]:
         """Return for each of these queues in how many seconds it moves up by one; None when that is not known."""
-        wanted = {"_id": {"$in": list(departments)}}
-        found = await self._queues.find(wanted, {"handled": 1, "places": 1}).to_list(None)
+        found = await with_ids(self._queues, departments, {"handled": 1, "places": 1})
         return {d["_id"]: wait_estimate.seconds_each(d.get("handled") or [], d.get("places")) for d in found}
 
     async def add_handled(self, department: str, seconds: float) -> None:
@@ -59,8 +59,7 @@ class QueueStore:
 
     async def note_slots_of(self, listed: Sequence[DepartmentPlaces]) -> None:
         """Store the slots of the available agents of these departments, each unless a newer number is stored."""
-        wanted = {"_id": {"$in": [places.department for places in listed]}}
-        found = await self._queues.find(wanted, {"places": 1}).to_list(None)
+        found = await with_ids(self._queues, [places.department for places in listed], {"places": 1})
         known = {doc["_id"]: doc.get("places") for doc in found}
         for places in listed:
             if places.places is not None and known.get(places.department) != places.places:
