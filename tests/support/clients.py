@@ -240,6 +240,10 @@ async def agent(base: str, username: str = "an", accepts: bool = True) -> AsyncI
         try:
             await participant.connect()
             yield participant
+        except BaseException:
+            if hasattr(participant, "socket"):
+                print(f"The last frames of {username}:", *participant.socket.frames[-10:], sep="\n")
+            raise
         finally:
             await participant.leave()
 
