@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 
-FEW = 50  # ids that one query may list
+FEW = 50  # values that one query lists
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def only(field: str, values: Collection[str]) -> dict[str, Any]:
+    """Return the condition that a field has one of these values; none where they are many.
+
+    The caller passes over the documents that have none of them. Where many are wanted, most documents are, and reading
+    all is cheap. A database server does either equally fast. The embedded one compares each document with each value:
+    1.2 s of processor time for 1,000 of 1,000 documents, against 14 ms for reading all.
+
+    Args:
+        field: The field.
+        values: The values.
+    """
+    return {field: {"$in": list(values)}} if len(values) <= FEW else {}
 
 
 async def with_ids(
     collection: AsyncIOMotorCollection[dict[str, Any]], ids: Iterable[str], fields: Mapping[str, int] | None = None
 ) -> list[dict[str, Any]]:
-    """Return the documents of a collection that has one for each department.
-
-    Where many are wanted, nearly all are, so all are read and the others passed over. A database server does either
-    equally fast. The embedded one compares each document with each id: 1.2 s of processor time for 1,000 of 1,000
-    documents, against 14 ms for reading all.
+    """Return the documents with these ids of a collection that has one for each department.
 
     Args:
         collection: The collection.
-        ids: The departments.
+        ids: The ids.
         fields: The projection, with `_id`; None: all fields.
     """
     wanted = set(ids)
-    if len(wanted) <= FEW:
-        return await collection.find({"_id": {"$in": list(wanted)}}, fields).to_list(None)
-    return [doc for doc in await collection.find({}, fields).to_list(None) if doc["_id"] in wanted]
+    found = await collection.find(only("_id", wanted), fields).to_list(None)
+    return [doc for doc in found if doc["_id"] in wanted]
 
 
 def earlier_than(time: datetime) -> dict[str, datetime]:

@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.common.batches import batched
 from services.common.mongo.client import Database
-from services.common.mongo.queries import earlier_than
+from services.common.mongo.queries import FEW, earlier_than, only
 
 NOTED_EACH = timedelta(minutes=1)  # the use of a session is stored at most so often, and four times in its limit
 
@@ -114,13 +115,14 @@ class SessionStore:
 
     async def owners(self, session_ids: Collection[str]) -> dict[str, str]:
         """Return the agents of these sessions, of those that are live, by session."""
-        wanted = {"_id": {"$in": list(session_ids)}, "ended_at": None}
-        return {doc["_id"]: doc["agent_id"] async for doc in self._sessions.find(wanted, {"agent_id": 1})}
+        wanted = set(session_ids)
+        found = await self._sessions.find({**only("_id", wanted), "ended_at": None}, {"agent_id": 1}).to_list(None)
+        return {doc["_id"]: doc["agent_id"] for doc in found if doc["_id"] in wanted}
 
     async def use(self, session_ids: Collection[str], now: datetime) -> None:
         """Record that these sessions are used. One that knows no use has no limit, and gets none."""
-        if session_ids:
-            wanted = {"_id": {"$in": list(session_ids)}, "ended_at": None, "used_at": {"$lt": now}}
+        for batch in batched(list(session_ids), FEW):
+            wanted = {"_id": {"$in": list(batch)}, "ended_at": None, "used_at": {"$lt": now}}
             await self._sessions.update_many(wanted, {"$set": {"used_at": now}})
 
     async def end_idle(self, before: datetime, now: datetime) -> list[Session]:
@@ -236,10 +238,12 @@ class SessionStore:
 
     async def live(self, agent_ids: Iterable[str], now: datetime) -> dict[str, set[str]]:
         """Return the live sessions of each of these agents who has any."""
-        wanted = {"agent_id": {"$in": list(agent_ids)}, "ended_at": None, "expires_at": {"$gt": now}}
+        wanted = set(agent_ids)
+        live = {**only("agent_id", wanted), "ended_at": None, "expires_at": {"$gt": now}}
         found: dict[str, set[str]] = {}
-        async for doc in self._sessions.find(wanted, {"agent_id": 1}):
-            found.setdefault(doc["agent_id"], set()).add(doc["_id"])
+        for doc in await self._sessions.find(live, {"agent_id": 1}).to_list(None):
+            if doc["agent_id"] in wanted:
+                found.setdefault(doc["agent_id"], set()).add(doc["_id"])
         return found
 
 

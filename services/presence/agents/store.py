@@ -30,7 +30,7 @@ from pymongo import UpdateOne
 from services.common.batches import batched
 from services.common.events.types import AgentState, Choice, ReleaseReason
 from services.common.mongo.client import Database
-from services.common.mongo.queries import earlier_than
+from services.common.mongo.queries import earlier_than, only
 from services.presence.agents import totp
 from services.presence.agents.accounts import Account
 from services.presence.agents.people_store import PeopleStore
@@ -117,8 +117,9 @@ class AgentStore(PeopleStore):
 
     async def available(self, agent_ids: Collection[str]) -> set[str]:
         """Return those of these agents who are online and available."""
-        wanted = {"_id": {"$in": list(agent_ids)}, "online": True, "state": AgentState.AVAILABLE.value}
-        return {doc["_id"] async for doc in self._documents.find(wanted, {"_id": 1})}
+        wanted = {**only("_id", agent_ids), "online": True, "state": AgentState.AVAILABLE.value}
+        found = await self._documents.find(wanted, {"_id": 1}).to_list(None)
+        return {doc["_id"] for doc in found}.intersection(agent_ids)
 
     # ── reading agents ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,12 +143,15 @@ class AgentStore(PeopleStore):
 
     async def offline(self, ids: Iterable[str]) -> list[Agent]:
         """Return those of these agents who may log in and are offline."""
-        return await self._find({"_id": {"$in": list(ids)}, "enabled": True, "online": False})
+        wanted = set(ids)
+        found = await self._find({**only("_id", wanted), "enabled": True, "online": False})
+        return [agent for agent in found if agent.id in wanted]
 
     async def online_ids(self, among: Collection[str] | None = None) -> set[str]:
         """Return the agents who are online: all, or those of `among`."""
-        wanted = {"online": True, **({} if among is None else {"_id": {"$in": list(among)}})}
-        return {doc["_id"] for doc in await self._documents.find(wanted, {"_id": 1}).to_list(None)}
+        wanted = {"online": True, **({} if among is None else only("_id", among))}
+        found = {doc["_id"] for doc in await self._documents.find(wanted, {"_id": 1}).to_list(None)}
+        return found if among is None else found.intersection(among)
 
     async def departments_of(self, agent_id: str) -> list[str]:
         """Return the departments that this agent serves."""
@@ -167,12 +171,16 @@ class AgentStore(PeopleStore):
         Args:
             departments: Only agents who serve one of these; None: all agents.
         """
-        wanted: dict[str, Any] = {"online": True, "enabled": True, "capacity": {"$gt": 0}}
-        if departments is not None:
-            wanted["departments"] = {"$in": list(departments)}
+        served = None if departments is None else set(departments)
+        there: dict[str, Any] = {"online": True, "enabled": True, "capacity": {"$gt": 0}}
+        wanted = there if served is None else {**there, **only("departments", served)}
         fields = {"_id": 0, "state": 1, "departments": 1, "free": 1, "capacity": 1}
         found = await self._documents.find(wanted, fields).to_list(None)
-        return [(AgentState(doc["state"]), doc["departments"], doc["free"], doc["capacity"]) for doc in found]
+        return [
+            (AgentState(doc["state"]), doc["departments"], doc["free"], doc["capacity"])
+            for doc in found
+            if served is None or not served.isdisjoint(doc["departments"])
+        ]
 
     async def holders(self, *chat_ids: str) -> list[Agent]:
         """Return the agents with a slot of any of these chats."""

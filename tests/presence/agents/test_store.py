@@ -11,6 +11,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from services.common.clock import utcnow
 from services.common.events.types import AgentState, Choice, ChoiceRule, ReleaseReason
+from services.common.mongo import queries
 from services.common.mongo.client import Database, open_database
 from services.presence.agents.accounts import Account
 from services.presence.settings import PresenceSettings
@@ -53,6 +54,26 @@ async def test_an_account_that_is_left_out_may_not_log_in(stores: Stores) -> Non
     assert await stores.agents.offline([AN.id, BERT.id]) == [await agent(stores, AN.id)]
     assert await stores.agents.put_accounts([AN, BERT], utcnow()) == []
     assert await stores.agents.password_of("bert") is not None
+
+
+@pytest.mark.parametrize("few", [0, 50], ids=["many", "few"])
+async def test_agents_and_their_sessions_are_found_by_their_ids_however_many(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(queries, "FEW", few)
+    here, away, other = account("here"), account("away"), account("other", "premies")
+    await there(stores, here, other)
+    await stores.agents.put_accounts([here, away, other], utcnow())
+    ids = [here.id, away.id, "unknown"]
+    begun = {one: (await stores.sessions.begin(one, utcnow(), 12))[0].id for one in (here.id, away.id, other.id)}
+    assert await stores.agents.online_ids(ids) == {here.id}
+    assert await stores.agents.online_ids() == {here.id, other.id}
+    assert [found.id for found in await stores.agents.offline(ids)] == [away.id]
+    assert await stores.agents.available(ids) == {here.id}
+    assert await stores.agents.crew(["algemeen"]) == [(AgentState.AVAILABLE, ["algemeen"], 1, 1)]
+    assert len(await stores.agents.crew()) == 2
+    assert await stores.sessions.live(ids, utcnow()) == {one: {begun[one]} for one in (here.id, away.id)}
+    assert await stores.sessions.owners([begun[here.id], "unknown"]) == {begun[here.id]: here.id}
 
 
 async def test_one_slot_goes_to_one_chat(stores: Stores, other: Stores) -> None:
