@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 from pymongo.errors import DuplicateKeyError
 
+from services.common.batches import gather_limited
 from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.mongo.client import Database
 from services.common.mongo.queries import with_ids
 from services.routing.queues import wait_estimate
+
+AT_ONCE = 20  # documents written at a time
 
 
 class QueueStore:
@@ -61,9 +65,10 @@ class QueueStore:
         """Store the slots of the available agents of these departments, each unless a newer number is stored."""
         found = await with_ids(self._queues, [places.department for places in listed], {"places": 1})
         known = {doc["_id"]: doc.get("places") for doc in found}
-        for places in listed:
-            if places.places is not None and known.get(places.department) != places.places:
-                await self.note_slots(places)
+        news = [
+            places for places in listed if places.places is not None and known.get(places.department) != places.places
+        ]
+        await gather_limited(AT_ONCE, [partial(self.note_slots, places) for places in news])
 
     async def note_slots(self, event: PlacesChanged | DepartmentPlaces) -> None:
         """Store the slots of the department's available agents, unless a newer number is stored."""
