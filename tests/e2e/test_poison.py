@@ -17,6 +17,8 @@ from pathlib import Path
 
 import aio_pika
 import pytest
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import AMQPConnectionError
 
 from deploy.local import embedded_mongodb as database_server
 from deploy.local import ports, processes, rabbitmq
@@ -247,10 +249,21 @@ async def test_a_broker_that_dies_while_it_dead_letters_loses_none(
         assert await letters_of(node.url, len(poison)) == poison
 
 
+async def connected(url: str) -> AbstractConnection:
+    """A connection to a broker that has just started: it may reset the first ones."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await aio_pika.connect(url)
+        except AMQPConnectionError:
+            assert time.monotonic() < end, "the broker takes no connection"
+            await asyncio.sleep(0.1)
+
+
 async def more_poison(url: str, first: int) -> set[bytes]:
     """Puts many messages that nobody can read into the queue of notes; what they are."""
     bodies = {b"poison %d" % number for number in range(first, first + 1_500)}
-    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+    async with await connected(url) as connection, connection.channel() as channel:
         await declare_topology(channel)
         exchange = channel.default_exchange
         await asyncio.gather(*(exchange.publish(aio_pika.Message(b, delivery_mode=2), NOTES) for b in bodies))
@@ -274,7 +287,7 @@ async def letters_of(url: str, number: int) -> set[bytes]:
         queue = await channel.get_queue(LETTERS)
         async with asyncio.timeout(2 * PATIENCE):
             while len(found) < number:
-                if message := await queue.get(no_ack=True, fail=False):
+                if message := await queue.get(no_ack=True, fail=False, timeout=PATIENCE):
                     found.add(message.body)
                 else:
                     await asyncio.sleep(0.02)

@@ -59,7 +59,7 @@ class Bench:
         """Everything that waits in a queue now, taken out."""
         queue = await self.channel.get_queue(name)
         found = []
-        while message := await queue.get(no_ack=True, fail=False):
+        while message := await queue.get(no_ack=True, fail=False, timeout=PATIENCE):
             found.append(message)
         return found
 

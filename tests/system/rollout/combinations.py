@@ -7,7 +7,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.clients import Agent, Citizen, agent, button, citizen, new_id, pair, say
+import aiohttp
+
+from tests.support.clients import WAIT, Agent, Citizen, agent, button, citizen, new_id, pair, say
 from tests.support.servers import running_broker, running_database
 from tests.system.report import Report
 from tests.system.rollout.deployment import ORDER, Deployment, deployment
@@ -72,6 +74,14 @@ async def _fetch(helper: Agent, chat_id: str, attachment: str) -> None:
     assert (answer.status, await answer.read()) == (200, PDF)
 
 
+async def _transcript(visitor: Citizen, format: str) -> aiohttp.ClientResponse:
+    """The answer to a download, which is asked for again where it cannot be made just now (503)."""
+    end = time.monotonic() + WAIT
+    while (answer := await visitor.transcript(format)).status == 503 and time.monotonic() < end:
+        await asyncio.sleep(0.5)
+    return answer
+
+
 async def _downloads(visitor: Citizen, shown: list[dict[str, object]]) -> None:
     events = [str(m["event"]) for m in shown if m["from"] == "system"]
     assert events[0] == "opened", events
@@ -80,7 +90,7 @@ async def _downloads(visitor: Citizen, shown: list[dict[str, object]]) -> None:
     )  # two replicas may store them at once
     assert events[-1] == "closed", events
     for format, kind in FORMATS.items():
-        answer = await visitor.transcript(format)
+        answer = await _transcript(visitor, format)
         assert (answer.status, answer.content_type) == (200, kind), (format, await answer.text("utf-8", "replace"))
         assert "dossier" not in await answer.text(errors="replace")
     assert (await (await visitor.transcript()).json())["messages"] == shown
