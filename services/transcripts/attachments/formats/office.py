@@ -253,6 +253,7 @@ class Fields:
         """Handle the start of an element."""
         self.root = self.root or name
         if name in ("instrText", "delInstrText", "f", "ddeService", "definedName"):
+            self._end_formula()  # of an element within another, whose text would be lost
             self._in, self._formula = name, ""
         elif name == "fldChar":
             self._character(next((v for k, v in attributes.items() if local(k) == "fldCharType"), ""))
@@ -276,16 +277,20 @@ class Fields:
                 self._code(self._codes[-1])
         elif self._in in ("f", "definedName") and len(self._formula) < _MOST_CODE:  # it comes in pieces
             self._formula += characters
-            formula = parts.without_strings(self._formula)
-            if _CALL.search(formula):
-                self._findings.add(Finding.DDE)
-            if parts.asks_another_server(formula):
-                self._findings.add(Finding.EXTERNAL)
 
     def end(self, name: str) -> None:
         """Handle the end of an element."""
         if name == self._in:
+            self._end_formula()
             self._in = None
+
+    def _end_formula(self) -> None:
+        """Look at a whole formula, once: its text comes in many pieces."""
+        formula = parts.without_strings(self._formula)
+        if _CALL.search(formula):
+            self._findings.add(Finding.DDE)
+        if parts.asks_another_server(formula):
+            self._findings.add(Finding.EXTERNAL)
 
     def _character(self, kind: str) -> None:
         if kind == "begin":
