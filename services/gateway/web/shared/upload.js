@@ -1,6 +1,6 @@
 // Sending a file to the server.
 
-/** Milliseconds in which no byte of a file moved. */
+/** Milliseconds without a byte of a file after which its transfer has failed. */
 export const STALLED = 60_000;
 
 /**

@@ -258,9 +258,9 @@ export async function createPanel(host, base, prefix) {
     coming.then(() => dialog.open && small.matches && back?.enter());
   }
 
-  function shut(goesBack = true) {
+  function shut(byPage = false) {
     dialog.close();
-    back?.leave(goesBack);
+    back?.leave(!byPage);
   }
 
   function show() {
@@ -299,7 +299,7 @@ export async function createPanel(host, base, prefix) {
   function minimise(byPage = false) {
     if (!dialog.open) return;
     const held = focused();
-    shut(!byPage);
+    shut(byPage);
     form?.closed();
     remember({ open: false });
     tellHost();

@@ -32,9 +32,9 @@ function keyOf(store, body) {
 /**
  * A text without half characters: a page may have cut it within one.
  *
- * @param {string} text
+ * @param {string | undefined} text
  */
-const whole = (text) => text.replace(/[\0\ud800-\udfff]/gu, "");
+const whole = (text) => `${text ?? ""}`.replace(/[\0\ud800-\udfff]/gu, "");
 
 /**
  * The form that the citizen has open: what the page set, cut to what the server takes.
@@ -48,7 +48,7 @@ export function formOf(host, more) {
   const attribute = (name) => host.getAttribute(name) ?? undefined;
   const given = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, ...host.context, ...more };
   /** @param {"id" | "title" | "step" | "field" | "error"} name */
-  const text = (name, most = LONGEST) => [...whole(`${given[name] ?? ""}`)].slice(0, most).join("").trim() || undefined;
+  const text = (name, most = LONGEST) => [...whole(given[name])].slice(0, most).join("").trim() || undefined;
   return {
     id: text("id"),
     title: text("title", LONGEST_TITLE),
@@ -132,9 +132,11 @@ export const secondsOf = (answer) => Math.min(3600, Math.max(0, Math.ceil(Number
  * @param {EloketChatStart & {queue?: boolean}} [given]
  */
 export function detailsOf(host, store, given = {}) {
-  const { form: more, ...rest } = given;
+  const { form: more, name, question, ...rest } = given;
   return {
-    ...Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, typeof value === "string" ? whole(value) : value])),
+    ...rest,
+    name: whole(name) || undefined,
+    question: whole(question) || undefined,
     department: host.getAttribute("department") ?? undefined,
     locale: host.frame.lang,
     form: formOf(host, more),
