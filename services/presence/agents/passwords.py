@@ -1,10 +1,16 @@
-"""Passwords of agents: argon2 hashes, which are computed in threads."""
+"""Passwords of agents: argon2 hashes, which are computed in threads.
+
+A letter with an accent has two spellings in Unicode, and keyboards of different systems send different ones. Passwords
+are therefore hashed in normalisation form C (NIST SP 800-63B, 3.1.1.2). A hash of an earlier release may be of the
+other spelling, so that one is tried too.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import secrets
+import unicodedata
 
 import argon2
 
@@ -29,7 +35,7 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """Return the argon2 hash of a password, with a random salt."""
         async with self._gate:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(self._hasher.hash, _normalised(password))
 
     async def demo_hash(self) -> str:
         """Return the hash of the demo accounts' password. It is always the same."""
@@ -41,8 +47,11 @@ class Passwords:
 
         For a user who does not exist (`stored` is None) the answer takes as long, and is False.
         """
+        hashed, normalised = stored or self._nobodys, _normalised(password)
         async with self._gate:
-            right = await asyncio.to_thread(self._verify, stored or self._nobodys, password)
+            right = await asyncio.to_thread(self._verify, hashed, normalised)
+            if not right and password != normalised:
+                right = await asyncio.to_thread(self._verify, hashed, password)
         return right and stored is not None
 
     def _verify(self, stored: str, password: str) -> bool:
@@ -50,3 +59,7 @@ class Passwords:
             return self._hasher.verify(stored, password)
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
+
+
+def _normalised(password: str) -> str:
+    return unicodedata.normalize("NFC", password)
