@@ -206,8 +206,11 @@ class SessionStore:
         Each is returned once, whatever the number of replicas that ask.
         """
         wanted = {"oidc.refresh_at": {"$lte": now}, "ended_at": None, "expires_at": {"$gt": now}}
-        doc = await self._sessions.find_one_and_update(wanted, {"$set": {"oidc.refresh_at": again_at}})
-        return (_read(doc), IssuerSession(**doc["oidc"])) if doc else None
+        async for doc in self._sessions.find(wanted):
+            mine = {"_id": doc["_id"], "oidc.refresh_at": doc["oidc"]["refresh_at"], "ended_at": None}
+            if (await self._sessions.update_one(mine, {"$set": {"oidc.refresh_at": again_at}})).modified_count:
+                return _read(doc), IssuerSession(**doc["oidc"])
+        return None
 
     async def put_refresh(self, session_id: str, refresh: str) -> None:
         """Store the next sealed refresh token."""

@@ -21,7 +21,6 @@ from typing import Any, BinaryIO
 
 from gridfs.errors import NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
-from pymongo import ReturnDocument
 
 from services.common.batches import batched
 from services.common.clock import utcnow
@@ -168,12 +167,9 @@ class Files:
 
     async def note_late_preview(self, id_: str, now: datetime) -> int:
         """Note that it took too long to draw a small preview. Return how often that has happened."""
-        found = await self._documents.find_one_and_update(
-            {"_id": id_},
-            {"$inc": {"late_preview.times": 1}, "$set": {"late_preview.at": now}},
-            {"late_preview": True},
-            return_document=ReturnDocument.AFTER,
-        )
+        late = {"$inc": {"late_preview.times": 1}, "$set": {"late_preview.at": now}}
+        await self._documents.update_one({"_id": id_}, late)
+        found = await self._documents.find_one({"_id": id_}, {"late_preview": True})
         return int(found["late_preview"]["times"]) if found else 0
 
     async def late_preview(self, id_: str) -> datetime | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import ASCENDING, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, UpdateOne
 
 from services.common.mongo.client import Database
 from services.transcripts.access.participation import department_of
@@ -166,8 +166,10 @@ class Outbox:
     async def _claim(self, such: dict[str, Any], now: datetime, lease: timedelta) -> Delivery | None:
         claim = str(uuid.uuid4())
         change = {"$set": {"due_at": now + lease, "claim": claim}, "$inc": {"attempts": 1}}
-        found = await self._outbox.find_one_and_update(such, change, return_document=ReturnDocument.AFTER)
-        if found is None:
+        if not (await self._outbox.update_one(such, change)).modified_count:
+            return None
+        found = await self._outbox.find_one({"_id": such["_id"], "claim": claim})
+        if found is None:  # the lease has ended already
             return None
         names = ("notice", "type", "at", "data", "attempts", "made_at", "chat_id", "department")
         return Delivery(found["_id"], claim, **{name: found[name] for name in names})
