@@ -287,7 +287,7 @@ class AgentStore(PeopleStore):
         """
         slot = {"chat_id": chat_id, "wrap_up": None}
         result = await self._documents.update_many(
-            {"seats": {"$elemMatch": slot}},
+            {"seats.chat_id": chat_id, "seats": {"$elemMatch": slot}},  # the first is what the index has
             {"$pull": {"seats": slot}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
         )
         return result.modified_count
