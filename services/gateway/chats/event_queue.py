@@ -211,6 +211,8 @@ class EventRouter:
 
     def _note(self, event: NoteStored) -> None:
         if chat := self._chats.by_id.get(event.chat_id):
+            for session in chat.members:
+                session.note_stored(event.chat_id, event.note.agent_id, event.note.id)
             self._chats.to_agents(chat, server.note(event.note))
         self._chats.receipts.settle(event.chat_id, event.note.agent_id, event.note.id, Receipt(None))
 

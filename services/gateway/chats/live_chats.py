@@ -141,6 +141,7 @@ class LiveChats:
             party = session.party
             if party not in framed:
                 framed[party] = server.message(entry, entry.chat_id if party is Party.AGENT else None)
+            session.note_stored(entry.chat_id, entry.sender_id, entry.id)
             with span("send", "message", "producer", None, {"eloket.to": party.value, "eloket.seq": entry.seq}):
                 session.connection.send(framed[party])
         observe_delivery(entry, framed.get(Party.AGENT if entry.party is Party.CITIZEN else Party.CITIZEN, b""))

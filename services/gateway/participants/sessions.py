@@ -114,6 +114,12 @@ class Session(ABC):
         for queue in self.send_queues.values():
             queue.reopen()
 
+    def note_stored(self, chat_id: str, sender_id: str, id_: str) -> None:
+        """Let the send queue pass over a refused message or note of the participant that was stored after all."""
+        queue = self.send_queues.get(chat_id)
+        if queue and queue.broken and sender_id == self.sender.id:
+            queue.note_stored(id_)
+
     def forget_send_queue(self, chat_id: str) -> None:
         """Remove the send queue of a chat."""
         self.send_queues.pop(chat_id, None)

@@ -3,7 +3,8 @@
 The first message is published and stays first until its receipt or refusal; only then the next one is published.
 Without a confirm of the broker it is published again after 0.2 s, growing to 5 s; after a confirm without a receipt,
 after 10 s, doubling to 60 s. A full queue, or 30 s without a confirm, refuses the message. The queue then refuses
-everything until the refused id or a new hello comes, so that the order is kept.
+everything until the first refused id or a new hello comes, so that the order is kept. A refused message that was
+published may still be stored. Its sender, who sees that, does not repeat it: then the next refused id counts.
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ class SendQueue:
     Attributes:
         items: The messages without a receipt, in order.
         running: Whether a task processes the queue.
-        broken: Whether the queue refuses everything but `broken_at`.
-        broken_at: The first refused id; the queue takes messages again when it comes again.
+        broken: Whether the queue refuses everything but the first refused id; it takes messages again when that comes.
+        refused: The refused ids that are not stored, in order; of many the first ones.
     """
 
     items: deque[Item] = field(default_factory=deque)
     running: bool = False
     broken: bool = False
-    broken_at: str | None = None
+    refused: deque[str | None] = field(default_factory=deque)
 
     def offer(self, item: Item) -> str | None:
         """Add a message, or return the code with which it is refused.
@@ -69,7 +70,8 @@ class SendQueue:
         if self.contains(item.id):
             return None
         if self.broken:
-            if item.id != self.broken_at:
+            if not self._is_first_refused(item.id):
+                self._note_refused(item.id)
                 return "unavailable"
             self.reopen()
         if len(self.items) >= CAPACITY:
@@ -80,12 +82,26 @@ class SendQueue:
 
     def takes(self, id_: str) -> bool:
         """Return whether a message with this id would be added as a new one."""
-        return not self.contains(id_) and not (self.broken and id_ != self.broken_at) and len(self.items) < CAPACITY
+        open_to_it = not self.broken or self._is_first_refused(id_)
+        return not self.contains(id_) and open_to_it and len(self.items) < CAPACITY
 
     def break_at(self, id_: str | None) -> None:
-        """Refuse everything until this id comes again or `reopen` is called. The first refused id is kept."""
-        if not self.broken:
-            self.broken, self.broken_at = True, id_
+        """Refuse everything until this id comes again or `reopen` is called. An earlier refused id counts first."""
+        self.broken = True
+        self._note_refused(id_)
+
+    def note_stored(self, id_: str) -> None:
+        """Record that a refused message was stored after all: its sender does not repeat it."""
+        if id_ in self.refused:
+            self.refused.remove(id_)
+            self.broken = bool(self.refused)
+
+    def _is_first_refused(self, id_: str | None) -> bool:
+        return bool(self.refused) and self.refused[0] == id_
+
+    def _note_refused(self, id_: str | None) -> None:
+        if len(self.refused) <= CAPACITY and id_ not in self.refused:
+            self.refused.append(id_)
 
     def contains(self, id_: str | None) -> bool:
         """Return whether a message with this id is in the queue."""
@@ -93,7 +109,8 @@ class SendQueue:
 
     def reopen(self) -> None:
         """Accept messages again, because of a new hello."""
-        self.broken, self.broken_at = False, None
+        self.broken = False
+        self.refused.clear()
 
     @property
     def idle(self) -> bool:
@@ -118,11 +135,12 @@ class SendQueue:
 
         Called when nothing was confirmed for too long.
         """
-        refused = list(self.items)
+        given_up = list(self.items)
         self.items.clear()
-        if refused:  # they come before any message that was refused already
-            self.broken, self.broken_at = True, refused[0].id
-        return refused
+        if given_up:  # they come before any message that was refused already
+            self.broken = True
+            self.refused.extendleft(item.id for item in reversed(given_up))
+        return given_up
 
 
 def after_attempt(item: Item, confirmed: bool, now: float) -> float | None:

@@ -77,6 +77,39 @@ def test_giving_up_refuses_all_in_order_and_waits_for_the_first_of_them() -> Non
     assert queue.offer(item(0)) is None
 
 
+def test_a_refused_message_that_was_stored_after_all_is_not_waited_for() -> None:
+    """Its last attempt had arrived; the sender sees that and goes on with the next one."""
+    queue = full()
+    assert queue.offer(item(40)) == "unavailable"
+    queue.give_up()
+    queue.note_stored(id_of(0))
+    assert queue.offer(item(2)) == "unavailable"
+    assert queue.offer(item(1)) is None
+    assert queue.offer(item(2)) is None
+
+
+def test_a_queue_takes_everything_when_all_that_it_refused_was_stored() -> None:
+    queue = SendQueue()
+    assert queue.offer(item(1)) is None
+    queue.give_up()
+    assert queue.offer(item(2)) == "unavailable"
+    queue.note_stored(id_of(1))
+    assert queue.offer(item(3)) == "unavailable", "2 comes first"
+    queue.note_stored(id_of(2))
+    queue.note_stored(id_of(3))
+    assert queue.idle
+    assert queue.offer(item(4)) is None
+
+
+def test_of_many_refused_messages_the_first_ones_are_remembered() -> None:
+    queue = full()
+    for number in range(40, 1_040):
+        assert queue.offer(item(number)) == "unavailable"
+    queue.give_up()
+    assert len(queue.refused) <= 2 * CAPACITY + 1
+    assert list(queue.refused)[: CAPACITY + 1] == [id_of(n) for n in (*range(CAPACITY), 40)]
+
+
 def test_the_pauses_between_attempts() -> None:
     one = item(1)
     unconfirmed = [after_attempt(one, False, float(n)) for n in range(8)]
@@ -111,6 +144,7 @@ class Sender(RuleBasedStateMachine):
         self.open: list[int] = []  # said, no receipt yet, in order
         self.refused: list[int] = []  # of those, what was refused to the client
         self.published: list[int] = []
+        self.in_vain: int | None = None  # published when the broker went away: the first in the queue alone
 
     @precondition(lambda self: len(self.open) < 60)
     @rule()
@@ -151,7 +185,18 @@ class Sender(RuleBasedStateMachine):
     @rule()
     def the_broker_is_away(self) -> None:
         given_up = [n for i in self.queue.give_up() for n in self.open if id_of(n) == i.id]
+        self.in_vain = given_up[0]
         self.refused += [n for n in given_up if n not in self.refused]
+
+    @precondition(lambda self: self.in_vain in self.refused)
+    @rule()
+    def what_was_published_last_in_vain_was_stored_after_all(self) -> None:
+        number = self.in_vain
+        assert number is not None
+        self.queue.note_stored(id_of(number))
+        self.published.append(number)
+        self.refused.remove(number)
+        self.open.remove(number)
 
     @precondition(lambda self: self.queue.broken)
     @rule()

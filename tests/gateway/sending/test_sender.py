@@ -133,6 +133,26 @@ async def test_without_a_broker_everything_is_refused_after_its_patience(
     assert not parts.chats.receipts
 
 
+async def test_a_refused_message_that_is_stored_after_all_lets_the_next_one_in(
+    world: World, parts: Parts, sender: CitizenSession
+) -> None:
+    """The broker had it and the confirm was late: the sender sees it in the log, and goes on with what follows."""
+    world.storing = False
+    for number in (10, 11, 12):
+        parts.message_sender.post(sender, CHAT, post(number))
+    posted = await world.receive(MessagePosted)
+    await refuse(world, 10, RefusalCode.UNAVAILABLE)
+    await until(lambda: sender.connection.waiting == 3, "three refusals")
+    world.storing = True
+    await world.store(posted[0])
+    await until(lambda: sender.shown[CHAT] == 2, "the first, stored after all")
+    for number in (12, 11, 12):
+        parts.message_sender.post(sender, CHAT, post(number))
+    await until(lambda: sender.shown[CHAT] == 4, "the others")
+    assert [e.id for e in world.others.logs[CHAT][1:]] == [id_of(n) for n in (10, 11, 12)]
+    assert not sender.send_queues
+
+
 async def test_a_message_without_a_receipt_is_published_again(
     world: World, parts: Parts, sender: CitizenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
