@@ -124,14 +124,16 @@ class QueueChanged(Event):
     """The waiting chats of a department in order. `revision` grows with every change.
 
     `pace`: seconds in which, by recent history, the queue moves up by one position; None when that is not known.
-    `empty`: in a digest, further departments in which no chat waits (at most `topology.MOST_DEPARTMENTS` in one
-    message), for presence. A consumer before version 2.0 ignores them.
+    `since`: since when the chat that has waited longest waits; None when no chat waits, or published by a release that
+    does not say it. `empty`: in a digest, further departments in which no chat waits (at most
+    `topology.MOST_DEPARTMENTS` in one message), for presence. A consumer before version 2.0 ignores both.
     """
 
     type: Literal["queue.changed"] = "queue.changed"
     department: str
     revision: Whole
     order: list[str]
+    since: datetime | None = None
     pace: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     empty: list[EmptyQueue] | None = None
 

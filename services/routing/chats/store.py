@@ -136,6 +136,13 @@ class Store:
         found = self._chats.find({"state": "waiting", "department": department}, {"_id": 1}).sort(_QUEUE_ORDER)
         return [d["_id"] async for d in found]
 
+    async def waiting_queue(self, department: str) -> tuple[list[str], datetime | None]:
+        """Return the ids of all waiting chats of a department in order, and since when the longest waits."""
+        found = self._chats.find({"state": "waiting", "department": department}, {"waiting_since": 1})
+        docs = [d async for d in found.sort(_QUEUE_ORDER)]
+        since = min((at for d in docs if (at := d.get("waiting_since"))), default=None)
+        return [d["_id"] for d in docs], since
+
     async def waiting_departments(self) -> set[str]:
         """Return the departments with waiting chats."""
         return set(await self._chats.distinct("department", {"state": "waiting"}))

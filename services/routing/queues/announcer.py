@@ -126,9 +126,10 @@ class Announcer:
     async def announce(self, department: str) -> None:
         """Publish the waiting chats in order, with a revision above all earlier ones."""
         revision = await self._queue_store.next_revision(department, at_least=time.time_ns() // 1_000_000)
-        order = await self._store.waiting_ids(department)
+        order, since = await self._store.waiting_queue(department)
         pace = await self._queue_store.seconds_each(department)
-        await self._publisher.publish(QueueChanged(department=department, revision=revision, order=order, pace=pace))
+        event = QueueChanged(department=department, revision=revision, order=order, since=since, pace=pace)
+        await self._publisher.publish(event)
         self._announced.add(department)
 
     async def repeat(self, departments: Collection[str], all_read_digests: bool) -> None:

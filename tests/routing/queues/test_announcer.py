@@ -1,6 +1,7 @@
 """services/routing/queues/announcer.py against the real broker and database: the positions that are published."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
 
@@ -15,15 +16,15 @@ from tests.support.servers import PATIENCE
 async def test_changes_while_a_queue_is_published_become_one_event(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chat_publisher, go_on, read = asyncio.Event(), asyncio.Event(), scene.store.waiting_ids
+    chat_publisher, go_on, read = asyncio.Event(), asyncio.Event(), scene.store.waiting_queue
 
-    async def order(department: str) -> list[str]:
+    async def order(department: str) -> tuple[list[str], datetime | None]:
         found = await read(department)
         chat_publisher.set()
         await go_on.wait()
         return found
 
-    monkeypatch.setattr(scene.store, "waiting_ids", order)
+    monkeypatch.setattr(scene.store, "waiting_queue", order)
     task = asyncio.create_task(scene.announcer.run())
     try:
         chats = [await scene.press()]
@@ -48,18 +49,32 @@ async def test_each_department_has_its_own_queue(scene: Scene) -> None:
     assert {q.department: q.order for q in scene.observer.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
 
 
+async def test_a_queue_says_since_when_the_longest_waits(scene: Scene) -> None:
+    first = await scene.press()
+    second = await scene.press()
+    await scene.announcer.flush()
+    both = await scene.observer.wait_for(QueueChanged, lambda q: q.order == [first, second])
+    since = [(await scene.chat(chat)).waiting_since for chat in (first, second)]
+    assert both.since == min(at for at in since if at)
+    for chat in (first, second):
+        await scene.assign(chat)
+    await scene.announcer.flush()
+    empty = await scene.observer.wait_for(QueueChanged, lambda q: not q.order)
+    assert empty.since is None
+
+
 async def test_queues_of_many_departments_are_published_together(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other they fall behind where chats start in hundreds of departments."""
-    both, read = asyncio.Barrier(2), scene.store.waiting_ids
+    both, read = asyncio.Barrier(2), scene.store.waiting_queue
     await scene.press("algemeen")
     await scene.press("premies")
 
-    async def order(department: str) -> list[str]:
+    async def order(department: str) -> tuple[list[str], datetime | None]:
         async with asyncio.timeout(PATIENCE):
             await both.wait()
         return await read(department)
 
-    monkeypatch.setattr(scene.store, "waiting_ids", order)
+    monkeypatch.setattr(scene.store, "waiting_queue", order)
     await scene.announcer.flush()
     await scene.catch_up()
     assert {q.department for q in scene.observer.of(QueueChanged)} == {"algemeen", "premies"}
@@ -69,20 +84,20 @@ async def test_a_queue_whose_publication_is_cancelled_stays_requested(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A drain cancels the task and then publishes what is left."""
-    reading, read = asyncio.Event(), scene.store.waiting_ids
+    reading, read = asyncio.Event(), scene.store.waiting_queue
 
-    async def order(department: str) -> list[str]:
+    async def order(department: str) -> tuple[list[str], datetime | None]:
         reading.set()
         await asyncio.Event().wait()
-        return []
+        return [], None
 
     chat_id = await scene.press()
-    monkeypatch.setattr(scene.store, "waiting_ids", order)
+    monkeypatch.setattr(scene.store, "waiting_queue", order)
     flushing = asyncio.create_task(scene.announcer.flush())
     await reading.wait()
     flushing.cancel()
     await asyncio.gather(flushing, return_exceptions=True)
-    monkeypatch.setattr(scene.store, "waiting_ids", read)
+    monkeypatch.setattr(scene.store, "waiting_queue", read)
     await scene.announcer.flush()
     assert (await scene.observer.wait_for(QueueChanged)).order == [chat_id]
 
