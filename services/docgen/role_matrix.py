@@ -481,6 +481,7 @@ FRAMES = (
     Frame("citizen", {"type": "done"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "state", "state": "paused"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "watch"}, by_citizen(4400, 4400)),
+    Frame("citizen", {"type": "departments"}, by_citizen(4400, 4400)),
     Frame("citizen", {"type": "identify"}, by_citizen(4400, 4400)),
     Frame("agent", MESSAGE, by_agent("yes")),
     Frame("agent", {"type": "note", "text": "een nota"}, by_agent("yes")),
@@ -493,6 +494,7 @@ FRAMES = (
     Frame("agent", {"type": "done"}, by_agent("yes", "yes")),  # it ends a wrap-up of the agent's own, and no other
     Frame("agent", {"type": "state", "state": "available"}, by_agent("yes", "yes")),
     Frame("agent", {"type": "watch"}, (*(4401,) * 4, *("forbidden",) * 3, "yes", "yes", *(4401,) * 3)),
+    Frame("agent", {"type": "departments"}, by_agent("yes", "yes")),  # of their own departments
     Frame("agent", {"type": "extend"}, by_agent(4400, 4400)),
     Frame("agent", {"type": "details", "name": "Naam"}, by_agent(4400, 4400)),
     Frame("agent", {"type": "identify"}, by_agent("yes")),

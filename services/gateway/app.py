@@ -65,6 +65,7 @@ from services.gateway.jobs.sync_frames import send_sync_frames
 from services.gateway.jobs.tail_check import TailCheck
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
+from services.gateway.participants.own_departments import OwnDepartments
 from services.gateway.participants.posted_frames import PostedFrames
 from services.gateway.participants.sessions import Registry
 from services.gateway.participants.transfers import Transfers
@@ -112,11 +113,12 @@ def create_app(settings: Settings) -> FastAPI:
     citizens = CitizenHandler(following, message_sender, publisher, service.keys, tasks, written, allowances)
     transfers = Transfers(publisher, presence, routing, departments)
     live = Live(bindings, buttons, presence, routing, transcripts, departments, tasks)
+    own = OwnDepartments(buttons, presence, tasks)
     agents = AgentHandler(
-        following, message_sender, publisher, transfers, tasks, written, presence, routing, live, departments
+        following, message_sender, publisher, transfers, tasks, written, presence, routing, live, own, departments
     )
     resync = Resync(following, agents, buttons, presence, routing)
-    router = EventRouter(following, citizens, agents, buttons, resync, live)
+    router = EventRouter(following, citizens, agents, buttons, resync, live, own)
     event_queue = EventQueue(settings.rabbitmq_url, bindings, router, given=settings.topology == "given")
     heartbeat = Heartbeat(incarnation, registry, publisher)
     starting = Starting(publisher, presence, routing, bindings, tasks, buttons, departments, service.keys, numbers)
@@ -151,6 +153,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("attendance", PresenceCheck(chats, publisher).run)
     service.background("resync", resync.run)
     service.background("supervision", live.run)
+    service.background("own departments", own.run)
     follow_departments(service, publisher, source, watch, load)
     service.depend("broker", broker_up, lambda: publisher.link.absent)
     service.check("button", lambda: buttons.settled)

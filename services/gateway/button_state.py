@@ -21,7 +21,7 @@ from services.common.clock import utcnow
 from services.common.config.departments import Department, Departments, Notice
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import QueueChanged
-from services.common.events.types import ButtonColour, ButtonReason
+from services.common.events.types import ButtonColour, ButtonReason, Intake
 from services.common.messaging import topology
 from services.gateway.http.citizen.event_stream import Listeners
 from services.gateway.http.pages.contacts import contact_ways
@@ -188,6 +188,16 @@ class Button:
     @property
     def _blue(self) -> Blue:
         return self._offered[1]
+
+    @property
+    def content(self) -> tuple[ButtonColour, ButtonReason, str | None]:
+        """Colour, reason and opening time as they are shown."""
+        return self._content[:3] if self._content else _UNKNOWN
+
+    @property
+    def intake(self) -> Intake | None:
+        """The intake that a supervisor has closed; None: it is open, or the state of the button is not known."""
+        return self._state.intake if self._state and self.content[1] is not ButtonReason.UNKNOWN else None
 
     @property
     def notice(self) -> Notice | None:

@@ -127,7 +127,7 @@ def test_a_value_is_of_the_schema_exactly_if_it_is_accepted(party: FrameParty, k
 def test_the_frames_are_those_of_the_protocol() -> None:
     both = {"hello", "message", "typing", "read", "close"}
     assert FROM_CITIZEN.keys() == both | {"extend", "details"}
-    own = {"accept", "active", "done", "identify", "refuse", "state", "transfer", "note", "watch"}
+    own = {"accept", "active", "done", "identify", "refuse", "state", "transfer", "note", "watch", "departments"}
     assert FROM_AGENT.keys() == both | own
     for frames in (TO_CITIZEN, TO_AGENT):
         assert set(frames["error"]["properties"]["code"]["enum"]) == server.ERRORS.keys()
@@ -137,10 +137,10 @@ def test_a_citizens_frames_do_not_name_the_chat_and_an_agents_do() -> None:
     assert not [k for k, frame in FROM_CITIZEN.items() if "chat_id" in frame["properties"]]
     assert [k for k, frame in TO_CITIZEN.items() if "chat_id" in frame["properties"]] == ["welcome"]
     assert FROM_AGENT.keys() - {k for k, f in FROM_AGENT.items() if "chat_id" in f["required"]} == {
-        *("hello", "active", "state", "watch"),
+        *("hello", "active", "state", "watch", "departments"),
     }
     assert TO_AGENT.keys() - {k for k, f in TO_AGENT.items() if "chat_id" in f["required"]} == {
-        *("welcome", "assigned", "state", "live", "error"),
+        *("welcome", "assigned", "state", "live", "departments", "error"),
     }
 
 
@@ -166,6 +166,20 @@ def live_frames(now: datetime) -> list[bytes]:
     empty = picture(button, None, None, [], DepartmentChats(department="algemeen"), {}, {})
     frames = (change(department, None, full, now), change(department, full, empty, now))
     return [frame.encode() for frame in frames if frame]
+
+
+def own_departments(now: datetime) -> bytes:
+    """The whole state of a department for its agents, and a change of another one."""
+    at = server.stamp(now)
+    whole = server.OwnDepartment(
+        department="algemeen",
+        button=server.LiveButton(colour=ButtonColour.BLUE, reason=ButtonReason.CLOSED, opens_at=at),
+        intake=server.OwnIntake(until=at, name=None),
+        hours=["09:00-17:00"],
+        waiting=server.OwnWaiting(count=2, since=at),
+    )
+    change = server.OwnDepartment(department="premies", hours=None, waiting=None)
+    return server.OwnDepartments(at=at, departments=[whole, change]).encode()
 
 
 def made() -> list[tuple[Schema, bytes]]:
@@ -211,6 +225,7 @@ def made() -> list[tuple[Schema, bytes]]:
             ).encode(),
         ),
         *((TO_AGENT["live"], frame) for frame in live_frames(now)),
+        (TO_AGENT["departments"], own_departments(now)),
         (TO_AGENT["sync"], server.Sync(chat_id=None, last_seq=0).encode()),
         *(
             (frames[kind], frame.encode())

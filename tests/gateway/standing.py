@@ -53,6 +53,7 @@ from services.gateway.jobs.resync import Resync
 from services.gateway.jobs.tail_check import TailCheck
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
+from services.gateway.participants.own_departments import OwnDepartments
 from services.gateway.participants.sessions import Registry
 from services.gateway.participants.transfers import Transfers
 from services.gateway.participants.written_numbers import WrittenNumbers
@@ -427,6 +428,7 @@ class Parts:
         self.live = Live(
             self.bindings, self.buttons, self.presence, self.routing, self.transcripts, departments, self.tasks
         )
+        self.own = OwnDepartments(self.buttons, self.presence, self.tasks)
         self.agents = AgentHandler(
             self.following,
             self.message_sender,
@@ -437,10 +439,13 @@ class Parts:
             self.presence,
             self.routing,
             self.live,
+            self.own,
             departments,
         )
         self.resync = CountingResync(self.following, self.agents, self.buttons, self.presence, self.routing)
-        self.router = StoppableRouter(self.following, self.citizens, self.agents, self.buttons, self.resync, self.live)
+        self.router = StoppableRouter(
+            self.following, self.citizens, self.agents, self.buttons, self.resync, self.live, self.own
+        )
         self.event_queue = EventQueue(url, self.bindings, self.router)
         self.tail_check = TailCheck(self.following, self.transcripts)
         self.presence_check = PresenceCheck(self.chats, self.publisher)

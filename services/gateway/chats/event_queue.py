@@ -42,6 +42,7 @@ from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.jobs.resync import Resync
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
+from services.gateway.participants.own_departments import OwnDepartments
 from services.gateway.sending.send_queue import Receipt, Refusal
 from services.gateway.supervision.live import Live
 from services.gateway.websocket.frames import server
@@ -123,8 +124,9 @@ class EventRouter:
         buttons: Buttons,
         resync: Resync,
         live: Live,
+        own: OwnDepartments,
     ) -> None:
-        self._live = live
+        self._live, self._own = live, own
         self._chats, self._registry, self._following = following.chats, following.chats.registry, following
         self._citizens, self._agents, self._buttons, self._resync = citizens, agents, buttons, resync
 
@@ -150,6 +152,7 @@ class EventRouter:
         elif isinstance(event, QueueChanged):
             self._chats.note_queue(event)
             self._buttons.note_queue(event)
+            self._own.note_queue(event)
         elif isinstance(event, ButtonChanged):
             self._button(event)
         elif isinstance(event, MessageRefused):

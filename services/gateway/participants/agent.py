@@ -30,6 +30,7 @@ from services.gateway.clients.http_client import Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.identifying_numbers import NumberRefused
+from services.gateway.participants.own_departments import OwnDepartments
 from services.gateway.participants.sessions import AgentSession
 from services.gateway.participants.transfers import Transfers
 from services.gateway.participants.written_numbers import WrittenNumbers
@@ -50,6 +51,7 @@ from services.gateway.websocket.frames.client import (
     Read,
     Refuse,
     SetState,
+    ShowDepartments,
     TransferChat,
     Typing,
     Watch,
@@ -75,12 +77,13 @@ class AgentHandler:
         presence: PresenceClient,
         routing: RoutingClient,
         live: Live,
+        own: OwnDepartments,
         departments: Departments,
     ) -> None:
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
         self._transfers, self._tasks, self._numbers = transfers, tasks, numbers
         self._chats, self._registry = following.chats, following.chats.registry
-        self._presence, self._routing, self._live = presence, routing, live
+        self._presence, self._routing, self._live, self._own = presence, routing, live, own
         self._departments = departments
         self._states: dict[str, AgentChanged] = {}  # the newest event about each agent
         self.coming: set[tuple[str, str]] = set()  # (agent, chat) pairs that are being shown to their agents
@@ -296,6 +299,9 @@ class AgentHandler:
         if isinstance(frame, Watch):
             self._live.watch(session)
             return
+        if isinstance(frame, ShowDepartments):
+            self._own.show(session)
+            return
         if isinstance(frame, Active):
             session.note_activity(asyncio.get_running_loop().time())
             return
@@ -406,6 +412,7 @@ class AgentHandler:
         """Handle the end of the websocket."""
         session.connection.end()
         self._live.leave(session)
+        self._own.leave(session)
         agent = session.agent
         if not session.joined:
             return

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import orjson
 import structlog
 
 from services.common.batches import batched
@@ -23,7 +22,7 @@ from services.common.events.agents import AgentChanged, ButtonChanged
 from services.common.events.chats import ChatState, QueueChanged
 from services.common.events.event import Event
 from services.common.events.messages import MessagesStored, MessageStored
-from services.common.events.types import ButtonColour, ButtonReason, Entry, Party
+from services.common.events.types import Entry, Party
 from services.common.internal_api.presence import AgentsQuery, AgentView
 from services.common.internal_api.supervision import (
     MOST_DEPARTMENTS,
@@ -341,7 +340,5 @@ class Live:
             session.connection.send(encoded)
 
     def _button(self, department: str) -> server.LiveButton:
-        shown = orjson.loads(self._buttons.of[department].shown.body)
-        return server.LiveButton(
-            colour=ButtonColour(shown["colour"]), reason=ButtonReason(shown["reason"]), opens_at=shown["opens_at"]
-        )
+        colour, reason, opens_at = self._buttons.of[department].content
+        return server.LiveButton(colour=colour, reason=reason, opens_at=opens_at)

@@ -37,6 +37,7 @@ from services.gateway.identifying_numbers import NumberRules
 from services.gateway.jobs.resync import Resync
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
+from services.gateway.participants.own_departments import OwnDepartments
 from services.gateway.participants.sessions import AgentSession, CitizenSession, Registry, Session
 from services.gateway.participants.transfers import Transfers
 from services.gateway.participants.written_numbers import WrittenNumbers
@@ -111,12 +112,13 @@ class Stage:
         transfers = Transfers(publisher, presence, routing, departments)
         buttons = RecordedButtons(departments, lambda: True)
         live = Live(self.chats.bindings, buttons, presence, routing, TranscriptsClient(http), departments, tasks)
+        own = OwnDepartments(buttons, presence, tasks)
         agents = RecordedAgentHandler(
-            following, sender, publisher, transfers, tasks, numbers, presence, routing, live, departments
+            following, sender, publisher, transfers, tasks, numbers, presence, routing, live, own, departments
         )
         self.chats.asked = following.asked = citizens.asked = agents.asked = buttons.asked = self.asked
         resync = Resync(following, agents, buttons, presence, routing)
-        self.router = EventRouter(following, citizens, agents, buttons, resync, live)
+        self.router = EventRouter(following, citizens, agents, buttons, resync, live, own)
         self.chat = self.chats.by_id[CHAT] = LiveChat(CHAT)
         self.chat.cursor.begin(0)
 

@@ -263,6 +263,10 @@ class Watch(ClientFrame, frozen=True, tag="watch"):
     """A supervisor asks for the live state of their departments, and for each change of it from then on."""
 
 
+class ShowDepartments(ClientFrame, frozen=True, tag="departments"):
+    """An agent asks for the state of their departments, and for each change of it from then on."""
+
+
 CitizenFrame = Hello | Post | Typing | Read | End | Extend | Details
 AgentFrame = (
     Hello
@@ -279,6 +283,7 @@ AgentFrame = (
     | WriteNote
     | Identify
     | Watch
+    | ShowDepartments
 )
 Frame = CitizenFrame | AgentFrame
 FrameParty = Literal["citizen", "agent"]

@@ -53,7 +53,7 @@ ERRORS = {
     "unavailable": "It could not be done just now; try again in a few seconds.",
     "forbidden": "Only a supervisor may do this.",
 }
-ADDED = ("active", "done", "identify", "watch")
+ADDED = ("active", "departments", "done", "identify", "watch")
 """Frames of agents that this gateway accepts beyond version 1.
 
 A page sends them only to a gateway that names them: an earlier release closes the connection with 4400.
@@ -421,6 +421,39 @@ class Live(ServerFrame, frozen=True, kw_only=True, tag="live"):
     chats_gone: Annotated[Sequence[Id], Meta(description="not listed any more")] | UnsetType = UNSET
 
 
+class OwnIntake(Struct, frozen=True, kw_only=True):
+    """An intake that a supervisor has closed, until when, and who it was."""
+
+    until: Time
+    name: Annotated[str | None, Meta(description="of the supervisor; null: not known (yet)")]
+
+
+class OwnWaiting(Struct, frozen=True, kw_only=True):
+    """The chats that wait for an agent: how many, and since when one of them has waited longest."""
+
+    count: Count
+    since: Annotated[Time | None, Meta(description="null: none waits, or it is not known")]
+
+
+class OwnDepartment(Struct, frozen=True, kw_only=True):
+    """A department of the agent. The first time it has every member that is known, afterwards those that changed."""
+
+    department: str
+    button: LiveButton | UnsetType = UNSET
+    intake: Annotated[OwnIntake | None, Meta(description="null: not closed by a supervisor")] | UnsetType = UNSET
+    hours: (
+        Annotated[Sequence[str] | None, Meta(description="of today, as 09:00-12:30; null: always open")] | UnsetType
+    ) = UNSET
+    waiting: Annotated[OwnWaiting | None, Meta(description="null: not known")] | UnsetType = UNSET
+
+
+class OwnDepartments(ServerFrame, frozen=True, kw_only=True, tag="departments"):
+    """The buttons, opening hours and queues of departments of the agent, of at most 50 in one frame."""
+
+    at: Annotated[Time, Meta(description="the server's time")]
+    departments: Sequence[OwnDepartment]
+
+
 CitizenFrame = Welcome | Status | Message | Typing | Read | Sync | Inactive | Closed | Error
 AgentFrame = (
     AgentWelcome
@@ -436,6 +469,7 @@ AgentFrame = (
     | CitizenOnline
     | State
     | Live
+    | OwnDepartments
     | Error
 )
 FRAMES: dict[FrameParty, tuple[type[ServerFrame], ...]] = {

@@ -49,6 +49,7 @@ SAID: dict[str, dict[str, Any]] = {
     "active": {},
     "done": {},
     "watch": {},
+    "departments": {},
     "refuse": {},
     "state": {"state": "paused"},
     "transfer": {"to": {"agent": AN}},
