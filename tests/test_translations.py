@@ -134,6 +134,8 @@ MADE = {
     "gateway/web/console/translations": {
         *under("live", "available", "look", "logout", "pause", "paused", "reassign", "revoke", "running", "waiting"),
         *under("live", "for_15", "for_30", "for_60", "for_120", "for_day"),
+        *under("bar", "button", "department", "hours", "loading", "offline", "queue"),
+        *under("bar.state", "available", "busy", "closed", "no_agents", "other"),
         *under("live.button", "available", "busy", "closed", "no_agents", "other"),
         *under("live.problem", "agent_unavailable", "forbidden", "invalid_until", "no_such_agent", "no_such_chat"),
         *under("live.problem", "identifying_number", "not_online", "not_running", "other"),

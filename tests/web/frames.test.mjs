@@ -13,6 +13,7 @@ const PLACES = {
   desk: "console/desk-state.js",
   work: "console/controller.js",
   live: "console/live-state.js",
+  departments: "console/own-departments.js",
 };
 const DOCUMENT = new URL("../../docs/api/asyncapi.json", import.meta.url);
 
@@ -21,6 +22,7 @@ const desk = await import(new URL(PLACES.desk, WEB));
 const { joinChat } = await import(new URL(PLACES.session, WEB));
 const { createStore } = await import(new URL(PLACES.store, WEB));
 const { takeLive } = await import(new URL(PLACES.live, WEB));
+const { takeDepartments } = await import(new URL(PLACES.departments, WEB));
 const { startWork } = await import(new URL(PLACES.work, WEB));
 
 const { channels } = JSON.parse(readFileSync(DOCUMENT, "utf8"));
@@ -211,6 +213,21 @@ const LIVE = {
   chats_gone: [THIRD],
 };
 
+const DEPARTMENTS = {
+  type: "departments",
+  at: AT,
+  departments: [
+    {
+      department: "algemeen",
+      button: { colour: "blue", reason: "closed", opens_at: AT },
+      intake: { until: AT, name: null },
+      hours: ["09:00-12:00"],
+      waiting: { count: 1, since: AT },
+    },
+    { department: "premies", waiting: null },
+  ],
+};
+
 /** The globals of a page with websockets that keep what is sent; `leave` is called before they are gone. */
 function browser(t) {
   const sockets = [];
@@ -334,12 +351,13 @@ test("a citizen's page sends frames of the schema, and each of them", async (t) 
 test("the console sends frames of the schema, and each of them", async (t) => {
   const page = browser(t);
   const { sockets } = page;
-  const live = [];
+  const [live, departments] = [[], []];
   const work = startWork({
     agent: { ...AGENT, supervisor: true },
     onChange: () => {},
     onEffect: () => {},
     onLive: (frame) => live.push(frame),
+    onDepartments: (frame) => departments.push(frame),
     look: () => ({ here: true, bottom: true }),
   });
   page.leave = () => work.stop();
@@ -349,12 +367,13 @@ test("the console sends frames of the schema, and each of them", async (t) => {
       type: "welcome",
       agent: AGENT,
       chats,
-      frames: ["active", "done", "identify", "watch"],
+      frames: ["active", "departments", "done", "identify", "watch"],
     },
     message(1, { chat_id: CHAT }),
     LIVE,
+    DEPARTMENTS,
   );
-  assert.deepEqual(live, [JSON.parse(JSON.stringify(LIVE))]);
+  assert.deepEqual([...live, ...departments], JSON.parse(JSON.stringify([LIVE, DEPARTMENTS])));
   work.active();
   work.done(OTHER);
   work.select(CHAT);
@@ -467,7 +486,13 @@ const EXAMPLES = {
       name: undefined,
       event: "identification",
       about: {},
-      identification: { id: OTHER, step: "identified", name: "Lien De Smet", level: "high", issuer: "Toegangsbeheer" },
+      identification: {
+        id: OTHER,
+        step: "identified",
+        name: "Lien De Smet",
+        level: "high",
+        issuer: "Toegangsbeheer",
+      },
     }),
     {
       type: "note",
@@ -498,6 +523,7 @@ const EXAMPLES = {
       wrap_ups: [{ chat_id: OTHER, department: "algemeen", seconds: 90 }],
     },
     LIVE,
+    DEPARTMENTS,
     error({ id: OTHER, chat_id: CHAT }),
   ],
 };
@@ -520,9 +546,9 @@ const PAGES = {
       online: true,
       talk: talk.post(talk.welcome(one.talk, 0).chat, OTHER, { text: "Dag" }),
     }));
-    const live = (frame) => takeLive(new Map(), frame, 0);
+    const own = { live: takeLive, departments: takeDepartments };
     return {
-      take: (frame) => (frame.type === "live" ? live(frame) : desk.take(open, frame)),
+      take: (frame) => (own[frame.type] ? own[frame.type](new Map(), frame, 0) : desk.take(open, frame)),
       same: { desk: open, effects: [] },
     };
   },

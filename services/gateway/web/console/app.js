@@ -1,8 +1,10 @@
 /** The page while an agent is logged in: draws the desk and turns presses into acts. `desk-state.js` has the rules. */
 import { colleagues, labelChat } from "./api.js";
 import { assignmentsView } from "./assignments.js";
+import { departmentBar, stateWords } from "./department-bar.js";
 import { liveDepartments } from "./live.js";
 import { liveView } from "./live-view.js";
+import { ownDepartments } from "./own-departments.js";
 import { watchAnswers } from "./reminders.js";
 import { reportsView } from "./reports.js";
 import { pastChatsView } from "./past-chats.js";
@@ -57,6 +59,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   /** @type {any} */
   let view = null; // of the open chat
   let bar;
+  /** @type {ReturnType<typeof departmentBar> | undefined} */
+  let standing;
   /** @type {{name: string, view: any} | null} */
   let front = null; // the overview in the place of the chat: {name, view}
   /** @type {[ConnectionState, number?]} */
@@ -83,7 +87,16 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     announce: say,
   });
   const live = liveDepartments({ onChange: () => draw(work.desk(), ...link), onLate });
-  const work = startWork({ agent, onChange: draw, onEffect, onLive: live.take, look, reading: (chat, read) => reading(t, chat, read) });
+  const own = ownDepartments({ onChange: () => draw(work.desk(), ...link), onNews: onOpened });
+  const work = startWork({
+    agent,
+    onChange: draw,
+    onEffect,
+    onLive: live.take,
+    onDepartments: own.take,
+    look,
+    reading: (chat, read) => reading(t, chat, read),
+  });
   const endReminders = watchAnswers({ desk: work.desk, onChange: () => draw(work.desk(), ...link), onOverdue });
   const left = leftQuestions({
     onChange: () => draw(work.desk(), ...link),
@@ -334,6 +347,10 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     if (line === "ended" && code === 4401) return onEnd(desk.agent.why === "logged_out");
     bar ??= showBar(page.tools, t, { agent, sound, left, late: live.late, acts });
     bar(desk, line, front?.name ?? null);
+    if (!desk.welcomed) own.lose();
+    if (!standing)
+      page.tools.after((standing = departmentBar(t, { own, departments: agent.departments, names: () => departments })).element);
+    standing.draw(desk);
     page.desk.toggleAttribute("data-overview", Boolean(front));
     page.skip.hidden = Boolean(front);
     front?.view.draw();
@@ -542,6 +559,13 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     say(t("live.late_of", { name: chats[0].agent, n: chats.length }), "new");
   }
 
+  /** @param {OwnDepartment[]} list departments that have opened or closed */
+  function onOpened(list) {
+    const [{ department }] = list;
+    if (list.length > 1) say(t("bar.news", { n: list.length }));
+    else say(`${departments.get(department) ?? department}: ${stateWords(t, list[0], own.now())}`);
+  }
+
   /** @param {DeskChat} one @param {string} name */
   function arrived(one, name) {
     loadDepartments();
@@ -629,6 +653,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     speak(next) {
       t = next;
       bar = undefined;
+      standing?.element.remove();
+      standing = undefined;
       departments = new Map();
       loadDepartments();
       rebuild();
@@ -645,6 +671,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       for (const place of [page.news, page.wraps]) /** @type {HTMLElement} */ (place.parentElement).hidden = true;
       left.stop();
       live.stop();
+      own.stop();
+      standing?.element.remove();
       endReminders();
       canned.stop();
       front?.view.stop();

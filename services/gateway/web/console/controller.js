@@ -23,7 +23,7 @@ const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
  *
  * @param {WorkOptions} options
  */
-export function startWork({ agent, onChange, onEffect, onLive, look, reading }) {
+export function startWork({ agent, onChange, onEffect, onLive, onDepartments, look, reading }) {
   let desk = rules.desk(agent, keptDesk(agent.id));
   /** @type {[ConnectionState, number?]} */
   let link = ["connecting"];
@@ -58,6 +58,7 @@ export function startWork({ agent, onChange, onEffect, onLive, look, reading }) 
   /** @param {AgentFrame} frame */
   function onFrame(frame) {
     if (frame.type === "live") return onLive(frame);
+    if (frame.type === "departments") return onDepartments(frame);
     for (const chat of frame.type === "welcome" ? (frame.chats ?? []) : frame.type === "assigned" ? [frame.chat] : []) {
       if (typeof chat.accept_seconds === "number") chat.accept_at = performance.now() + chat.accept_seconds * 1000;
     }
@@ -70,6 +71,7 @@ export function startWork({ agent, onChange, onEffect, onLive, look, reading }) 
     }
     change(next);
     for (const effect of effects) react(effect);
+    if (frame.type === "welcome" && desk.frames.includes("departments")) connection.send({ type: "departments" });
     if (frame.type === "welcome" && agent.supervisor && desk.frames.includes("watch")) connection.send({ type: "watch" });
   }
 

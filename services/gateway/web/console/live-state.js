@@ -52,7 +52,7 @@ function merged(before, changed = [], gone = [], key) {
 /**
  * Whole seconds since then, by the server's clock; null for no time.
  *
- * @param {LiveDepartment} department
+ * @param {{ahead: number}} department
  * @param {string | null} since
  * @param {number} now
  */

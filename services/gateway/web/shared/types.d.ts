@@ -280,6 +280,28 @@ interface LiveDepartment {
   ahead: number;
 }
 
+/** What the bar shows of a department of the agent. `hours`: of today; null: always open; undefined: not known. `waiting` null: not known. */
+interface OwnState {
+  button: { colour: string; reason: string; opens_at: string | null } | null;
+  intake: { until: string; name: string | null } | null;
+  hours: string[] | null | undefined;
+  waiting: { count: number; since: string | null } | null;
+}
+
+/** The departments of an agent: the first time each as a whole, then what has changed. */
+interface OwnDepartmentsFrame {
+  type: "departments";
+  at: string;
+  departments: ({ department: string } & Partial<OwnState>)[];
+}
+
+/** A department of the agent, as the bar knows it (`own-departments.js`). */
+interface OwnDepartment extends OwnState {
+  department: string;
+  /** How far the server's clock is ahead of the page's, in ms. */
+  ahead: number;
+}
+
 interface AssignedFrame {
   type: "assigned";
   chat: AssignedChat;
@@ -330,6 +352,7 @@ type AgentFrame =
   | ClosedFrame
   | InactiveFrame
   | LiveFrame
+  | OwnDepartmentsFrame
   | ErrorFrame;
 
 /** A message of this participant that has no receipt yet. */
@@ -1104,6 +1127,7 @@ interface WorkOptions {
   onChange(desk: Desk, link: ConnectionState, code?: number): void;
   onEffect(effect: Effect, desk: Desk): void;
   onLive(frame: LiveFrame): void;
+  onDepartments(frame: OwnDepartmentsFrame): void;
   look(): { here: boolean; bottom: boolean };
   reading(chat: string, read: (reason: string | undefined) => Promise<Answer>): Promise<Answer>;
 }
