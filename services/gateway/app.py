@@ -110,7 +110,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     numbers = NumberRules(departments)
     written = WrittenNumbers(chats, numbers)
-    citizens = CitizenHandler(following, message_sender, publisher, service.keys, tasks, written, allowances)
+    citizens = CitizenHandler(
+        following, message_sender, publisher, service.keys, tasks, written, departments, allowances
+    )
     transfers = Transfers(publisher, presence, routing, departments)
     live = Live(bindings, buttons, presence, routing, transcripts, departments, tasks)
     own = OwnDepartments(buttons, presence, tasks)
@@ -189,7 +191,7 @@ def create_app(settings: Settings) -> FastAPI:
     configuration.install(app, presence, transcripts, settings)
     accounts.install(app, presence, transcripts, departments, settings)
     access_log.install(app, presence, transcripts, settings)
-    endpoints.install(app, citizens, agents, presence, departments, allowances)
+    endpoints.install(app, citizens, agents, presence, departments, allowances, settings)
     posted = PostedFrames(following, citizens, allowances)
     frames.install(app, citizens, posted, allowances, departments, service.keys, settings)
     pages.install(app, buttons, departments, settings)

@@ -53,14 +53,14 @@ class Settings(Shared):
     @field_validator("public_origins")
     @classmethod
     def _origins(cls, value: str) -> str:
-        for origin in _items(value):
+        for origin in items_of(value):
             hosts_of(origin)
         return value
 
     @field_validator("security_contact")
     @classmethod
     def _contacts(cls, value: str) -> str:
-        if not all(_CONTACT.fullmatch(contact) for contact in _items(value)):
+        if not all(_CONTACT.fullmatch(contact) for contact in items_of(value)):
             raise ValueError("must be addresses such as mailto:security@example.be, separated by commas")
         return value
 
@@ -80,7 +80,7 @@ class Settings(Shared):
     @property
     def security_contacts(self) -> list[str]:
         """The addresses of `security_contact`."""
-        return _items(self.security_contact)
+        return items_of(self.security_contact)
 
     @property
     def security_expires_at(self) -> datetime | None:
@@ -90,19 +90,20 @@ class Settings(Shared):
     @property
     def origins(self) -> list[str]:
         """The origins of `public_origins`."""
-        return _items(self.public_origins)
+        return items_of(self.public_origins)
 
     @property
     def hosts(self) -> frozenset[str]:
         """The values of `Host` of a request that is sent to one of `public_origins`."""
-        return frozenset(host for origin in _items(self.public_origins) for host in hosts_of(origin))
+        return frozenset(host for origin in items_of(self.public_origins) for host in hosts_of(origin))
 
     def is_trusted_proxy(self, address: str) -> bool:
         """Return whether the peer with this address is a trusted proxy."""
         return is_trusted(address, self.trusted_proxies)
 
 
-def _items(value: str) -> list[str]:
+def items_of(value: str) -> list[str]:
+    """Return the parts of a setting that are separated by commas."""
     return [item.strip() for item in value.split(",") if item.strip()]
 
 

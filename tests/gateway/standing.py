@@ -422,7 +422,7 @@ class Parts:
         self.heartbeat = Heartbeat(self.chats.incarnation, self.registry, self.publisher)
         self.numbers = WrittenNumbers(self.chats, NumberRules(departments))
         self.citizens = CitizenHandler(
-            self.following, self.message_sender, self.publisher, KEYS, self.tasks, self.numbers
+            self.following, self.message_sender, self.publisher, KEYS, self.tasks, self.numbers, departments
         )
         self.transfers = Transfers(self.publisher, self.presence, self.routing, departments)
         self.live = Live(

@@ -282,7 +282,7 @@ class Department(BaseModel):
         closed_on: Closed days beside the public holidays.
         calendar: Days with other hours.
         contacts: Other ways to reach it.
-        origins: Origins of pages that may embed the chat.
+        origins: Origins of pages that may embed its chat; none: those that all departments list together.
         queue: The rules of its queue.
         accept: Whether an agent accepts each chat, or an assigned chat counts as accepted at once.
         busy: What a press does when all agents are in conversation: it opens the info sheet only, or the citizen may
@@ -446,8 +446,16 @@ class Departments(BaseModel):
         return None
 
     def origins(self) -> frozenset[str]:
-        """Return every origin that may embed the citizen's element."""
+        """Return every origin that a department lists."""
         return frozenset(o for d in self.departments for o in d.origins)
+
+    def origins_of(self, department: Department | None) -> frozenset[str]:
+        """Return the origins of the pages that may embed the chat of this department.
+
+        They are those of its own list. One without a list has those of all lists together; so has None, which is a
+        department that is not known (any more).
+        """
+        return frozenset(department.origins) if department and department.origins else self.origins()
 
 
 def load_departments(source: Source) -> Departments:

@@ -117,18 +117,34 @@ class Keys:
         self.requires_keys = ring is not None and stage == "only"
         self._sent = LruCache[tuple[str, int]](len(SERVICES))
 
-    def chat_token(self, chat_id: str, opened_at: datetime | None = None) -> str:
-        """Return the bearer token of one chat, opened then. It is the same each time.
+    def chat_token(self, chat_id: str, opened_at: datetime | None = None, department: str | None = None) -> str:
+        """Return the bearer token of one chat, opened then, which was started in this department.
+
+        It is the same each time. It has the department because a chat may go to another one, whose list of origins does
+        not apply to it (decision 69).
 
         It expires `CHAT_LIFE` and `CITIZEN_ACCESS` after the opening, rounded up to an hour so that replicas whose
         clocks differ make the same one. The services that store the chat end it earlier: `CITIZEN_ACCESS` after the
         end of the chat, and when it is revoked (decision 57).
         """
-        return self._citizens("chat", chat_id, _hour_after(opened_at, CHAT_LIFE + self.access))
+        more = {"dep": department} if department is not None else {}
+        return self._citizens("chat", chat_id, _hour_after(opened_at, CHAT_LIFE + self.access), **more)
 
     def chat_of(self, token: str) -> str | None:
         """Return the chat of this token, or None when it is not one of ours."""
-        return self._id_of(token, "chat")
+        found = self.started_chat_of(token)
+        return found[0] if found else None
+
+    def started_chat_of(self, token: str) -> tuple[str, str | None] | None:
+        """Return the chat of this token and the department in which it was started; None when it is not one of ours.
+
+        A token of a release before 2.0 has no department.
+        """
+        claims = self._claims(token, "chat", GATEWAY, (GATEWAY,))
+        if not claims or not is_id(claims.get("sub")):
+            return None
+        department = claims.get("dep")
+        return claims["sub"], department if isinstance(department, str) else None
 
     def question_token(self, question_id: str, left_at: datetime | None = None) -> str:
         """Return the bearer token with which files are added to one question, left then. It is the same each time.

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import orjson
@@ -15,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
+from starlette.requests import HTTPConnection
 from structlog.contextvars import bind_contextvars
 
 from services.common.config.departments import Department, Departments
@@ -23,13 +24,14 @@ from services.common.http.addresses import client_key, client_scheme, parse
 from services.common.http.problems import MEDIA_TYPE, Problem
 from services.common.http.tokens import Actor, Keys
 from services.common.internal_api.presence import AgentView, OfficerRole, OidcAnswer, OpenSession
+from services.common.runtime.service import Service
 from services.gateway.clients.http_client import Declined, Unavailable, acting_for
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.security.cookies import session_token
-from services.gateway.http.security.origins import is_foreign, own_origin
+from services.gateway.http.security.origins import OwnOrigins, is_foreign
 from services.gateway.identifying_numbers import NumberRefused
 from services.gateway.rate_limits import Buckets
-from services.gateway.settings import Settings
+from services.gateway.settings import Settings, items_of
 
 log = structlog.get_logger()
 A = TypeVar("A")
@@ -128,14 +130,15 @@ def address_of(request: Request, settings: Settings) -> str:
     return client_key(peer, headers.getlist("x-forwarded-for"), settings.trusted_proxies)
 
 
-def scheme_of(request: Request, settings: Settings) -> str:
-    """Return `http` or `https`, as the browser sees it."""
+def scheme_of(request: HTTPConnection, settings: Settings) -> str:
+    """Return `http` or `https`, as the browser sees it. `request`: a request, or the handshake of a websocket."""
     peer, headers = _peer_of(request, "x-forwarded-proto", settings), request.headers
     forwarded, proto = headers.getlist("x-forwarded-for"), headers.getlist("x-forwarded-proto")
-    return client_scheme(peer, forwarded, proto, settings.trusted_proxies, request.url.scheme)
+    scheme = {"ws": "http", "wss": "https"}.get(request.url.scheme, request.url.scheme)
+    return client_scheme(peer, forwarded, proto, settings.trusted_proxies, scheme)
 
 
-def _peer_of(request: Request, header: str, settings: Settings) -> str:
+def _peer_of(request: HTTPConnection, header: str, settings: Settings) -> str:
     """Return the peer's address.
 
     A peer that sends this header of a proxy without being trusted is counted, and logged once.
@@ -155,18 +158,30 @@ def _peer_of(request: Request, header: str, settings: Settings) -> str:
     return peer
 
 
+@lru_cache(8)
+def own_origins(public_origins: str) -> OwnOrigins:
+    """Return the rule of our own origins for this value of `PUBLIC_ORIGINS`."""
+    return OwnOrigins(items_of(public_origins))
+
+
+def has_own_origin(connection: HTTPConnection, settings: Settings) -> bool:
+    """Return whether a request, or the handshake of a websocket, names an origin and it is that of our own pages."""
+    own = own_origins(settings.public_origins)
+    return own.sent(connection.headers, scheme_of(connection, settings))
+
+
 def require_origin(request: Request, origins: frozenset[str], settings: Settings) -> None:
     """Check that a citizen's request comes from our pages, from a listed origin, or from no page at all.
 
     Args:
         request: The request.
-        origins: The listed origins, in lower case.
+        origins: The listed origins, in lower case: those of the department, where the request says which one it is.
         settings: The gateway's settings.
 
     Raises:
         Problem: 403 `origin_not_allowed`.
     """
-    if is_foreign(request.headers, origins, scheme_of(request, settings)):
+    if is_foreign(request.headers, origins, own_origins(settings.public_origins), scheme_of(request, settings)):
         raise Problem(
             403,
             "origin_not_allowed",
@@ -181,7 +196,9 @@ def require_own_origin(request: Request) -> None:
     Raises:
         Problem: 403 `forbidden`.
     """
-    foreign = "origin" in request.headers and not own_origin(request.headers)
+    service: Service = request.app.state.service
+    assert isinstance(service.settings, Settings)
+    foreign = "origin" in request.headers and not has_own_origin(request, service.settings)
     if foreign or request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         raise Problem(403, "forbidden", "This can only be asked from the agents' own pages.")
 
@@ -280,13 +297,22 @@ def agent_actor(agent: AgentView, source: str | None = None, reason: str | None 
     )
 
 
-def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:
-    """Check that a citizen's request has the token of this chat.
+def require_citizen_of(
+    request: Request, chat_id: str, keys: Keys, departments: Departments, settings: Settings
+) -> None:
+    """Check that a citizen's request has the token of this chat, and comes from a page that may have the chat.
+
+    That is one of our pages, or a page that may embed the chat of the department in which this one was started. A
+    request of no page at all may come too.
 
     Raises:
-        Problem: 401 `unauthenticated`, 403 `forbidden`.
+        Problem: 401 `unauthenticated`, 403 `forbidden` or `origin_not_allowed`.
     """
-    _require_token(request, keys.chat_of, chat_id, "chat")
+    require_origin(request, departments.origins(), settings)
+    started, department = keys.started_chat_of(bearer_of(request)) or (None, None)
+    _require_owner(started, chat_id, "chat")
+    if department is not None:
+        require_origin(request, departments.origins_of(departments.get(department)), settings)
 
 
 def require_question_token(request: Request, keys: Keys, question_id: str) -> None:
@@ -295,16 +321,21 @@ def require_question_token(request: Request, keys: Keys, question_id: str) -> No
     Raises:
         Problem: 401 `unauthenticated`, 403 `forbidden`.
     """
-    _require_token(request, keys.question_of, question_id, "question")
+    _require_owner(keys.question_of(bearer_of(request)), question_id, "question")
 
 
-def _require_token(request: Request, owner_of: Callable[[str], str | None], wanted: str, what: str) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    own = owner_of(token.strip()) if scheme.lower() == "bearer" else None
+def _require_owner(own: str | None, wanted: str, what: str) -> None:
+    """Check that what a token is for is what is wanted. `own`: None when the token is not valid."""
     if own is None:
         raise Problem(401, "unauthenticated", f"This needs the token of the {what}.", {"WWW-Authenticate": "Bearer"})
     if own != wanted:
         raise Problem(403, "forbidden", f"This token is for another {what}.")
+
+
+def bearer_of(request: Request) -> str:
+    """Return the bearer token of a request, or the empty string (RFC 6750 section 2.1)."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def answer_of_issuer(request: Request, flow: str, address: str = "") -> OidcAnswer:

@@ -30,8 +30,7 @@ from services.gateway.http.dependencies import (
     answered,
     passed_on,
     problems_of,
-    require_chat_token,
-    require_origin,
+    require_citizen_of,
     require_rate,
     unavailable,
 )
@@ -70,8 +69,7 @@ def install(
     async def actor_of(request: Request, chat_id: str) -> Actor:
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         if "authorization" in request.headers:
-            require_origin(request, departments.origins(), settings)
-            require_chat_token(request, keys, chat_id)
+            require_citizen_of(request, chat_id, keys, departments, settings)
             return Actor(party=Party.CITIZEN.value, id=chat_id)
         session = await agent_session(request, presence)
         if not is_id(chat_id):

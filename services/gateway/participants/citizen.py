@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from services.common.clock import utcnow
+from services.common.config.departments import Departments
 from services.common.events.chats import CitizenArrived
 from services.common.events.messages import CitizenPresence, CitizenStayed, ReadShown, TypingShown
 from services.common.events.types import Party
@@ -22,7 +23,7 @@ from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
 from services.gateway.clients.http_client import Unavailable
 from services.gateway.identifying_numbers import NumberRefused
-from services.gateway.participants.sessions import CitizenSession
+from services.gateway.participants.sessions import CitizenSession, ForeignOrigin
 from services.gateway.participants.written_numbers import WrittenNumbers
 from services.gateway.sending.sender import MessageSender, refuse
 from services.gateway.websocket.frames import server
@@ -47,18 +48,29 @@ class CitizenHandler:
         keys: Keys,
         tasks: Tasks,
         numbers: WrittenNumbers,
+        departments: Departments,
         allowances: MessageLimits | None = None,
     ) -> None:
         self._allowances = allowances or MessageLimits(limited=False)
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
-        self._keys, self._tasks, self._numbers = keys, tasks, numbers
+        self._keys, self._tasks, self._numbers, self._departments = keys, tasks, numbers, departments
         self._chats, self._registry = following.chats, following.chats.registry
         self._turns = asyncio.Semaphore(TURNS)
 
     def identify(self, session: CitizenSession, hello: Hello) -> bool:
-        """Bind the session to the chat of its token. Return False when the token is invalid or of another chat."""
-        chat_id = self._keys.chat_of(hello.token)
-        return chat_id is not None and session.identify(chat_id)
+        """Bind the session to the chat of its token. Return False when the token is invalid or of another chat.
+
+        Raises:
+            ForeignOrigin: The page may not embed the chat of the department in which this one was started.
+        """
+        chat_id, department = self._keys.started_chat_of(hello.token) or (None, None)
+        if chat_id is None or not session.identify(chat_id):
+            return False
+        if session.embedded_in is not None and department is not None:
+            listed = self._departments.origins_of(self._departments.get(department))
+            if session.embedded_in not in listed:
+                raise ForeignOrigin
+        return True
 
     def check_token_life(self, view: ChatView) -> None:
         """Check that the token of this chat is still valid.

@@ -142,13 +142,23 @@ def citizen_of(chat_id: str) -> str:
     return f"citizen/{chat_id}"
 
 
+class ForeignOrigin(Exception):
+    """The page of a session may not have the chat that its hello names."""
+
+
 class CitizenSession(Session):
-    """A citizen on one connection."""
+    """A citizen on one connection.
+
+    Attributes:
+        embedded_in: The origin of the page of another site that has the connection; None: it is one of our pages, no
+            page at all, or the origin was checked with the request that carries the frames.
+    """
 
     party = Party.CITIZEN
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, embedded_in: str | None = None) -> None:
         super().__init__(connection)
+        self.embedded_in = embedded_in
         self._chat_id: str | None = None
         self._participant = ""
         self._sender: Sender | None = None

@@ -10,12 +10,13 @@ from services.common.events.types import Party
 from services.common.observability.tracing import begin_trace
 from services.gateway.clients.http_client import Unavailable
 from services.gateway.clients.presence import PresenceClient
+from services.gateway.http.dependencies import has_own_origin
 from services.gateway.http.security.cookies import session_token
-from services.gateway.http.security.origins import own_origin
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.sessions import AgentSession, CitizenSession
 from services.gateway.refusal_log import FORBIDDEN, REFUSALS
+from services.gateway.settings import Settings
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
@@ -31,6 +32,7 @@ def install(
     presence: PresenceClient,
     departments: Departments,
     allowances: MessageLimits,
+    settings: Settings,
 ) -> None:
     """Add the two websockets of the protocol."""
 
@@ -38,18 +40,19 @@ def install(
         begin_trace()
         await websocket.accept()
         socket = _socket(websocket)
-        if "origin" in websocket.headers and not own_origin(websocket.headers, departments.origins()):
+        origin = None if has_own_origin(websocket, settings) else websocket.headers.get("origin")
+        if origin is not None and origin.lower() not in departments.origins():
             REFUSALS.closed(FORBIDDEN, Close.FORBIDDEN_ORIGIN, None)
             socket.close(Close.FORBIDDEN_ORIGIN)
             return
-        session = CitizenSession(Connection(Party.CITIZEN, socket))
+        session = CitizenSession(Connection(Party.CITIZEN, socket), origin and origin.lower())
         await serve(websocket, socket, FrameSession(session, citizens, allowances))
 
     async def agent(websocket: WebSocket) -> None:
         begin_trace()
         await websocket.accept()
         socket = _socket(websocket)
-        if not own_origin(websocket.headers):
+        if not has_own_origin(websocket, settings):
             REFUSALS.closed(FORBIDDEN, Close.FORBIDDEN_ORIGIN, None)
             socket.close(Close.FORBIDDEN_ORIGIN)
             return

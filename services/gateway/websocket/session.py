@@ -16,7 +16,7 @@ from fastapi import WebSocket
 
 from services.common.events.types import Party
 from services.common.observability.tracing import begin_trace, span
-from services.gateway.participants.sessions import Session
+from services.gateway.participants.sessions import ForeignOrigin, Session
 from services.gateway.refusal_log import FORBIDDEN, INVALID, LIMITED, REFUSALS
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.frames import server
@@ -37,7 +37,11 @@ class Handler(Protocol[S_contra]):
     """A handler of frames: `CitizenHandler` or `AgentHandler`."""
 
     def identify(self, session: S_contra, hello: Hello) -> bool:
-        """Identify the participant. Return False when the hello does not prove who they are."""
+        """Identify the participant. Return False when the hello does not prove who they are.
+
+        Raises:
+            ForeignOrigin: The page of the connection may not have the chat.
+        """
 
     async def greet(self, session: S_contra, hello: Hello) -> None:
         """Answer a hello."""
@@ -124,7 +128,12 @@ class FrameSession(Generic[S]):
 
     def greet(self, hello: Hello) -> None:
         """Answer a hello. Frames that come meanwhile wait."""
-        if not self._handler.identify(self._session, hello):
+        try:
+            identified = self._handler.identify(self._session, hello)
+        except ForeignOrigin:
+            self._close(FORBIDDEN, Close.FORBIDDEN_ORIGIN, "")
+            return
+        if not identified:
             self._close(FORBIDDEN, Close.UNAUTHENTICATED, "no or a bad token")
             return
         if not self._allowances.hello(self._session.participant):

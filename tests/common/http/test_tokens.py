@@ -102,6 +102,18 @@ def test_a_changed_token_is_refused() -> None:
     assert KEYS.chat_of(f"{head}.{other}.{signature}") is None
 
 
+def test_a_chat_token_names_the_department_in_which_the_chat_was_started() -> None:
+    token = KEYS.chat_token(CHAT, department="premies")
+    assert KEYS.started_chat_of(token) == (CHAT, "premies")
+    assert KEYS.chat_of(token) == CHAT
+    assert KEYS.chat_token(CHAT, department="premies") == token
+    assert KEYS.started_chat_of(KEYS.chat_token(CHAT)) == (CHAT, None)
+    former = {"typ": "chat", "sub": CHAT, "dep": 7}
+    assert KEYS.started_chat_of(sign(former, "chat")) == (CHAT, None)
+    for other in ("", "x", KEYS.question_token(CHAT), KEYS.reservation_token(CHAT, "premies")):
+        assert KEYS.started_chat_of(other) is None
+
+
 def test_a_chat_token_for_what_is_no_id_is_refused() -> None:
     assert KEYS.chat_of(sign({"typ": "chat", "sub": "../other"}, "chat")) is None
 

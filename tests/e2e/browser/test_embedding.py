@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 FIELDS = "".join(
     f'<p><label>Veld {n} <input id="f{n}" style="width: 100%; height: 40px"></label></p>' for n in range(30)
 )
+ELSEWHERE = "elders"
 CONTENT = '<eloket-chat department="{}" locale="nl"><a id="own" href="tel:+3225550100">Bel ons</a></eloket-chat>'
 RECORD = """<script>
   window.seen = [];
@@ -69,12 +70,15 @@ def port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def system(port: int, tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
-    """A system whose departments list the origin of the host pages; one of them asks first."""
+    """A system of which two departments list the origin of the host pages, and one of these asks first."""
     home = tmp_path_factory.mktemp("embedding")
     departments = home / "departments.toml"
     origins = f'origins = ["http://127.0.0.1:{port}"]'
     text = Path("deploy/departments.toml").read_text().replace("origins = []", origins, 1)
-    departments.write_text(text.replace(f'id = "{FORM}"', f'id = "{FORM}"\nstart = "form"\n{origins}', 1))
+    text = text.replace(f'id = "{FORM}"', f'id = "{FORM}"\nstart = "form"\n{origins}', 1)
+    names = 'names = { nl = "E", fr = "E", de = "E", en = "E" }'
+    other = f'\n[[departments]]\nid = "{ELSEWHERE}"\n{names}\norigins = ["https://www.example.be"]\n'
+    departments.write_text(text + other)
     variables = {"DEPARTMENTS_FILE": str(departments)}
     with running_browser_system(home, [Account("ada", capacity=3)], broker, mongodb_url, **variables) as running:
         yield running
@@ -319,7 +323,17 @@ async def test_mistakes_of_a_page_are_reported_in_one_line_and_harm_nothing(scen
     await until_said(said, 1)
     await expect(someone.page.locator("#own")).to_be_visible()
     assert said == [
-        f"eloket-chat: {scene.base} does not list {host.unlisted} among the origins of a department. "
+        f'eloket-chat: {scene.base} does not list {host.unlisted} among the origins of department "algemeen". '
+        "The element shows its own content."
+    ]
+
+    said.clear()
+    await someone.page.goto(host.add("/elsewhere", scene.base, element=CONTENT.format(ELSEWHERE)))
+    await until_said(said, 1)
+    await expect(someone.page.locator("#own")).to_be_visible()
+    await expect(someone.hook("chat-button")).to_have_count(0)
+    assert said == [
+        f'eloket-chat: {scene.base} does not list {host.origin} among the origins of department "{ELSEWHERE}". '
         "The element shows its own content."
     ]
 

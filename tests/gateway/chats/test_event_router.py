@@ -108,7 +108,7 @@ class Stage:
         following = RecordedSubscriptions(self.chats, routing, TranscriptsClient(http), tasks)
         sender = MessageSender(self.chats, publisher, tasks)
         numbers = WrittenNumbers(self.chats, NumberRules(departments))
-        citizens = RecordedCitizenHandler(following, sender, publisher, KEYS, tasks, numbers)
+        citizens = RecordedCitizenHandler(following, sender, publisher, KEYS, tasks, numbers, departments)
         transfers = Transfers(publisher, presence, routing, departments)
         buttons = RecordedButtons(departments, lambda: True)
         live = Live(self.chats.bindings, buttons, presence, routing, TranscriptsClient(http), departments, tasks)

@@ -1,5 +1,6 @@
 """`dependencies.py`: bodies within bounds, own origins, and addresses that only our proxies may name."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from services.gateway.http.dependencies import (
     require_own_origin,
     scheme_of,
 )
-from services.gateway.http.security.origins import own_origin
+from services.gateway.http.security.origins import OwnOrigins, is_foreign
 from services.gateway.settings import Settings
 from tests.gateway.making import value_of
 
@@ -131,6 +132,9 @@ def test_a_peer_that_speaks_like_a_proxy_and_is_none_is_counted_and_logged_once(
     ("origin", "host", "own"),
     [
         ("https://loket.be", "loket.be", True),
+        ("https://loket.be", "loket.be:443", True),
+        ("http://loket.be", "loket.be:80", True),
+        ("https://loket.be", "loket.be:80", False),
         ("HTTPS://Loket.be", "LOKET.BE", True),
         ("http://127.0.0.1:8000", "127.0.0.1:8000", True),
         ("http://127.0.0.1:8001", "127.0.0.1:8000", False),
@@ -146,14 +150,34 @@ def test_a_peer_that_speaks_like_a_proxy_and_is_none_is_counted_and_logged_once(
     ],
 )
 def test_an_origin_is_own_when_it_equals_the_host(origin: str, host: str, own: bool) -> None:
-    assert own_origin({"origin": origin, "host": host}) is own
+    assert OwnOrigins().sent({"origin": origin, "host": host}, "http") is own
 
 
-def test_an_origin_that_is_listed_is_own_and_a_missing_one_is_not() -> None:
-    listed = frozenset({"https://www.stad.be"})
-    assert own_origin({"origin": "https://www.stad.be", "host": "loket.be"}, listed)
-    assert not own_origin({"origin": "https://www.stad.be", "host": "loket.be"})
-    assert not own_origin({"host": "loket.be"}, listed)
+def test_a_missing_origin_is_not_own_and_a_listed_one_is_not_foreign() -> None:
+    own, listed = OwnOrigins(), frozenset({"https://www.stad.be"})
+    there = {"origin": "https://www.stad.be", "host": "loket.be"}
+    assert not own.sent({"host": "loket.be"}, "https")
+    assert not own.sent(there, "https")
+    assert is_foreign(there, frozenset(), own, "https")
+    assert not is_foreign(there, listed, own, "https")
+    assert not is_foreign({"host": "loket.be"}, listed, own, "https"), "it is of no page"
+
+
+def test_on_https_and_where_origins_are_named_http_is_not_own() -> None:
+    def own(origin: str, scheme: str, *named: str, host: str = "loket.be") -> bool:
+        return OwnOrigins(named).has(origin, host, scheme)
+
+    assert [own("http://loket.be", scheme) for scheme in ("http", "https")] == [True, False]
+    assert [own("https://loket.be", scheme) for scheme in ("http", "https")] == [True, True], "TLS may end elsewhere"
+    for scheme in ("http", "https"):
+        for named in ("https://loket.be", "https://LOKET.be:443"):
+            assert own("https://loket.be", scheme, named)
+            assert own("https://loket.be", scheme, named, host="loket.be:443")
+            assert not own("http://loket.be", scheme, named)
+        assert own("http://localhost:8000", scheme, "https://loket.be", "http://localhost:8000", host="localhost:8000")
+        assert not own("https://loket.be", scheme, "https://other.be"), "it is none of those that are named"
+        both = ("https://loket.be", "https://other.be")
+        assert not own("https://other.be", scheme, *both), "it is of another host than the request"
 
 
 @pytest.mark.parametrize(
@@ -171,6 +195,7 @@ def test_an_origin_that_is_listed_is_own_and_a_missing_one_is_not() -> None:
 )
 def test_a_request_with_an_agents_cookie_comes_from_our_own_pages(headers: dict[str, str], good: bool) -> None:
     one = request(host="loket.be", **headers)
+    one.scope["app"] = SimpleNamespace(state=SimpleNamespace(service=SimpleNamespace(settings=SETTINGS)))
     if good:
         require_own_origin(one)
     else:

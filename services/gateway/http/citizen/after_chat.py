@@ -26,7 +26,7 @@ from services.gateway.http.dependencies import (
     problems_of,
     read_bounded,
     read_json,
-    require_chat_token,
+    require_citizen_of,
     require_origin,
     require_rate,
 )
@@ -63,8 +63,7 @@ def install(
 
     def citizen(request: Request, chat_id: str, buckets: Buckets) -> Actor:
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        require_origin(request, departments.origins(), settings)
-        require_chat_token(request, keys, chat_id)
+        require_citizen_of(request, chat_id, keys, departments, settings)
         require_rate(buckets, chat_id, settings)
         return Actor(party=Party.CITIZEN.value, id=chat_id)
 

@@ -199,6 +199,7 @@ def install(
         begin_trace(request.headers.get("traceparent"), public=True)
         require_origin(request, departments.origins(), settings)
         wanted = await read_json(request, AskQuestion)
+        require_origin(request, departments.origins_of(departments.get(wanted.department)), settings)
         require_key(idempotency_key)
         source = Source.of(request, settings)
         require_rate(questions if source.origin else bare, source.address, settings)

@@ -21,7 +21,7 @@ from services.gateway.http.dependencies import (
     body_of,
     problems_of,
     read_json,
-    require_chat_token,
+    require_citizen_of,
     require_origin,
     require_rate,
     unavailable,
@@ -62,6 +62,7 @@ def install(
         begin_trace(request.headers.get("traceparent"), public=True)
         require_origin(request, departments.origins(), settings)
         wanted = await read_json(request, StartChat)
+        require_origin(request, departments.origins_of(departments.get(wanted.department)), settings)
         require_key(idempotency_key)
         source = Source.of(request, settings)
         require_rate(presses if source.origin else bare, source.address, settings)
@@ -98,8 +99,7 @@ def install(
 
     async def request_end(request: Request, chat_id: str, revoke: bool) -> None:
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        require_origin(request, departments.origins(), settings)
-        require_chat_token(request, keys, chat_id)
+        require_citizen_of(request, chat_id, keys, departments, settings)
         require_rate(endings, chat_id, settings)
         try:
             await publisher.publish(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN, revoke=revoke))

@@ -30,8 +30,7 @@ from services.gateway.http.dependencies import (
     limited,
     problems_of,
     read_json,
-    require_chat_token,
-    require_origin,
+    require_citizen_of,
     unavailable,
 )
 from services.gateway.participants.citizen import CitizenHandler, Expired
@@ -165,8 +164,7 @@ def install(
         commas, are none.
         """
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        require_origin(request, departments.origins(), settings)
-        require_chat_token(request, keys, chat_id)
+        require_citizen_of(request, chat_id, keys, departments, settings)
         token = request.headers["authorization"].partition(" ")[2].strip()
         ids = frozenset(known.split(",")[:MOST_KNOWN])
         own = session or f"{id(request)}"
@@ -192,8 +190,7 @@ def install(
         stream. A client has one request under way at a time, and repeats it with the same frames when it fails.
         """
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        require_origin(request, departments.origins(), settings)
-        require_chat_token(request, keys, chat_id)
+        require_citizen_of(request, chat_id, keys, departments, settings)
         wanted = await read_json(request, Frames, loads=loads)
         if any(frame.get("type") == "hello" for frame in wanted.frames):
             raise Problem(422, "invalid", "Opening the stream is the hello; send the other frames alone.")

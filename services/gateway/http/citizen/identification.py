@@ -33,8 +33,7 @@ from services.gateway.http.dependencies import (
     answer_of_issuer,
     answered,
     problems_of,
-    require_chat_token,
-    require_origin,
+    require_citizen_of,
     require_rate,
     scheme_of,
     unavailable,
@@ -64,8 +63,7 @@ def install(
     async def asked(request: Request, chat_id: str) -> OpenIdentification:
         """Return the request that the citizen of this chat may answer."""
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        require_origin(request, departments.origins(), settings)
-        require_chat_token(request, keys, chat_id)
+        require_citizen_of(request, chat_id, keys, departments, settings)
         require_rate(of_chats, chat_id, settings)
         citizen = Actor(party=Party.CITIZEN.value, id=chat_id)
         return await answered(transcripts.open_identification(chat_id, citizen))

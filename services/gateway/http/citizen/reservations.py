@@ -104,6 +104,7 @@ def install(
         wanted = await read_json(request, Reserve)
         require_key(idempotency_key)
         department = department_of(departments, wanted.department)
+        require_origin(request, departments.origins_of(department), settings)
         if department.start != "form":
             raise Problem(409, "not_a_form", "A press starts the chat of this department at once: there is no form.")
         source = Source.of(request, settings)
@@ -130,6 +131,7 @@ def install(
         require_origin(request, departments.origins(), settings)
         wanted = await read_json(request, Renew)
         chat_id, department = known(wanted.reservation)
+        require_origin(request, departments.origins_of(department), settings)
         require_rate(renewed, chat_id, settings)
         source = Source.of(request, settings)
         seconds = await starting.reserve(department, chat_id, "nl", source, wanted.browser, renew=True)

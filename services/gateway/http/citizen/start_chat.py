@@ -150,7 +150,7 @@ class Starting:
             views, spent = [], False
         for view in (view for view in views if view.chat_id == chat_id):
             PRESSES.labels(department.id, "repeated").inc()
-            return Started(chat_id, self._keys.chat_token(chat_id, view.opened_at))
+            return Started(chat_id, self._keys.chat_token(chat_id, view.opened_at, department.id))
         if spent:
             return None
         await self._refuse(department, self._admission(chat_id, wanted, source))
@@ -216,7 +216,7 @@ class Starting:
             await self._refuse(department, asked if chat_id == first else self._admission(chat_id, wanted, source))
             return await self._start(department, wanted, chat_id, keyed=True)
         PRESSES.labels(department.id, "repeated").inc()
-        return Started(chat_id, self._keys.chat_token(chat_id, opened_at))
+        return Started(chat_id, self._keys.chat_token(chat_id, opened_at, department.id))
 
     async def _refuse(self, department: Department, asked: Awaitable[Problem | None] | None) -> None:
         """Raise the awaited problem, if there is one. Without an awaitable (a blue button) routing is not asked."""
@@ -270,7 +270,7 @@ class Starting:
         await self._open(chat_id, department, wanted, locale, hold, opened_at)
         self._remember(chat_id, opened_at)
         PRESSES.labels(department.id, outcome).inc()
-        return Started(chat_id, self._keys.chat_token(chat_id, opened_at))
+        return Started(chat_id, self._keys.chat_token(chat_id, opened_at, department.id))
 
     async def _held(
         self, question: presence_api.HoldQuery, blue: Problem | None, keyed: bool, queues: bool

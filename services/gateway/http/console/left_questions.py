@@ -37,8 +37,7 @@ from services.gateway.http.dependencies import (
     passed_on,
     problems_of,
     read_json,
-    require_chat_token,
-    require_origin,
+    require_citizen_of,
     require_rate,
     unavailable,
 )
@@ -228,8 +227,7 @@ def install(
     async def leave(request: Request, chat_id: str) -> Response:
         """Leave a question in a chat that waits, or that ended because no agent came. The chat ends."""
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        require_origin(request, departments.origins(), settings)
-        require_chat_token(request, keys, chat_id)
+        require_citizen_of(request, chat_id, keys, departments, settings)
         require_rate(buckets, chat_id, settings)
         receipt = await questions.leave(chat_id, await read_json(request, LeaveQuestion))
         return JSONResponse(receipt.model_dump(mode="json"), 201)
