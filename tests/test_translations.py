@@ -149,14 +149,14 @@ MADE = {
         *under("answers", "code_wrong", "department_missing", "forbidden", "gone", "invalid", "text_long"),
         *under("answers", "text_missing", "title_long", "title_missing", "too_many_answers", "variable_unknown"),
         *under("assignments", "agent", "chat", "reason", "time", "waited"),
-        *under("config", "answer_within", "closed", "day_hours", "hours", "longest", "patience", "wrap_up"),
+        *under("config", "answer_within", "closed", "day_hours", "hours", "longest", "origins", "patience", "wrap_up"),
         *(
             f"config.{name}_hint"
-            for name in ("answer_within", "closed", "day_hours", "hours", "longest", "patience", "wrap_up")
+            for name in ("answer_within", "closed", "day_hours", "hours", "longest", "origins", "patience", "wrap_up")
         ),
         *under("config", "answer_within_missing", "contact_missing", "day_hours_wrong", "day_twice", "day_wrong"),
         "config.hours_wrong",
-        *under("config", "name_missing", "note_incomplete", "number_wrong"),
+        *under("config", "name_missing", "note_incomplete", "number_wrong", "origin_wrong"),
         *under("config", "accept", "busy", "start", "added", "removed", "bridge", "closed_day", "buttons_now", "days"),
         *under("config.accept", "by_agent", "automatic"),
         *under("config.act", *get_args(configuration.Act)),

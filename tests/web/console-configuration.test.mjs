@@ -24,6 +24,7 @@ const FORM = {
   questions: true,
   answer_within: 2,
   wrap_up: 30,
+  origins: ["https://www.example.be", "https://x.example:8443"],
 };
 const fields = (changes = {}) => ({ ...fieldsOf(FORM), ...changes });
 
@@ -44,12 +45,27 @@ test("spaces and empty lines do not count, and an empty field is what applies to
   assert.deepEqual(made.day_hours, { "12-31": "09:00-10:00,11:00-12:00" });
 });
 
+test("origins are as a browser names them, and are not sent where the server does not have them", () => {
+  const made = formOf(fields({ origins: " HTTPS://Www.Example.be/ \n\nhttp://localhost:8000" }));
+  assert.deepEqual(made.origins, ["https://www.example.be", "http://localhost:8000"]);
+  assert.deepEqual(formOf(fields({ origins: "" })).origins, []);
+  for (const known of [undefined, null]) {
+    const { origins } = fieldsOf({ ...FORM, origins: known });
+    assert.equal(origins, null);
+    assert.equal("origins" in formOf(fields({ origins })), false);
+    assert.deepEqual(faultsOf(fields({ origins })), {});
+  }
+});
+
 test("each fault is named at its field", () => {
   const cases = [
     [{ names: { ...four("A"), fr: " " } }, { "names.fr": "name_missing" }],
     [{ hours: "maandag 9-17" }, { hours: "hours_wrong" }],
     [{ hours: "Mon 09:00" }, { hours: "hours_wrong" }],
     [{ closed: "7 mei" }, { closed: "day_wrong" }],
+    [{ origins: "www.example.be" }, { origins: "origin_wrong" }],
+    [{ origins: "https://www.example.be\nhttps://www.example.be/pad" }, { origins: "origin_wrong" }],
+    [{ origins: "" }, {}],
     [{ day_hours: "12-24" }, { day_hours: "day_hours_wrong" }],
     [{ day_hours: "12-24 09:00-12:00\n12-31 09:00-12:00" }, {}],
     [{ day_hours: "Easter+1 09:00-12:00\n12-31 09:00-12:00\neaster+1 13:00-17:00" }, { day_hours: "day_twice" }],

@@ -67,6 +67,8 @@ class DepartmentForm(Record):
         questions: As in the departments file.
         answer_within: As in the departments file, in working days.
         wrap_up: As in the departments file, in seconds.
+        origins: As in the departments file. None: they stay as they are; a page or a service of a release that does not
+            know them says so.
     """
 
     names: Names
@@ -82,6 +84,7 @@ class DepartmentForm(Record):
     questions: bool = False
     answer_within: Annotated[int, Field(ge=1, le=30)] | None = None
     wrap_up: Annotated[float, Field(ge=0, le=600)] = 0
+    origins: Annotated[list[Words], Field(max_length=MOST_ITEMS)] | None = None
 
 
 class Version(Record):

@@ -30,6 +30,7 @@ def form_of(department: Table) -> DepartmentForm:
         closed=[_day(one) for one in closed],
         day_hours=calendar.get("hours", {}),
         contacts=[ContactForm.model_validate(dict(one)) for one in department.get("contacts", [])],
+        origins=list(department.get("origins", [])),
         **{name: queue[name] for name in ("longest", "patience") if name in queue},
         **{name: department[name] for name in PLAIN if name in department},
     )
@@ -61,6 +62,8 @@ def _changes(department: Table, form: DepartmentForm) -> dict[str, Any]:
         changes["names"] = dict(form.names)
     if form.contacts != before.contacts:
         changes["contacts"] = [one.model_dump(exclude_none=True) for one in form.contacts] or None
+    if form.origins is not None and form.origins != before.origins:
+        changes["origins"] = list(form.origins) or None
     if form.closed != before.closed or form.day_hours != before.day_hours:
         kept = {k: v for k, v in department.get("calendar", {}).items() if k not in ("closed", "hours")}
         given = {"closed": list(form.closed), "hours": dict(form.day_hours)}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from services.common.config.departments import Departments
 from services.common.config.toml_text import CannotEdit
@@ -56,7 +57,7 @@ def test_a_form_shows_what_the_text_says() -> None:
     assert (shown.questions, shown.answer_within) == (True, 2)
     assert shown.contacts == [ContactForm(kind="phone", value="1")]
     assert list(forms(TEXT)) == ["algemeen", "premies"]
-    assert forms(RICH)["b"] == DepartmentForm(names=dict.fromkeys(("nl", "fr", "de", "en"), "B"))
+    assert forms(RICH)["b"] == DepartmentForm(names=dict.fromkeys(("nl", "fr", "de", "en"), "B"), origins=[])
 
 
 @pytest.mark.parametrize("text", [TEXT, RICH])
@@ -69,6 +70,20 @@ def test_the_members_that_changed_are_written_and_no_others() -> None:
     made = edited(hours="always", wrap_up=45.0)
     assert made == RICH.replace('"Mon-Fri 09:00-17:00"', '"always"').replace("wrap_up = 30", "wrap_up = 45")
     assert "hours" not in edited(hours=None).split("[departments.calendar]")[0]
+
+
+def test_origins_are_written_replaced_and_removed_and_stay_where_the_form_has_none() -> None:
+    one, two = "https://www.stad.example", "https://formulieren.stad.example:8443"
+    made = edited(origins=[one, two])
+    assert valid(made).departments[0].origins == (one, two)
+    assert (forms(made)["a"].origins, forms(made)["b"].origins) == ([one, two], [])
+    assert valid(edited(text=made, origins=[two])).departments[0].origins == (two,)
+    assert edited(text=made, origins=[]) == RICH
+    assert edited(text=made, origins=None) == made, "a page of a release that does not know them"
+    faulty = with_form(RICH, "b", forms(RICH)["b"].model_copy(update={"origins": [one, f"{one}/pad"]}))
+    with pytest.raises(ValidationError) as caught:
+        Departments.model_validate(tomllib.loads(faulty))
+    assert [(e["type"], e["loc"]) for e in caught.value.errors()] == [("origin", ("departments", 1, "origins", 1))]
 
 
 def test_closed_days_and_hours_of_days_go_to_the_calendar() -> None:

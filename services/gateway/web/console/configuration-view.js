@@ -347,11 +347,12 @@ function departmentForm(t, { department, version, onCancel, onDone, onNewest, on
     return h("div", { class: "config-languages" }, ...controls);
   }
 
-  /** @param {"hours" | "closed" | "day_hours" | "longest" | "patience" | "answer_within" | "wrap_up"} name @param {{rows?: string, numeric?: boolean, optional?: boolean}} [looks] */
+  /** @param {"hours" | "closed" | "day_hours" | "longest" | "patience" | "answer_within" | "wrap_up" | "origins"} name @param {{rows?: string, numeric?: boolean, optional?: boolean}} [looks] */
   function written(name, { rows, numeric } = {}) {
+    const value = fields[name] ?? "";
     const control = rows
-      ? h("textarea", { rows, spellcheck: "false", autocapitalize: "none" }, fields[name])
-      : h("input", { type: "text", autocomplete: "off", spellcheck: "false", inputmode: numeric ? "numeric" : null, value: fields[name] });
+      ? h("textarea", { rows, spellcheck: "false", autocapitalize: "none" }, value)
+      : h("input", { type: "text", autocomplete: "off", spellcheck: "false", inputmode: numeric ? "numeric" : null, value });
     control.addEventListener("input", () => (fields[name] = control.value));
     return field(name, t(`config.${name}`), control, { hint: t(`config.${name}_hint`) });
   }
@@ -449,6 +450,7 @@ function departmentForm(t, { department, version, onCancel, onDone, onNewest, on
       written("wrap_up", { numeric: true }),
       h("label", { class: "switch" }, questions, h("span", {}, t("config.questions"))),
       written("answer_within", { numeric: true }),
+      fields.origins !== null && written("origins", { rows: "3" }),
     ),
   );
 

@@ -12,6 +12,7 @@ const WEEKDAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
 const DAYS = `${WEEKDAY}(-${WEEKDAY})?(,${WEEKDAY}(-${WEEKDAY})?)*`;
 const HOURS = new RegExp(`^${DAYS}\\s+${SPANS}(\\s*;\\s*${DAYS}\\s+${SPANS})*\\s*;?$`);
 const DAY = /^(\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|easter([+-]\d{1,3})?)$/i;
+const ORIGIN = /^https?:\/\/[^\s/?#@\\]+$/i;
 const DAY_HOURS = new RegExp(`^(\\S+)\\s+(${SPANS})$`);
 export const MOST_TEXT = 400_000; // bytes of all departments as a text, as presence has it
 /** Of each number the least and the most. */
@@ -23,10 +24,10 @@ export const LIMITS = Object.freeze({
 });
 
 /** @typedef {{kind: string, value: string, note: Record<string, string> | null}} ContactWay */
-/** @typedef {{id: string, names: Record<string, string>, hours: string | null, closed: string[], day_hours: Record<string, string>, contacts: ContactWay[], start: string, accept: string, busy: string, longest: number, patience: number | null, questions: boolean, answer_within: number | null, wrap_up: number}} DepartmentForm */
+/** @typedef {{id: string, names: Record<string, string>, hours: string | null, closed: string[], day_hours: Record<string, string>, contacts: ContactWay[], start: string, accept: string, busy: string, longest: number, patience: number | null, questions: boolean, answer_within: number | null, wrap_up: number, origins?: string[] | null}} DepartmentForm */
 /** @typedef {{version: number, at: string, by: {id: string, name: string, role: string}, act: string, about: string | null}} Version */
 /** @typedef {Version & {source: string, text: string, departments: DepartmentForm[]}} Configuration */
-/** @typedef {{names: Record<string, string>, hours: string, closed: string, day_hours: string, contacts: {kind: string, value: string, note: Record<string, string>}[], start: string, accept: string, busy: string, questions: boolean, longest: string, patience: string, answer_within: string, wrap_up: string}} Fields */
+/** @typedef {{names: Record<string, string>, hours: string, closed: string, day_hours: string, contacts: {kind: string, value: string, note: Record<string, string>}[], start: string, accept: string, busy: string, questions: boolean, longest: string, patience: string, answer_within: string, wrap_up: string, origins: string | null}} Fields */
 
 /** @param {string} text */
 const lines = (text) =>
@@ -36,7 +37,8 @@ const lines = (text) =>
     .filter(Boolean);
 
 /**
- * RULES: what the fields hold of a form: lists as lines, numbers as text.
+ * RULES: what the fields hold of a form: lists as lines, numbers as text. `origins` is null where the server is of a release that does not have them
+ * in the form.
  *
  * @param {DepartmentForm} form
  * @returns {Fields}
@@ -61,7 +63,11 @@ export const fieldsOf = (form) => ({
   patience: form.patience === null ? "" : String(form.patience),
   answer_within: form.answer_within === null ? "" : String(form.answer_within),
   wrap_up: String(form.wrap_up),
+  origins: form.origins ? form.origins.join("\n") : null,
 });
+
+/** The origins that are written, as a browser names them. @param {string} text */
+const originsOf = (text) => lines(text).map((line) => line.replace(/\/$/, "").toLowerCase());
 
 /** @param {Record<string, string>} texts */
 const trimmed = (texts) => Object.fromEntries(LANGUAGES.map((one) => [one, texts[one].trim()]));
@@ -94,6 +100,7 @@ export const formOf = (fields) => ({
   patience: fields.patience.trim() ? Number(fields.patience) : null,
   answer_within: fields.answer_within.trim() ? Number(fields.answer_within) : null,
   wrap_up: Number(fields.wrap_up),
+  ...(fields.origins === null ? {} : { origins: originsOf(fields.origins) }),
 });
 
 /**
@@ -121,6 +128,7 @@ export function faultsOf(fields) {
     const optional = name === "patience" || name === "answer_within";
     if (text === "" ? !optional : !/^\d+$/.test(text) || Number(text) < least || Number(text) > most) faults[name] = "number_wrong";
   }
+  if (fields.origins !== null && originsOf(fields.origins).some((one) => !ORIGIN.test(one))) faults.origins = "origin_wrong";
   if (fields.questions && !fields.answer_within.trim()) faults.answer_within = "answer_within_missing";
   return faults;
 }
@@ -177,6 +185,7 @@ const LABELS = /** @type {const} */ ({
   patience: "config.patience",
   answer_within: "config.answer_within",
   wrap_up: "config.wrap_up",
+  origins: "config.origins",
 });
 
 /**
