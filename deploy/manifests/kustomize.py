@@ -19,6 +19,7 @@ DEPLOY = ROOT / "deploy"
 REPLACEMENTS = DEPLOY / "replacements"
 NEEDS = {
     "backup": ("mongodb",),
+    "console-host": ("gateway-api", "cert-manager"),
     "mongodb-metrics": ("mongodb",),
     "pull-secret": ("rabbitmq", "mongodb", "clamav", "opentelemetry"),
     "shared-servers": ("rabbitmq", "mongodb"),
@@ -27,7 +28,7 @@ NEEDS = {
 """Components that need or change what others bring, and those others."""
 
 
-MORE = {"shared-servers": ("shared-servers",)}
+MORE = {name: (name,) for name in ("console-host", "shared-servers")}
 """Components that need replacements of their own, below the folder of the usual ones."""
 
 
@@ -74,10 +75,11 @@ def assembled(*chosen: Path, more: Sequence[str] = ()) -> str:
     return _in_new_folder(lambda here: {"resources": [_from(here, DEPLOY / "base")]}, chosen, more)
 
 
-def city(name: str, overlay: Path, *chosen: Path, **names: str) -> str:
+def city(name: str, overlay: Path, *chosen: Path, more: Sequence[str] = (), **names: str) -> str:
     """Return the build of an installation in the namespace `name`: an overlay as a city writes it, on another one.
 
-    `chosen` are components that it adds, `names` lines of base/installation.env, with `_` for `-`.
+    `chosen` are components that it adds, `more` their folders of replacements, `names` lines of base/installation.env,
+    with `_` for `-`.
 
     Raises:
         BuildFailed: kustomize refuses.
@@ -87,7 +89,7 @@ def city(name: str, overlay: Path, *chosen: Path, **names: str) -> str:
         "namespace": name,
         "configMapGenerator": [{"name": "installation", "behavior": "merge", "literals": literals}],
     }
-    return _in_new_folder(lambda here: {**own, "resources": [_from(here, overlay)]}, chosen)
+    return _in_new_folder(lambda here: {**own, "resources": [_from(here, overlay)]}, chosen, more)
 
 
 def parse(text: str) -> list[Object]:

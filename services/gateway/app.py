@@ -54,6 +54,7 @@ from services.gateway.http.console.left_questions import Questions
 from services.gateway.http.pages import routes as pages
 from services.gateway.http.pages import verification
 from services.gateway.http.security import security_txt
+from services.gateway.http.security.console_host import ConsoleHost, Hosts
 from services.gateway.http.security.cors import ListedOrigins
 from services.gateway.http.security.hosts import KnownHosts
 from services.gateway.http.security.security_headers import headers_of
@@ -165,7 +166,11 @@ def create_app(settings: Settings) -> FastAPI:
     app = service.app
     refusals.install(app)
     button.install(app, buttons, departments)
-    app.add_middleware(ListedOrigins, departments=departments)  # after the button's middleware, and so around it
+    console = ConsoleHost(settings.console_origin)
+    # after the button's middleware, and so around it
+    app.add_middleware(ListedOrigins, departments=departments, console=console)
+    if settings.console_origin:
+        app.add_middleware(Hosts, console=console)
     if settings.public_origins:
         app.add_middleware(KnownHosts, hosts=settings.hosts)
     chat_routes.install(app, starting, publisher, departments, service.keys, settings)

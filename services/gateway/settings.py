@@ -57,6 +57,13 @@ class Settings(Shared):
             hosts_of(origin)
         return value
 
+    @field_validator("console_origin")
+    @classmethod
+    def _one_origin(cls, value: str) -> str:
+        if value:
+            hosts_of(value)
+        return value
+
     @field_validator("security_contact")
     @classmethod
     def _contacts(cls, value: str) -> str:
@@ -77,6 +84,14 @@ class Settings(Shared):
             raise ValueError("SECURITY_CONTACT and SECURITY_EXPIRES are set together")
         return self
 
+    @model_validator(mode="after")
+    def _console_apart(self) -> Self:
+        if self.console_origin and not self.public_origins:
+            raise ValueError("CONSOLE_ORIGIN needs PUBLIC_ORIGINS: the addresses for citizens")
+        if self.console_origin and _name_of(self.console_origin) in map(_name_of, self.origins):
+            raise ValueError("CONSOLE_ORIGIN needs a host that is not in PUBLIC_ORIGINS: ports share their cookies")
+        return self
+
     @property
     def security_contacts(self) -> list[str]:
         """The addresses of `security_contact`."""
@@ -93,9 +108,14 @@ class Settings(Shared):
         return items_of(self.public_origins)
 
     @property
+    def own_origins(self) -> tuple[str, ...]:
+        """The origins that our own pages have: those of `public_origins`, and `console_origin`."""
+        return (*self.origins, self.console_origin) if self.console_origin else tuple(self.origins)
+
+    @property
     def hosts(self) -> frozenset[str]:
-        """The values of `Host` of a request that is sent to one of `public_origins`."""
-        return frozenset(host for origin in items_of(self.public_origins) for host in hosts_of(origin))
+        """The values of `Host` of a request that is sent to one of `own_origins`."""
+        return frozenset(host for origin in self.own_origins for host in hosts_of(origin))
 
     def is_trusted_proxy(self, address: str) -> bool:
         """Return whether the peer with this address is a trusted proxy."""
@@ -105,6 +125,12 @@ class Settings(Shared):
 def items_of(value: str) -> list[str]:
     """Return the parts of a setting that are separated by commas."""
     return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _name_of(origin: str) -> str:
+    """Return the name of the host of an origin, without its port."""
+    found = _ORIGIN.fullmatch(origin.lower())
+    return found[2] if found else ""
 
 
 def hosts_of(origin: str) -> tuple[str, ...]:

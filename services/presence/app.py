@@ -263,7 +263,7 @@ def _oidc(
         issuer=settings.oidc_issuer,
         client_id=settings.oidc_client_id,
         client_secret=settings.oidc_client_secret,
-        redirect_uri=settings.public_url.rstrip("/") + "/api/agent/oidc/callback",
+        redirect_uri=settings.agents_callback,
         scope=settings.oidc_scope,
         acr=tuple(settings.oidc_acr.split()),
         keys=read_client_keys("OIDC_CLIENT_KEYS", settings.oidc_client_keys),

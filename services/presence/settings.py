@@ -147,7 +147,12 @@ class PresenceSettings(Settings):
         words_of(value)
         return value
 
-    @field_validator("public_url", "oidc_issuer", "citizen_oidc_issuer", "password_range_url")
+    @property
+    def agents_callback(self) -> str:
+        """The address to which the issuer of agents sends them back: on the console's host."""
+        return (self.console_origin or self.public_url).rstrip("/") + "/api/agent/oidc/callback"
+
+    @field_validator("public_url", "console_origin", "oidc_issuer", "citizen_oidc_issuer", "password_range_url")
     @classmethod
     def _https(cls, value: str) -> str:
         if value and not is_safe(value):

@@ -34,6 +34,7 @@ def test_there_are_the_overlays_and_components_that_operators_were_promised() ->
     assert {"dev", "small", "production", "large", "example-city"} <= {folder.name for folder in overlays()}
     promised = {"rabbitmq", "mongodb", "keda", "monitoring", "cert-manager", "clamav", "opentelemetry"}
     promised |= {"gateway-api", "ingress", "mongodb-metrics", "pull-secret", "tls", "backup", "shared-servers"}
+    promised |= {"console-host"}
     assert promised <= {folder.name for folder in components()}
 
 
@@ -54,6 +55,36 @@ def test_two_cities_on_one_cluster_share_nothing() -> None:
     assert [problems(gent), problems(brugge)] == [[], []]
     assert collisions(gent, brugge) == []
     assert collisions(gent, gent), "what they would share is seen"
+
+
+def test_the_console_has_a_host_of_its_own_with_its_component() -> None:
+    hosts = {"host": "chat.gent.example", "console_host": "console.gent.example"}
+    component, more = DEPLOY / "components" / "console-host", ("console-host",)
+    built = parse(city("chat-gent", PRODUCTION, component, more=more, **hosts))
+    assert problems(built) == []
+    both = list(hosts.values())
+    listeners = of_kind(built, "Gateway")["public"]["spec"]["listeners"]
+    assert [(one["name"], one["hostname"]) for one in listeners] == [
+        ("http", both[0]),
+        ("https", both[0]),
+        ("console-http", both[1]),
+        ("console-https", both[1]),
+    ]
+    routes = of_kind(built, "HTTPRoute")
+    assert [routes[name]["spec"]["hostnames"] for name in ("gateway", "redirect")] == [both, both]
+    assert of_kind(built, "Certificate")["gateway"]["spec"]["dnsNames"] == both
+    for name in ("gateway", "presence"):
+        (container,) = of_kind(built, "Deployment")[name]["spec"]["template"]["spec"]["containers"]
+        values = [(one["name"], one.get("value")) for one in container["env"] if one["name"].startswith("CONSOLE_")]
+        assert values == [("CONSOLE_HOST", both[1]), ("CONSOLE_ORIGIN", "https://$(CONSOLE_HOST)")], "in this order"
+    doors = [DEPLOY / "components" / name for name in ("ingress", "cert-manager")]
+    (ingress,) = of_kind(parse(assembled(*doors, component, more=more)), "Ingress").values()
+    first, second = ingress["spec"]["rules"]
+    assert (second["host"], second["http"]) == ("console.example.be", first["http"])
+    assert ingress["spec"]["tls"][0]["hosts"] == ["chat.example.be", "console.example.be"]
+    without = parse(city("chat-gent", PRODUCTION, **hosts))
+    assert "CONSOLE_ORIGIN" not in str(without), "it is off by default"
+    assert [len(one["spec"]["hostnames"]) for one in of_kind(without, "HTTPRoute").values()] == [1, 1]
 
 
 def test_two_cities_may_not_have_one_host() -> None:

@@ -54,6 +54,24 @@ def test_each_origin_has_the_hosts_that_browsers_send() -> None:
     assert Settings(token_secret=SECRET).hosts == frozenset()
 
 
+def test_the_console_has_a_host_that_is_none_of_the_others() -> None:
+    public = {"token_secret": SECRET, "public_origins": "https://chat.example, http://localhost:8000"}
+    settings = Settings.model_validate({**public, "console_origin": "https://Console.example"})
+    assert settings.hosts >= {"chat.example", "console.example", "console.example:443"}
+    assert settings.own_origins == ("https://chat.example", "http://localhost:8000", "https://Console.example")
+    assert settings.origins == ["https://chat.example", "http://localhost:8000"]
+    assert Settings(token_secret=SECRET).own_origins == ()
+    for wrong, about in (
+        ({**public, "console_origin": "https://console.example/agent"}, "CONSOLE_ORIGIN: "),
+        ({**public, "console_origin": "https://console.example,https://b.example"}, "CONSOLE_ORIGIN: "),
+        ({**public, "console_origin": "https://chat.example:8443"}, "CONSOLE_ORIGIN needs a host"),
+        ({"token_secret": SECRET, "console_origin": "https://console.example"}, "CONSOLE_ORIGIN needs PUBLIC_ORIGINS"),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            Settings.model_validate(wrong)
+        assert about in explain(caught.value)[0]
+
+
 @pytest.mark.parametrize(
     "wrong",
     ["chat.example", "https://chat.example/", "https://a@b", "ftp://a", "https://:443", "https://a:x", "https://a b"],

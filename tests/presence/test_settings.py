@@ -47,10 +47,19 @@ def test_an_issuer_with_all_that_it_needs_is_accepted(monkeypatch: pytest.Monkey
     assert "very secret" not in repr(PresenceSettings(token_secret=SECRET))
 
 
+def test_agents_come_back_to_the_host_of_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ISSUER.items():
+        monkeypatch.setenv(name, value)
+    assert PresenceSettings(token_secret=SECRET).agents_callback == "https://chat.example/api/agent/oidc/callback"
+    monkeypatch.setenv("CONSOLE_ORIGIN", "https://console.example")
+    assert PresenceSettings(token_secret=SECRET).agents_callback == "https://console.example/api/agent/oidc/callback"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         *((name, "") for name in ISSUER if name != "OIDC_ISSUER"),
+        ("CONSOLE_ORIGIN", "http://console.example"),
         ("OIDC_ISSUER", "http://issuer.example"),
         ("OIDC_ISSUER", "issuer.example"),
         ("PUBLIC_URL", "http://chat.example"),

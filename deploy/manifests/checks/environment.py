@@ -69,6 +69,7 @@ LEFT = {
     **dict.fromkeys(("TLS_CERTIFICATE", "TLS_KEY", "TLS_PORT", "TLS_CA"), _TLS),
     **dict.fromkeys(("TRACE_SAMPLE", "OTLP_ENDPOINT"), _TRACES),
     "MONGODB_PREFIX": "the database server serves one installation",
+    "CONSOLE_ORIGIN": "the console has the host of all pages, but for the component console-host",
     "RATE_LIMITS": "on",
     "CONNECTIONS_MOST": _GENEROUS,
     "TOPOLOGY": "services declare their queues, but for the component rabbitmq",

@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     holidays: str = described(
         "whose public holidays are closing days: a country (`BE`) or a region (`BE-VLG`); empty: none", "BE"
     )
+    console_origin: str = described(
+        "origin of the agents' console where it has a host of its own, such as `https://console.example.be`, for the "
+        "gateway and presence: the console is answered there alone, all else on the hosts of `PUBLIC_ORIGINS`, which "
+        "is needed with it, and the issuer of agents sends them back there; empty: every host answers both",
+        "",
+    )
     log_level: Literal["debug", "info", "warning"] = described("the least that is logged", "info")
     rate_limits: Literal["on", "off"] = described("`off` turns every abuse limit off", "on")
     connections_most: int = described("connections that one process takes at a time; 0: any number", 20_000, ge=0)

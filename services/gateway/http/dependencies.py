@@ -31,7 +31,7 @@ from services.gateway.http.security.cookies import session_token
 from services.gateway.http.security.origins import OwnOrigins, is_foreign
 from services.gateway.identifying_numbers import NumberRefused
 from services.gateway.rate_limits import Buckets
-from services.gateway.settings import Settings, items_of
+from services.gateway.settings import Settings
 
 log = structlog.get_logger()
 A = TypeVar("A")
@@ -158,16 +158,16 @@ def _peer_of(request: HTTPConnection, header: str, settings: Settings) -> str:
     return peer
 
 
-@lru_cache(8)
-def own_origins(public_origins: str) -> OwnOrigins:
-    """Return the rule of our own origins for this value of `PUBLIC_ORIGINS`."""
-    return OwnOrigins(items_of(public_origins))
+def _own_origins(settings: Settings) -> OwnOrigins:
+    return _rule_of(settings.own_origins)
+
+
+_rule_of = lru_cache(8)(OwnOrigins)
 
 
 def has_own_origin(connection: HTTPConnection, settings: Settings) -> bool:
     """Return whether a request, or the handshake of a websocket, names an origin and it is that of our own pages."""
-    own = own_origins(settings.public_origins)
-    return own.sent(connection.headers, scheme_of(connection, settings))
+    return _own_origins(settings).sent(connection.headers, scheme_of(connection, settings))
 
 
 def require_origin(request: Request, origins: frozenset[str], settings: Settings) -> None:
@@ -181,7 +181,7 @@ def require_origin(request: Request, origins: frozenset[str], settings: Settings
     Raises:
         Problem: 403 `origin_not_allowed`.
     """
-    if is_foreign(request.headers, origins, own_origins(settings.public_origins), scheme_of(request, settings)):
+    if is_foreign(request.headers, origins, _own_origins(settings), scheme_of(request, settings)):
         raise Problem(
             403,
             "origin_not_allowed",

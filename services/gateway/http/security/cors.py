@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.common.config.departments import Department, Departments
 from services.gateway.http.citizen.button import EVENTS, STATE
+from services.gateway.http.security.console_host import ConsoleHost
 
 _ABOUT = re.compile(r"/api/departments/([^/]+)")
 _GRANTED: dict[str, Any] = {
@@ -29,10 +30,16 @@ class ListedOrigins(CORSMiddleware):
     one of any department is enough: the route checks the department that it reads in the body or the token.
     """
 
-    def __init__(self, app: ASGIApp, departments: Departments) -> None:
-        """Pass requests on to `app`. `departments`: list the origins."""
+    def __init__(self, app: ASGIApp, departments: Departments, console: ConsoleHost) -> None:
+        """Pass requests on to `app`.
+
+        Args:
+            app: What answers them.
+            departments: List the origins.
+            console: The console's host, where nothing is for pages of other origins.
+        """
         super().__init__(app, **_GRANTED)
-        self._departments = departments
+        self._departments, self._console = departments, console
         self._closed = CORSMiddleware(app, **_GRANTED)  # to every origin
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
@@ -46,10 +53,14 @@ class ListedOrigins(CORSMiddleware):
         return origin in self._departments.origins()
 
     def _is_refused(self, scope: Scope) -> bool:
-        """Return whether the address names a department whose chat the page of this request may not embed."""
+        """Return whether the page of this request gets nothing: on the console's host, or of another department."""
         origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        department = self._department_of(scope) if origin is not None else None
-        if origin is None or department is None:
+        if origin is None:
+            return False
+        if self._console.is_of(scope):
+            return True
+        department = self._department_of(scope)
+        if department is None:
             return False
         return origin.decode("latin-1") not in self._departments.origins_of(department)
 
