@@ -113,6 +113,7 @@ def clients_only(status: int) -> tuple[Cell, ...]:
 FILES, TRANSCRIPT = "/api/chats/{chat_id}/attachments", "/api/chats/{chat_id}/transcript"
 NOTES, ASSIGNMENTS = "/api/chats/{chat_id}/notes", "/api/assignments"
 CLAIM, ASKED = "/api/questions/{chat_id}/claim", "/api/questions/{question_id}/attachments"
+DONE = "/api/questions/{chat_id}/done"
 REPORTS, NOVEMBER = "/api/agent/reports", "from=2026-11-01&until=2026-11-30"
 ANSWERS, ACCESS_LOG, CONFIGURATION = "/api/agent/canned-answers", "/api/access-log", "/api/configuration"
 ACCOUNTS = "/api/accounts"
@@ -379,7 +380,18 @@ ROUTES: tuple[Route, ...] = (
         {"attachment_id": "asked"},
     ),
     Route("DELETE", CLAIM, agents_only(204, 403, 404, 204, 404), "claimed by the agent", QUESTION, refused_first=True),
-    Route("POST", "/api/questions/{chat_id}/done", agents_only(204, 204, 404, 204, 404), "claimed by nobody", QUESTION),
+    Route("POST", DONE, agents_only(204, 204, 404, 204, 404), "claimed by nobody", QUESTION),
+    Route("POST", DONE, agents_only(204, 409, 404, 409, 404), "done by the agent, once", QUESTION, "once=true"),
+    Route("GET", "/api/questions/archive", agents_only(200), "those of the agent's departments"),
+    Route(
+        "GET",
+        "/api/questions/archive",
+        agents_only(403, 403, 200, 403, 200),
+        "of the other department",
+        query="department=premies",
+    ),
+    Route("DELETE", DONE, agents_only(200, 403, 404, 200, 404), "done by the agent", QUESTION, refused_first=True),
+    Route("DELETE", DONE, agents_only(404), "of no question", {"chat_id": "none"}),
     # clients of the read API
     *(
         row

@@ -49,6 +49,7 @@ from services.transcripts.migrations import STEPS
 from services.transcripts.outbox.announcer import Announcer
 from services.transcripts.outbox.courier import Courier, Sender
 from services.transcripts.past_chats.job import PastChatsJob
+from services.transcripts.questions.job import UnloggedActs
 from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.retention.job import RetentionJob
 from services.transcripts.settings import Settings
@@ -122,6 +123,8 @@ def create_app(settings: Settings) -> FastAPI:
     upgraded = preparation.upgraded.wait
     service.background("retention", lambda: retention.run(upgraded))
     service.background("statistics", lambda: StatisticsJob(stores.statistics, stores.leases, now_ms).run(upgraded))
+    acts = UnloggedActs(stores.questions, stores.access_log, stores.leases, now_ms)
+    service.background("question acts", lambda: acts.run(upgraded))
     service.background("past chats", lambda: PastChatsJob(stores.past_chats, stores.leases, now_ms).run(upgraded))
     service.background("cleaner", lambda: clean_for_ever(stores.files, timedelta(seconds=settings.unposted_life)))
     if signer:

@@ -32,7 +32,7 @@ INACTIVITY = Counter(
     "Steps of citizens' inactivity: warnings, answers and closings, each once",
     ["step"],
 )
-QUESTIONS = Counter("eloket_transcripts_questions_total", "Questions left by citizens, and dealt with", ["step"])
+QUESTIONS = Counter("eloket_transcripts_questions_total", "Questions left, dealt with, and opened again", ["step"])
 RATINGS = Counter("eloket_transcripts_ratings_total", "Chats that their citizens rated", ["department"])
 RENDERS = Counter("eloket_transcripts_rendered_total", "Transcripts that were handed out", ["format"])
 RENDER_SECONDS = Histogram("eloket_transcript_render_seconds", "Time to make one transcript", ["format"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from services.common.clock import utcnow
 from services.common.mongo.client import Database
@@ -221,6 +221,20 @@ async def _answers(db: Database) -> None:
     await make_indexes(db, {"chats": [IndexModel([("answer_at", ASCENDING)], name="answer_at", sparse=True)]})
 
 
+async def _archive_of_questions(db: Database) -> None:
+    """Create the indexes of questions that are done, in their order, and of acts that the access log does not have."""
+    order = [("department", ASCENDING), ("done_at", DESCENDING), ("_id", DESCENDING)]
+    await make_indexes(
+        db,
+        {
+            "questions": [
+                IndexModel(order, name="archive"),
+                IndexModel([("unlogged.at", ASCENDING)], name="unlogged", sparse=True),
+            ]
+        },
+    )
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
@@ -238,4 +252,5 @@ STEPS = (
     Step("labels of chats", _labels),
     Step("answers that are overdue", _answers),
     Step("rows of clients", _rows_of_clients),
+    Step("archive of questions", _archive_of_questions),
 )

@@ -171,7 +171,13 @@ async def nobody_there(base: str) -> None:
                 assert (await sofie.http.get(f"{base}/api/{path}")).status == 200
             await supervise(base, sofie)
             done = f"{base}/api/questions/{left_alone.chat_id}/done"
-            assert (await sofie.http.post(done, headers={"Origin": base})).status == 204
+            ours = {"Origin": base}
+            assert (await sofie.http.post(done, headers=ours)).status == 204
+            assert (await sofie.http.delete(done, headers=ours)).status == 200
+            assert (await sofie.http.post(f"{done}?once=true", headers=ours)).status == 204
+            before = f"&before=1-{left_alone.chat_id}"
+            for filters in ("", f"?from=2026-11-01&until=2026-12-31{before}", "?number=C6DFAW9P"):
+                assert (await sofie.http.get(f"{base}/api/questions/archive{filters}")).status == 200
             await waiting.expect("closed", reason="inactive")  # the citizen says nothing
 
 

@@ -107,3 +107,32 @@ async def test_so_many_wait_for_a_busy_agent_and_the_first_is_next(system: Syste
         await theirs.send(type="close")
         await ours.expect("closed", chat_id=first.chat_id)
         await waiting.expect("status", dot="green")
+
+
+async def test_of_two_agents_one_is_done_with_a_question_and_can_undo_it(system: System) -> None:
+    base = system.base_url
+    async with http_client() as http, agent(base) as an, agent(base, "bert") as bert:
+        _, receipt = await ask(http, base, new_id())
+        number, path = receipt["number"], f"{base}/api/questions/{receipt['question_id']}"
+
+        async def act(person: Agent, method: str, what: str) -> tuple[int, Any]:
+            async with person.http.request(method, f"{path}/{what}", headers={"Origin": base}) as answer:
+                return answer.status, await answer.json() if answer.status != 204 else None
+
+        one, two = await asyncio.gather(*(act(person, "POST", "done?once=true") for person in (an, bert)))
+        assert sorted([one[0], two[0]]) == [204, 409]
+        first, second, refused = (an, bert, two[1]) if one[0] == 204 else (bert, an, one[1])
+        async with first.http.get(f"{base}/api/agent/me") as answer:
+            id_ = (await answer.json())["id"]
+        assert (refused["code"], refused["done"]["agent_id"]) == ("question_done", id_)
+        async with second.http.get(f"{base}/api/questions/archive?number={number.lower()}") as answer:
+            [found] = (await answer.json())["questions"]
+        assert (found["number"], found["done"]["agent_id"]) == (number, id_)
+        assert found["done"]["name"]
+        status, refused = await act(second, "DELETE", "done")
+        assert (status, refused["code"]) == (403, "not_yours")
+        status, opened_again = await act(first, "DELETE", f"done?of={id_}")
+        assert status == 200
+        assert (await listed(second))[number] == opened_again
+        async with second.http.get(f"{base}/api/questions/archive?number={number}") as answer:
+            assert await answer.json() == {"questions": [], "next": None}

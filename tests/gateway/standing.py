@@ -149,6 +149,7 @@ class Others:
     )  # presence's answer to an open form
     admitted: routing_api.Admitted = field(default_factory=routing_api.Admitted)  # routing's answer to a press
     questions: dict[str, transcripts_api.LeftQuestion] = field(default_factory=dict)
+    archive: list[transcripts_api.DoneQuestion] = field(default_factory=list)
     assignments: list[routing_api.Assignment] = field(default_factory=list)
     fixed: dict[str, Record] = field(default_factory=dict)  # answers by path
     device: str | None = None  # what presence answers to a login for the browser's cookie
@@ -222,6 +223,13 @@ class Others:
             )
         if path == transcripts_api.QUESTION_DONE:
             self.questions.pop(transcripts_api.QuestionDone.model_validate_json(body).chat_id, None)
+        if path == transcripts_api.QUESTION_ARCHIVE:
+            page = transcripts_api.ArchiveQuery.model_validate_json(body)
+            return transcripts_api.ArchivePage(
+                questions=[q for q in self.archive if q.department in page.departments], next="1-a"
+            )
+        if path == transcripts_api.QUESTION_UNDO:
+            return self.questions[transcripts_api.QuestionUndo.model_validate_json(body).chat_id]
         if path == transcripts_api.QUESTION_CLAIM:
             return self.questions[transcripts_api.QuestionClaim.model_validate_json(body).chat_id]
         if path == presence_api.SESSION_LOOKUP:

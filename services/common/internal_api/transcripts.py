@@ -17,9 +17,13 @@ TAILS = "/internal/tails"  # TailsQuery → Tails
 QUESTION_LEAVE = "/internal/questions/leave"  # LeftQuestion → QuestionReceipt; the first one of a chat stays
 QUESTION_ASK = "/internal/questions/ask"  # AskedQuestion → QuestionReceipt | 422 invalid
 QUESTIONS = "/internal/questions"  # QuestionsQuery → Questions
-QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question | 409 claimed
+QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question | 409 claimed, question_done
+QUESTION_UNDO = "/internal/questions/undo"
+# QuestionUndo → LeftQuestion | 403 not_yours | 404 no_such_question | 409 question_done
 QUESTION_CLAIM = "/internal/questions/claim"  # QuestionClaim → LeftQuestion | 404 no_such_question | 409 claimed
-QUESTION_UNCLAIM = "/internal/questions/unclaim"  # QuestionClaim → 204 | 403 not_yours | 404 no_such_question
+QUESTION_UNCLAIM = "/internal/questions/unclaim"
+# QuestionClaim → 204 | 403 not_yours | 404 no_such_question | 409 claim_changed, question_done
+QUESTION_ARCHIVE = "/internal/questions/archive"  # ArchiveQuery → ArchivePage | 422 invalid | 429
 RATING = "/internal/ratings"  # Rating → 204; a later one of the same chat replaces it
 LABEL = "/internal/labels"  # Label → 204 | 403 | 404 no_such_chat | 422 unknown_label; a later one replaces it
 IDENTIFICATION_OPEN = "/internal/identification-requests/open"  # IdentificationSought → OpenIdentification | 403 | 404
@@ -39,6 +43,8 @@ TRANSCRIPT_KEYS = "/internal/transcript-keys"  # → PublicKeys
 VERIFY_FILE = "/internal/transcripts/verify"  # bytes of a file → VerifiedFile | 413 too_large | 429 rate_limited
 VERIFY_CODE = "/internal/transcripts/verify-code"  # CodeGiven → SignedTranscript | 404 unknown_code
 PAGE = 500  # entries of one chat in one answer
+MOST_ARCHIVED = 50  # questions in one page of the archive
+ArchiveCursor = Annotated[str, Field(pattern=r"^[0-9]{1,14}-[0-9a-f-]{1,36}$")]
 
 
 class HistoryWanted(Record):
@@ -143,6 +149,20 @@ class LeftQuestion(Record):
     answer_by: date | None = None
 
 
+class Finished(Record):
+    """The agent who has dealt with a left question, at `at`. `name`: None where only their id was stored."""
+
+    agent_id: str
+    name: str | None = None
+    at: datetime
+
+
+class DoneQuestion(LeftQuestion):
+    """A left question that is done. `done`: by whom, and when."""
+
+    done: Finished
+
+
 class AskedQuestion(LeftQuestion):
     """A question that is left without a chat. `request`: digest of the request; the same id comes with the same one."""
 
@@ -227,18 +247,78 @@ class Questions(Record):
 
 
 class QuestionDone(Record):
-    """Request to mark a question as done. `departments`: those of the agent; questions of others are not found."""
+    """Request to mark a question as done.
+
+    Attributes:
+        chat_id: The question.
+        agent_id: The agent.
+        departments: Those of the agent; questions of others are not found.
+        agent_name: Their name, for the archive.
+        once: Refuse when another agent has done it already.
+        source: The address from which they ask, for the access log.
+    """
 
     chat_id: str
     agent_id: str
     departments: list[str]
+    agent_name: str | None = None
+    once: bool = False
+    source: str | None = None
+
+
+class QuestionUndo(QuestionDone):
+    """Request to open a question again that is done.
+
+    Attributes:
+        any_agent: One that another agent has done may be opened too.
+        of: Only when this agent has done it.
+    """
+
+    any_agent: bool = False
+    of: str | None = Field(default=None, max_length=200)
 
 
 class QuestionClaim(QuestionDone):
-    """Request to claim a question, or to release it. `any_agent`: a claim of another agent may be released."""
+    """Request to claim a question, or to release it.
+
+    Attributes:
+        agent_name: The agent's name, for colleagues.
+        any_agent: A claim of another agent may be released too.
+        of: Only the claim of this agent is released.
+    """
 
     agent_name: str
     any_agent: bool = False
+    of: str | None = Field(default=None, max_length=200)
+
+
+class ArchiveQuery(Record):
+    """Request for a page of questions that are done, the newest first. A member that is None does not narrow it.
+
+    Attributes:
+        reader: Who asks.
+        departments: Those of the agent that are asked for.
+        number: The number of one question.
+        since: The first day on which a question was done, in the configured time zone.
+        until: The last day.
+        before: The `next` of the page before.
+        limit: The most questions of the page.
+    """
+
+    reader: Reader
+    departments: list[str]
+    number: str | None = Field(default=None, max_length=8)
+    since: date | None = None
+    until: date | None = None
+    before: ArchiveCursor | None = None
+    limit: int = Field(default=25, ge=1, le=MOST_ARCHIVED)
+
+
+class ArchivePage(Record):
+    """A page of questions that are done. `next`: where the next one begins; None: there is none."""
+
+    questions: list[DoneQuestion]
+    next: str | None = None
 
 
 class Rating(Record):

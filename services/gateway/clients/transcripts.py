@@ -102,13 +102,29 @@ class TranscriptsClient:
         """Return the left questions that are not done."""
         return (await self._http.read("transcripts", api.QUESTIONS, query, api.Questions)).questions
 
+    async def question_archive(self, query: api.ArchiveQuery) -> api.ArchivePage:
+        """Return a page of left questions that are done.
+
+        Raises:
+            Declined: The number has an error, or too many searches are under way.
+        """
+        return await self._http.ask("transcripts", api.QUESTION_ARCHIVE, query, api.ArchivePage)
+
     async def finish_question(self, done: api.QuestionDone) -> None:
         """Mark a left question as done.
 
         Raises:
-            Declined: There is no such question, or another agent has claimed it.
+            Declined: There is no such question, another agent has claimed it, or has done it.
         """
         await self._http.ask("transcripts", api.QUESTION_DONE, done, Record)
+
+    async def undo_question(self, undo: api.QuestionUndo) -> api.LeftQuestion:
+        """Open a left question again that is done, and return it.
+
+        Raises:
+            Declined: There is no such question, or another agent has done it.
+        """
+        return await self._http.ask("transcripts", api.QUESTION_UNDO, undo, api.LeftQuestion)
 
     async def claim_question(self, claim: api.QuestionClaim) -> api.LeftQuestion:
         """Claim a left question and return it.
@@ -122,7 +138,7 @@ class TranscriptsClient:
         """Release the claim of a left question.
 
         Raises:
-            Declined: There is no such question, or another agent has claimed it.
+            Declined: There is no such question, another agent has claimed it, or it is done.
         """
         await self._http.ask("transcripts", api.QUESTION_UNCLAIM, claim, Record)
 

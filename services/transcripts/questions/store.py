@@ -5,34 +5,88 @@ when its period has ended (`retention/job.py`), by default 30 days after the ans
 `expires_at` is what earlier releases went by. The question is in no log of this service. `claim`: {agent_id, name, at,
 until}, the agent who deals with it; no agent does when it is None or in the past. Of a question without a chat
 `request` is the digest of its request, and `files` and `bytes` are its files, which `attachments/store.py` adds.
+
+A question that is done has `done_at`, `done_by` and `done_name` (of the agent; releases before 2.0 stored no name) and
+is in the archive. The claim stays as it was, so that undoing restores it.
+
+**An act is stored with its entry of the access log** (`unlogged`, a list), by one update that sees the state that was
+judged. The entry is removed when the log has it. Those that stay behind, after a crash, `job.py` logs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from services.common.http.tokens import QUESTION_LIFE
 from services.common.internal_api.transcripts import (
     AskedQuestion,
     Claimed,
+    DoneQuestion,
+    Finished,
     LeftQuestion,
     QuestionClaim,
     QuestionDone,
     QuestionReceipt,
+    QuestionUndo,
 )
 from services.common.mongo.client import Database
+from services.transcripts.access_log.store import Access
 from services.transcripts.questions.number import number_of
 
 MOST = 200  # in one answer
-_STATE = {"claim": True, "done_at": True, "done_by": True}
+MOST_UNLOGGED = 20  # acts on one question that the access log does not have yet
+LONGEST = 2_000  # milliseconds for one page of the archive
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_STATE = dict.fromkeys(("at", "claim", "done_at", "done_by", "done_name", "unlogged"), True)
 KEPT, KEPT_DONE = timedelta(days=90), timedelta(days=30)
 TAKES_FILES = timedelta(seconds=QUESTION_LIFE)  # after a question was left
 NUMBERS = 20  # attempts to find one that no other question has
+
+
+@dataclass(frozen=True)
+class Unlogged:
+    """An entry of the access log that is stored with an act, until the log has it.
+
+    Attributes:
+        access: The entry.
+        id: Distinguishes it from other entries of the same question.
+    """
+
+    access: Access
+    id: str = field(default_factory=lambda: str(uuid4()))
+
+
+class LogBehind(Exception):
+    """The access log lacks too many acts on a question; there may be no further one."""
+
+
+@dataclass(frozen=True)
+class ArchiveWanted:
+    """Which questions that are done are looked for. A member that is None does not narrow the search.
+
+    Attributes:
+        departments: The departments.
+        number: The number of one question.
+        since: Done from then on.
+        until: Done before then.
+        before: The `next` of the page before.
+        limit: The most questions of the page.
+    """
+
+    departments: list[str]
+    number: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: str | None = None
+    limit: int = 25
 
 
 class Questions:
@@ -109,30 +163,86 @@ class Questions:
         found = self._questions.find(wanted).sort("at", ASCENDING).limit(MOST)
         return [_question(d, now) async for d in found]
 
-    async def done(self, done: QuestionDone, now: datetime) -> bool | Claimed | None:
+    async def archive(self, wanted: ArchiveWanted) -> tuple[list[DoneQuestion], str | None]:
+        """Return a page of questions that are done, the newest first, and where the next one begins; None: nowhere.
+
+        Those that are being erased are left out.
+        """
+        span: dict[str, Any] = {"$gte": wanted.since or _EPOCH}
+        such: dict[str, Any] = {"department": {"$in": wanted.departments}, "done_at": span, "erasing": None}
+        if wanted.until is not None:
+            span["$lt"] = wanted.until
+        if wanted.number is not None:
+            such["number"] = wanted.number
+        if wanted.before is not None:
+            milliseconds, _, last = wanted.before.partition("-")
+            at = _EPOCH + int(milliseconds) * _MILLISECOND
+            span["$lte"] = at
+            such["$or"] = [{"done_at": {"$lt": at}}, {"_id": {"$lt": last}}]
+        order = [("done_at", DESCENDING), ("_id", DESCENDING)]
+        cursor = self._questions.find(such).sort(order).limit(wanted.limit + 1).max_time_ms(LONGEST)
+        found = await cursor.to_list(None)
+        page, more = found[: wanted.limit], found[wanted.limit :]
+        following = f"{(page[-1]['done_at'] - _EPOCH) // _MILLISECOND}-{page[-1]['_id']}" if more else None
+        shown = [DoneQuestion.model_validate({**d, "claimed": None, "done": _finished(d)}) for d in page]
+        return shown, following
+
+    async def done(
+        self, done: QuestionDone, now: datetime, unlogged: Unlogged | None = None
+    ) -> bool | Claimed | Finished | None:
         """Mark a question as done.
 
         Returns:
             True when it is done now, False when it was done before, None when these departments have no such
-            question, and the claim when another agent has claimed it.
+            question, and the claim when another agent has claimed it. With `once`: who has done it before, when that
+            is another agent.
         """
         mine: dict[str, Any] = {"_id": done.chat_id, "department": {"$in": done.departments}}
         change = {
-            "$set": {"done_at": now, "done_by": done.agent_id},
+            "$set": {"done_at": now, "done_by": done.agent_id, "done_name": done.agent_name},
             "$min": {"expires_at": now + KEPT_DONE},
         }
         while found := await self._questions.find_one(mine, _STATE):
-            if found.get("done_at") is not None:
-                return False
+            if (finished := _finished(found)) is not None:
+                return finished if done.once and finished.agent_id != done.agent_id else False
             claim = _claim_of(found, now)
             if claim and claim.agent_id != done.agent_id:
                 return claim
             seen = {**mine, "done_at": None, "claim": found.get("claim")}
-            if (await self._questions.update_one(seen, change)).modified_count:
+            if (await self._questions.update_one(seen, _with_entry(change, found, unlogged, now))).modified_count:
                 return True
         return None
 
-    async def claim(self, claim: QuestionClaim, now: datetime) -> LeftQuestion | Claimed | None:
+    async def undo(
+        self, undo: QuestionUndo, now: datetime, unlogged: Unlogged | None = None
+    ) -> tuple[LeftQuestion, bool] | Finished | None:
+        """Open a question again that is done, as it was before. `any_agent`: one that another agent has done too.
+
+        Of what its agent has opened again they have the claim that they had, unless it has lapsed meanwhile. Nobody
+        has it when another agent opens it.
+
+        Returns:
+            The question, and whether it was opened now: it may have been open already. Who has done it, when the
+            agent may not open it or when `of` names another agent. None when these departments have no such question.
+        """
+        mine: dict[str, Any] = {"_id": undo.chat_id, "department": {"$in": undo.departments}, "erasing": None}
+        while found := await self._questions.find_one(mine):
+            if (finished := _finished(found)) is None:
+                return _question(found, now), False
+            own = finished.agent_id == undo.agent_id
+            if (undo.of or finished.agent_id) != finished.agent_id or not (own or undo.any_agent):
+                return finished
+            new = {"done_at": None, "expires_at": found["at"] + KEPT, **({} if own else {"claim": None})}
+            change = {"$set": new, "$unset": {"done_by": "", "done_name": ""}}
+            seen = {**mine, "done_at": found["done_at"], "done_by": found.get("done_by"), "claim": found.get("claim")}
+            item = None if own else finished.agent_id
+            if (await self._questions.update_one(seen, _with_entry(change, found, unlogged, now, item))).modified_count:
+                return _question({**found, **new}, now), True
+        return None
+
+    async def claim(
+        self, claim: QuestionClaim, now: datetime, unlogged: Unlogged | None = None
+    ) -> LeftQuestion | Claimed | None:
         """Claim a question for this agent. Of simultaneous claims one succeeds.
 
         Returns:
@@ -144,31 +254,59 @@ class Questions:
             held = _claim_of(found, now)
             if held and held.agent_id != claim.agent_id:
                 return held
-            new = own if held is None else {**own, "at": held.at}
+            change = {"$set": {"claim": own if held is None else {**own, "at": held.at}}}
             seen = {**mine, "claim": found.get("claim")}
-            if (await self._questions.update_one(seen, {"$set": {"claim": new}})).matched_count:
+            if (await self._questions.update_one(seen, _with_entry(change, found, unlogged, now))).matched_count:
                 kept = await self._questions.find_one(mine)
                 return _question(kept, now) if kept else None
         return None
 
-    async def unclaim(self, claim: QuestionClaim, now: datetime) -> bool | None:
+    async def unclaim(
+        self, claim: QuestionClaim, now: datetime, unlogged: Unlogged | None = None
+    ) -> bool | Claimed | Finished | None:
         """Release a claim. `any_agent`: a claim of another agent too.
 
         Returns:
             True when the question has no claim now, False when another agent has it, None when these departments
-            have no such question.
+            have no such question. With `of`: the claim when another agent than that one has it, and who has done the
+            question when it is done.
         """
         mine: dict[str, Any] = {"_id": claim.chat_id, "department": {"$in": claim.departments}}
         while found := await self._questions.find_one(mine, _STATE):
+            if (finished := _finished(found)) is not None:  # nothing is released: the claim is kept for an undoing
+                return finished if claim.of else True
             held = _claim_of(found, now)
-            if found.get("claim") is None or held is None:
+            if held is None:
                 return True
+            if claim.of and held.agent_id != claim.of:
+                return held
             if held.agent_id != claim.agent_id and not claim.any_agent:
                 return False
-            seen = {**mine, "claim": found["claim"]}
-            if (await self._questions.update_one(seen, {"$set": {"claim": None}})).modified_count:
+            item = None if held.agent_id == claim.agent_id else held.agent_id
+            change = _with_entry({"$set": {"claim": None}}, found, unlogged, now, item)
+            seen = {**mine, "claim": found["claim"], "done_at": None}
+            if (await self._questions.update_one(seen, change)).modified_count:
                 return True
         return None
+
+    # ── the access log ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def unlogged(self, question_id: str, entry_id: str) -> Unlogged | None:
+        """Return this entry of the access log that was stored with an act; None when the log has it."""
+        found = await self._questions.find_one({"_id": question_id}, {"unlogged": True})
+        entries = _entries(found) if found else []
+        return next((entry for entry in entries if entry.id == entry_id), None)
+
+    async def overdue(self, before: datetime, limit: int) -> list[tuple[str, Unlogged]]:
+        """Return the entries of at most so many questions that the log does not have although they are older."""
+        such = {"unlogged.at": {"$lt": before}}
+        found = await self._questions.find(such, {"unlogged": True}).limit(limit).to_list(None)
+        return [(d["_id"], entry) for d in found for entry in _entries(d, before)]
+
+    async def logged(self, question_id: str, entry_id: str) -> None:
+        """Note that the access log has this entry."""
+        await self._questions.update_one({"_id": question_id}, {"$pull": {"unlogged": {"id": entry_id}}})
+        await self._questions.update_one({"_id": question_id, "unlogged": []}, {"$unset": {"unlogged": ""}})
 
     async def may_read(self, chat_id: str, agent_id: str, departments: list[str], now: datetime) -> bool:
         """Return whether this agent may read the chat of this question.
@@ -183,6 +321,44 @@ class Questions:
             return bool(found.get("done_by") == agent_id and now <= found["done_at"] + self._former)
         claim = _claim_of(found, now)
         return claim is not None and claim.agent_id == agent_id
+
+
+def _with_entry(
+    change: dict[str, Any],
+    found: Mapping[str, Any],
+    unlogged: Unlogged | None,
+    now: datetime,
+    item: str | None = None,
+) -> dict[str, Any]:
+    """Return the change with the entry of the access log, if there is one; `item` is the agent whose act it is about.
+
+    Raises:
+        LogBehind: There are too many entries that the log does not have yet.
+    """
+    if unlogged is None:
+        return change
+    if len(found.get("unlogged") or ()) >= MOST_UNLOGGED:
+        raise LogBehind
+    access = unlogged.access if item is None else replace(unlogged.access, item=item)
+    known = {name: value for name, value in vars(access).items() if value is not None}
+    return {**change, "$push": {"unlogged": {"id": unlogged.id, "at": now, "access": known}}}
+
+
+def _entries(found: Mapping[str, Any], before: datetime | None = None) -> list[Unlogged]:
+    kept = found.get("unlogged") or ()
+    return [Unlogged(Access(**one["access"]), one["id"]) for one in kept if before is None or one["at"] < before]
+
+
+def _finished(found: Mapping[str, Any]) -> Finished | None:
+    """Return who has done this question; None when it is open.
+
+    An earlier release stored the name in the claim alone.
+    """
+    if found.get("done_at") is None:
+        return None
+    by, claim = found.get("done_by") or "", found.get("claim") or {}
+    name = found.get("done_name") or (claim.get("name") if claim.get("agent_id") == by else None)
+    return Finished(agent_id=by, name=name, at=found["done_at"])
 
 
 def _claim_of(found: Mapping[str, Any], now: datetime) -> Claimed | None:

@@ -52,7 +52,7 @@ from services.transcripts.statistics.store import Statistics
 By = Literal["period", "operator"]
 Document = dict[str, Any]
 _STATE = {"department": True, "closed_at": True, "hold": True, "erasing": True}
-_LEFT = {"hold": True, "department": True, "at": True, "source": True, "counted": True}
+_LEFT = {"hold": True, "department": True, "at": True, "done_at": True, "source": True, "counted": True}
 _JOB = {"_id": "job"}
 
 
@@ -241,7 +241,8 @@ class Erasures:
                     continue
                 await self._statistics.count_question(question)
                 await self._record(QUESTIONS, question["_id"], department, "period", now, 1)
-                seen = {"_id": question["_id"], "hold": question.get("hold")}
+                # what is deleted is as it was found: a hold keeps it, and so does an agent who has opened it again
+                seen = {"_id": question["_id"], "hold": question.get("hold"), member: question[member]}
                 deleted += (await self._questions.delete_one(seen)).deleted_count
                 if deleted >= limit:
                     return deleted

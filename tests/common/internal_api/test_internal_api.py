@@ -46,7 +46,7 @@ SHAPES = [
 
 
 def test_paths_are_distinct_and_inside() -> None:
-    assert len(PATHS) == 80
+    assert len(PATHS) == 82
     assert len(set(PATHS.values())) == len(PATHS)
     assert all(path.startswith("/internal/") for path in PATHS.values())
 

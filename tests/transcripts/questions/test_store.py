@@ -9,17 +9,26 @@ from services.common.config.retention import Periods
 from services.common.internal_api.transcripts import (
     AskedQuestion,
     Claimed,
+    Finished,
     LeftQuestion,
     QuestionClaim,
     QuestionDone,
     QuestionReceipt,
+    QuestionUndo,
 )
 from services.common.mongo.client import Database
 from services.common.mongo.migrations import upgrade
 from services.transcripts.migrations import STEPS
 from services.transcripts.questions import store as left_questions
 from services.transcripts.questions.number import number_of
-from services.transcripts.questions.store import KEPT, KEPT_DONE, MOST, TAKES_FILES, Questions
+from services.transcripts.questions.store import (
+    KEPT,
+    KEPT_DONE,
+    MOST,
+    TAKES_FILES,
+    ArchiveWanted,
+    Questions,
+)
 from tests.transcripts.conftest import OPENED_AT, new_id
 
 
@@ -245,3 +254,200 @@ async def test_files_are_added_for_an_hour_until_it_is_done(questions: Questions
     assert await questions.takes_files(new_id(), OPENED_AT) is None
     await questions.done(done(one.chat_id, "algemeen"), OPENED_AT)
     assert await questions.takes_files(one.chat_id, OPENED_AT) is False
+
+
+# ── undoing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def finish(chat_id: str, agent: str = "an", once: bool = False) -> QuestionDone:
+    return QuestionDone(chat_id=chat_id, agent_id=agent, agent_name=agent.title(), departments=["algemeen"], once=once)
+
+
+def undo(
+    chat_id: str, agent: str = "an", of: str | None = None, any_agent: bool = False, department: str = "algemeen"
+) -> QuestionUndo:
+    return QuestionUndo(chat_id=chat_id, agent_id=agent, departments=[department], of=of, any_agent=any_agent)
+
+
+AN_DID = Finished(agent_id="an", name="An", at=OPENED_AT)
+
+
+async def test_what_is_undone_is_as_it_was(questions: Questions, database: Database) -> None:
+    left = question()
+    await questions.leave(left, left.at)
+    await questions.claim(claim(left.chat_id), OPENED_AT)
+    [before] = await database["questions"].find({}).to_list(None)
+    [listed] = await questions.to_do(["algemeen"], OPENED_AT)
+    assert await questions.done(finish(left.chat_id), OPENED_AT) is True
+    assert await questions.undo(undo(left.chat_id), OPENED_AT) == (listed, True)
+    [after] = await database["questions"].find({}).to_list(None)
+    assert after == before, "also when it is deleted, and who has it"
+    assert await questions.to_do(["algemeen"], OPENED_AT) == [listed]
+    assert await questions.undo(undo(left.chat_id), OPENED_AT) == (listed, False), "a repeat changes nothing"
+    assert await questions.may_read(left.chat_id, "an", ["algemeen"], OPENED_AT)
+
+
+async def test_a_claim_that_has_lapsed_meanwhile_is_not_restored(questions: Questions) -> None:
+    left = question()
+    await questions.leave(left, OPENED_AT)
+    await questions.claim(claim(left.chat_id), OPENED_AT)
+    await questions.done(finish(left.chat_id), OPENED_AT)
+    await questions.undo(undo(left.chat_id), later := OPENED_AT + timedelta(hours=24))
+    assert await claimed(questions, later) == [None]
+    assert isinstance(await questions.claim(claim(left.chat_id, "bert"), later), LeftQuestion)
+
+
+async def test_only_who_did_it_and_a_supervisor_undo_it(questions: Questions) -> None:
+    left = question()
+    await questions.leave(left, OPENED_AT)
+    await questions.claim(claim(left.chat_id), OPENED_AT)
+    await questions.done(finish(left.chat_id), OPENED_AT)
+    assert await questions.undo(undo(left.chat_id, "bert"), OPENED_AT) == AN_DID
+    assert await questions.undo(undo(left.chat_id, "bert", of="an"), OPENED_AT) == AN_DID
+    assert await questions.undo(undo(left.chat_id, "sofie", of="bert", any_agent=True), OPENED_AT) == AN_DID
+    assert await questions.undo(undo(left.chat_id, department="wonen"), OPENED_AT) is None
+    assert await questions.undo(undo(new_id()), OPENED_AT) is None
+    assert await questions.to_do(["algemeen"], OPENED_AT) == []
+    found = await questions.undo(undo(left.chat_id, "sofie", of="an", any_agent=True), OPENED_AT)
+    assert isinstance(found, tuple)
+    assert found[1]
+    assert await claimed(questions) == [None], "an has not got it back: a colleague may deal with it"
+
+
+async def test_what_is_being_erased_is_not_opened_again(questions: Questions, database: Database) -> None:
+    left = question()
+    await questions.leave(left, OPENED_AT)
+    await questions.done(finish(left.chat_id), OPENED_AT)
+    await database["questions"].update_one({"_id": left.chat_id}, {"$set": {"erasing": {"at": OPENED_AT}}})
+    assert await questions.undo(undo(left.chat_id), OPENED_AT) is None
+    assert await questions.archive(ArchiveWanted(["algemeen"])) == ([], None)
+
+
+async def test_who_comes_second_is_refused_and_overwrites_nothing(questions: Questions) -> None:
+    left = question()
+    await questions.leave(left, OPENED_AT)
+    await questions.claim(claim(left.chat_id, "bert"), OPENED_AT)
+    sofie = claim(left.chat_id, "sofie", any_agent=True)
+    stale = sofie.model_copy(update={"of": "an"})  # her list is from before bert claimed it
+    held = await questions.unclaim(stale, OPENED_AT)
+    assert isinstance(held, Claimed)
+    assert held.agent_id == "bert"
+    assert await claimed(questions) == ["bert"]
+    await questions.done(finish(left.chat_id, "bert"), OPENED_AT)
+    bert_did = Finished(agent_id="bert", name="Bert", at=OPENED_AT)
+    assert await questions.unclaim(sofie.model_copy(update={"of": "bert"}), OPENED_AT) == bert_did
+    assert await questions.unclaim(sofie, OPENED_AT) is True, "without `of` nobody has it, as before"
+    assert await questions.done(finish(left.chat_id, once=True), OPENED_AT) == bert_did
+    assert await questions.done(finish(left.chat_id), OPENED_AT) is False
+    assert await questions.done(finish(left.chat_id, "bert", once=True), OPENED_AT) is False, "a repeat"
+    await questions.undo(undo(left.chat_id, "bert"), OPENED_AT)
+    assert await claimed(questions) == ["bert"], "the claim is there: it was not released while the question was done"
+
+
+async def test_of_acts_at_once_one_order_holds_for_all(questions: Questions, database: Database) -> None:
+    """An is done, sofie releases an's claim, bert claims: whatever comes first, each answer is true in that order."""
+    others = Questions(database)  # another replica
+    seen = set()
+    for _ in range(25):
+        left = question()
+        await questions.leave(left, OPENED_AT)
+        await questions.claim(claim(left.chat_id, "an"), OPENED_AT)
+        release = claim(left.chat_id, "sofie", any_agent=True).model_copy(update={"of": "an"})
+        finished, released, won = await asyncio.gather(
+            questions.done(finish(left.chat_id, once=True), OPENED_AT),
+            others.unclaim(release, OPENED_AT),
+            others.claim(claim(left.chat_id, "bert"), OPENED_AT),
+        )
+        kept = await database["questions"].find_one({"_id": left.chat_id})
+        assert kept is not None
+        done, holder = kept["done_at"] is not None, (kept["claim"] or {}).get("agent_id")
+        if isinstance(won, LeftQuestion):  # after the release, and before an could be done
+            assert (released, holder, done) == (True, "bert", False)
+            assert isinstance(finished, Claimed)
+        else:
+            assert (finished, done) == (True, True)
+            assert (released is True and holder is None) or (released == AN_DID and holder == "an")
+            assert won is None or (isinstance(won, Claimed) and won.agent_id == "an")
+        seen.add(type(released).__name__)
+    assert seen <= {"bool", "Finished"}
+
+
+async def test_of_two_who_undo_and_do_at_once_nothing_is_lost(questions: Questions, database: Database) -> None:
+    left = question()
+    await questions.leave(left, OPENED_AT)
+    for _ in range(10):
+        await questions.done(finish(left.chat_id), OPENED_AT)
+        one, two, third = await asyncio.gather(
+            questions.undo(undo(left.chat_id), OPENED_AT),
+            Questions(database).undo(undo(left.chat_id, "sofie", of="an", any_agent=True), OPENED_AT),
+            questions.claim(claim(left.chat_id, "bert"), OPENED_AT),
+        )
+        assert isinstance(one, tuple)
+        assert isinstance(two, tuple)
+        assert {one[1], two[1]} == {True, False}, "it was opened once"
+        assert third is None or isinstance(third, LeftQuestion)
+        assert await claimed(questions) == ["bert" if third else None], "a claim of the time after it stays"
+        await questions.unclaim(claim(left.chat_id, "bert"), OPENED_AT)
+
+
+# ── the archive ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def archived(questions: Questions, days: int, department: str = "algemeen", chat_id: str | None = None) -> str:
+    """A question that was done so many days after the others began; its id."""
+    left = question(department, chat_id=chat_id)
+    await questions.leave(left, OPENED_AT)
+    by = finish(left.chat_id).model_copy(update={"departments": [department]})
+    assert await questions.done(by, OPENED_AT + timedelta(days=days)) is True
+    return left.chat_id
+
+
+async def test_the_archive_has_what_is_done_the_newest_first(questions: Questions) -> None:
+    old, new, other = [await archived(questions, d, n) for d, n in ((1, "algemeen"), (3, "premies"), (2, "wonen"))]
+    await questions.leave(question(), OPENED_AT)
+    found, more = await questions.archive(ArchiveWanted(["algemeen", "premies"]))
+    assert ([q.chat_id for q in found], more) == ([new, old], None)
+    assert found[1].done == Finished(agent_id="an", name="An", at=OPENED_AT + timedelta(days=1))
+    assert found[1].text == "Waar is mijn premie?"
+    assert await questions.archive(ArchiveWanted([])) == ([], None)
+    [alone], _ = await questions.archive(ArchiveWanted(["wonen"], number=number_of(other)))
+    assert alone.chat_id == other
+    assert await questions.archive(ArchiveWanted(["algemeen"], number=number_of(other))) == ([], None)
+    since, until = OPENED_AT + timedelta(days=2), OPENED_AT + timedelta(days=3)
+    found, _ = await questions.archive(ArchiveWanted(["algemeen", "premies", "wonen"], since=since, until=until))
+    assert [q.chat_id for q in found] == [other]
+    await questions.undo(undo(old), OPENED_AT)
+    assert [q.chat_id for q in (await questions.archive(ArchiveWanted(["algemeen"])))[0]] == []
+
+
+async def test_pages_of_the_archive_have_each_question_once(questions: Questions) -> None:
+    ids = [await archived(questions, day) for day in (1, 2, 2, 2, 2, 3, 4)]  # four at the same moment
+    wanted, seen, before = ArchiveWanted(["algemeen"], limit=2), list[str](), None
+    for expected in (2, 2, 2, 1):
+        found, before = await questions.archive(ArchiveWanted(wanted.departments, limit=2, before=before))
+        assert len(found) == expected
+        seen += [q.chat_id for q in found]
+        if len(seen) == 2:
+            await archived(questions, 9)  # done meanwhile: it is on no later page, and moves nothing
+    assert before is None
+    assert sorted(seen) == sorted(ids)
+    assert seen[:2] == [ids[6], ids[5]]
+
+
+async def test_who_did_it_in_an_earlier_release_is_named_by_their_claim(
+    questions: Questions, database: Database
+) -> None:
+    claimed_by, unknown = question(), question()
+    for one in (claimed_by, unknown):
+        await questions.leave(one, OPENED_AT)
+    await questions.claim(claim(claimed_by.chat_id), OPENED_AT)
+    done_then = {"$set": {"done_at": OPENED_AT, "done_by": "an"}}
+    await database["questions"].update_many({}, done_then)
+    found, _ = await questions.archive(ArchiveWanted(["algemeen"]))
+    assert {q.chat_id: q.done.name for q in found} == {claimed_by.chat_id: "An", unknown.chat_id: None}
+    assert await questions.undo(undo(unknown.chat_id), OPENED_AT) == (unknown, True)
+
+
+async def test_the_archive_is_read_by_an_index(questions: Questions, database: Database) -> None:
+    indexes = await database["questions"].index_information()
+    assert indexes["archive"]["key"] == [("department", 1), ("done_at", -1), ("_id", -1)]

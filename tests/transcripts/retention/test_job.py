@@ -1,6 +1,7 @@
 """The job of retention on the real database: what it deletes when, what it never deletes, and what it says."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -8,6 +9,7 @@ from structlog.testing import capture_logs
 from services.common.config.departments import Department, Departments, Text
 from services.common.config.retention import DepartmentRetention, Retention
 from services.common.internal_api.erasures import HoldWanted
+from services.common.internal_api.transcripts import QuestionDone, QuestionUndo
 from services.common.mongo.leases import Leases
 from services.transcripts.access_log.store import AccessLog
 from services.transcripts.retention import job as retention_job
@@ -105,6 +107,25 @@ async def test_an_answered_question_goes_before_an_open_one_and_a_held_one_stays
     await archive.erasures.hold(HoldWanted(chat_id=held, by="griffie", reason="zaak", until=until), NOW)
     await job(archive).round()
     assert {d["_id"] async for d in archive.database["questions"].find({})} == {open_, held}
+
+
+async def test_a_question_that_is_opened_again_during_the_round_stays(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, database = new_id(), archive.database
+    await archive.question(number, at=NOW - timedelta(days=40))
+    done_at = NOW - timedelta(days=31)
+    await archive.questions.done(QuestionDone(chat_id=number, agent_id="an", departments=["algemeen"]), done_at)
+    real = archive.erasures._record
+
+    async def record(*given: Any) -> None:
+        undo = QuestionUndo(chat_id=number, agent_id="an", departments=["algemeen"])
+        assert isinstance(await archive.questions.undo(undo, NOW), tuple)
+        await real(*given)
+
+    monkeypatch.setattr(archive.erasures, "_record", record)
+    await job(archive).round()
+    assert [d["done_at"] async for d in database["questions"].find({"_id": number})] == [None]
 
 
 async def test_counts_and_receipts_go_after_the_period_of_statistics(archive: Archive) -> None:

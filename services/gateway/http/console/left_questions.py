@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
 from datetime import date
 from typing import Annotated, Any, TypeVar
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -19,6 +19,7 @@ from services.common.events.types import ChatStatus, CloseReason, Party, Sender,
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api import transcripts as transcripts_api
+from services.common.internal_api.presence import AgentView
 from services.common.internal_api.routing import ChatView
 from services.common.messaging.publisher import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
@@ -27,6 +28,7 @@ from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
+from services.gateway.http.console.past_chats import DAY, day_of
 from services.gateway.http.dependencies import (
     BODY,
     address_of,
@@ -38,6 +40,7 @@ from services.gateway.http.dependencies import (
     problems_of,
     read_json,
     require_citizen_of,
+    require_department_of,
     require_rate,
     unavailable,
 )
@@ -46,7 +49,7 @@ from services.gateway.rate_limits import QUESTIONS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
-A = TypeVar("A")
+NUMBER_LENGTH = 8  # of a question
 log = structlog.get_logger()
 
 
@@ -236,32 +239,112 @@ def install(
     async def listed(request: Request) -> Response:
         """List the questions that were left in the agent's departments and are not done, the oldest first."""
         agent = (await agent_session(request, presence)).agent
-        reader = transcripts_api.Reader(
-            agent_id=agent.id, supervisor=agent.supervisor, source=address_of(request, settings)
-        )
-        query = transcripts_api.QuestionsQuery(departments=agent.departments, reader=reader)
+        query = transcripts_api.QuestionsQuery(departments=agent.departments, reader=_reader(agent, request, settings))
         try:
             found = await transcripts.questions(query)
         except Unavailable as error:
             raise unavailable() from error
         return JSONResponse({"questions": [_shown(q) for q in found]})
 
+    @app.get(
+        "/api/questions/archive",
+        responses=problems_of(
+            _401="unauthenticated",
+            _403="forbidden",
+            _404="unknown_department",
+            _422="invalid, invalid_period",
+            _429="rate_limited",
+            _503="unavailable",
+        ),
+    )
+    async def archive(
+        request: Request,
+        department: Annotated[str | None, Query(max_length=63, description="one of the agent's departments")] = None,
+        number: Annotated[str | None, Query(max_length=40, description="the number of one question")] = None,
+        from_: Annotated[str | None, Query(alias="from", pattern=DAY, description="the first day of the act")] = None,
+        until: Annotated[str | None, Query(pattern=DAY, description="the last day of the act")] = None,
+        before: Annotated[
+            transcripts_api.ArchiveCursor | None, Query(description="the `next` of the page before")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=transcripts_api.MOST_ARCHIVED)] = 25,
+    ) -> Response:
+        """List the questions of the agent's departments that are done, the newest first, and who did them.
+
+        `next` is the `before` of the next page, or null.
+        """
+        agent = (await agent_session(request, presence)).agent
+        require_department_of(agent, department, departments)
+        since, last = day_of(from_), day_of(until)
+        if since and last and last < since:
+            raise Problem(422, "invalid_period", "The last day is before the first day.")
+        query = transcripts_api.ArchiveQuery(
+            reader=_reader(agent, request, settings),
+            departments=agent.departments if department is None else [department],
+            number=_number(number),
+            since=since,
+            until=last,
+            before=before,
+            limit=limit,
+        )
+        page = await answered(transcripts.question_archive(query))
+        return JSONResponse({"questions": list(map(_shown_done, page.questions)), "next": page.next})
+
     @app.post(
         "/api/questions/{chat_id}/done",
         status_code=204,
         responses=problems_of(
-            _401="unauthenticated", _403="forbidden", _404="no_such_question", _409="claimed", _503="unavailable"
+            _401="unauthenticated",
+            _403="forbidden",
+            _404="no_such_question",
+            _409="claimed, question_done",
+            _503="unavailable",
         ),
     )
-    async def done(request: Request, chat_id: str) -> Response:
+    async def done(
+        request: Request,
+        chat_id: str,
+        once: Annotated[bool, Query(description="refuse with `question_done` when a colleague has done it")] = False,
+    ) -> Response:
         """Mark this question as done."""
-        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        agent = (await agent_session(request, presence)).agent
-        if not is_id(chat_id):
-            raise Problem(404, "no_such_question", "There is no such question.")
-        done_by = transcripts_api.QuestionDone(chat_id=chat_id, agent_id=agent.id, departments=agent.departments)
+        agent = await dealing(request, chat_id)
+        done_by = transcripts_api.QuestionDone(
+            chat_id=chat_id,
+            agent_id=agent.id,
+            agent_name=agent.name,
+            departments=agent.departments,
+            once=once,
+            source=address_of(request, settings),
+        )
         await answered(transcripts.finish_question(done_by))
         return Response(status_code=204)
+
+    @app.delete(
+        "/api/questions/{chat_id}/done",
+        responses=problems_of(
+            _401="unauthenticated",
+            _403="forbidden, not_yours",
+            _404="no_such_question",
+            _409="question_done",
+            _503="unavailable",
+        ),
+    )
+    async def undo(
+        request: Request,
+        chat_id: str,
+        of: Annotated[str | None, Query(max_length=200, description="only when this agent has done it")] = None,
+    ) -> Response:
+        """Open this question again, which the agent has done; a supervisor can do so with that of a colleague."""
+        agent = await dealing(request, chat_id)
+        wish = transcripts_api.QuestionUndo(
+            chat_id=chat_id,
+            agent_id=agent.id,
+            agent_name=agent.name,
+            departments=agent.departments,
+            any_agent=agent.supervisor,
+            of=of,
+            source=address_of(request, settings),
+        )
+        return JSONResponse(_shown(await answered(transcripts.undo_question(wish))))
 
     claim_problems = problems_of(
         _401="unauthenticated",
@@ -272,39 +355,69 @@ def install(
         _503="unavailable",
     )
 
-    async def ask_claim(
-        request: Request,
-        chat_id: str,
-        ask: Callable[[transcripts_api.QuestionClaim], Awaitable[A]],
-        any_agent: bool,
-    ) -> A:
+    async def dealing(request: Request, chat_id: str) -> AgentView:
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         agent = (await agent_session(request, presence)).agent
         if not is_id(chat_id):
             raise Problem(404, "no_such_question", "There is no such question.")
-        wish = transcripts_api.QuestionClaim(
+        return agent
+
+    def claim_of(request: Request, chat_id: str, agent: AgentView, **more: Any) -> transcripts_api.QuestionClaim:
+        return transcripts_api.QuestionClaim(
             chat_id=chat_id,
             agent_id=agent.id,
             agent_name=agent.name,
             departments=agent.departments,
-            any_agent=any_agent and agent.supervisor,
+            source=address_of(request, settings),
+            **more,
         )
-        return await answered(ask(wish))
 
     @app.post("/api/questions/{chat_id}/claim", responses=claim_problems)
     async def claim(request: Request, chat_id: str) -> Response:
         """Claim this question, with the right to read its conversation. Only one agent can have the claim."""
-        found = await ask_claim(request, chat_id, transcripts.claim_question, any_agent=False)
-        return JSONResponse(_shown(found))
+        wish = claim_of(request, chat_id, await dealing(request, chat_id))
+        return JSONResponse(_shown(await answered(transcripts.claim_question(wish))))
 
-    @app.delete("/api/questions/{chat_id}/claim", status_code=204, responses=claim_problems)
-    async def unclaim(request: Request, chat_id: str) -> Response:
+    @app.delete(
+        "/api/questions/{chat_id}/claim",
+        status_code=204,
+        responses={**claim_problems, **problems_of(_409="claim_changed, question_done")},
+    )
+    async def unclaim(
+        request: Request,
+        chat_id: str,
+        of: Annotated[str | None, Query(max_length=200, description="only the claim of this agent")] = None,
+    ) -> Response:
         """Release the agent's claim. A supervisor can release the claim of any agent in their departments."""
-        await ask_claim(request, chat_id, transcripts.unclaim_question, any_agent=True)
+        agent = await dealing(request, chat_id)
+        wish = claim_of(request, chat_id, agent, any_agent=agent.supervisor, of=of)
+        await answered(transcripts.unclaim_question(wish))
         return Response(status_code=204)
+
+
+def _reader(agent: AgentView, request: Request, settings: Settings) -> transcripts_api.Reader:
+    return transcripts_api.Reader(agent_id=agent.id, supervisor=agent.supervisor, source=address_of(request, settings))
+
+
+def _number(text: str | None) -> str | None:
+    """Return a number of a question as it is stored, from what was typed: in groups, in small letters.
+
+    Raises:
+        Problem: 422 `invalid`.
+    """
+    if text is None or not text.strip():
+        return None
+    number = "".join(re.findall(r"[^\s-]", text)).upper()
+    if len(number) != NUMBER_LENGTH:
+        raise Problem(422, "invalid", f"A number of a question has {NUMBER_LENGTH} characters.")
+    return number
 
 
 def _shown(question: transcripts_api.LeftQuestion) -> dict[str, Any]:
     claimed = question.claimed
     by = {**claimed.model_dump(mode="json"), "at": stamp(claimed.at)} if claimed else None
     return {**question.model_dump(mode="json"), "at": stamp(question.at), "claimed": by}
+
+
+def _shown_done(question: transcripts_api.DoneQuestion) -> dict[str, Any]:
+    return {**_shown(question), "done": {**question.done.model_dump(mode="json"), "at": stamp(question.done.at)}}

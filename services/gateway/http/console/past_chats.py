@@ -30,7 +30,8 @@ from services.gateway.http.dependencies import (
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
-Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+Day = Annotated[str, Field(pattern=DAY)]
 FOR_SUPERVISORS = ("agent", "helped", "score")
 
 
@@ -124,7 +125,7 @@ def _query(agent: AgentView, wanted: SearchChats, departments: Departments, sour
             raise Problem(404, "unknown_department", "There is no such department.")
     else:
         require_department_of(agent, wanted.department, departments)
-    since, until = _day(wanted.since), _day(wanted.until)
+    since, until = day_of(wanted.since), day_of(wanted.until)
     if since and until and until < since:
         raise Problem(422, "invalid_period", "The last day is before the first day.")
     everywhere = [] if own else list(agent.departments)
@@ -140,7 +141,12 @@ def _query(agent: AgentView, wanted: SearchChats, departments: Departments, sour
     )
 
 
-def _day(text: str | None) -> date | None:
+def day_of(text: str | None) -> date | None:
+    """Return a day of the calendar from its text, such as 2026-11-01; None for None.
+
+    Raises:
+        Problem: 422 `invalid_period`.
+    """
     if text is None:
         return None
     try:

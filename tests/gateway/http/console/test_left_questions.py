@@ -1,5 +1,6 @@
 """`left_questions.py` behind a real server: a question is left once, and the agents deal with it."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,8 @@ async def test_agents_see_the_questions_of_their_departments_and_deal_with_them(
         for p, b in world.others.asked
         if p == transcripts_api.QUESTION_DONE
     ]
-    assert done == [transcripts_api.QuestionDone(chat_id=CHAT, agent_id=AN, departments=["algemeen"])]
+    by = {"agent_id": AN, "agent_name": "An", "departments": ["algemeen"], "source": "127.0.0.1"}
+    assert done == [transcripts_api.QuestionDone(chat_id=CHAT, **by)]
     assert (await client.ask("GET", "/api/questions", Cookie=cookie))[1] == {"questions": []}
 
 
@@ -218,6 +220,89 @@ async def test_an_agent_claims_a_question_and_gives_it_back(world: World, client
         assert (await client.ask(method, "/api/questions/x/claim", Cookie=cookie))[1]["code"] == "no_such_question"
 
 
+def archived(chat_id: str, department: str) -> transcripts_api.DoneQuestion:
+    done = transcripts_api.Finished(agent_id=AN, name="An", at=NOW)
+    left = {"locale": "nl", "contact": "0470 00 00 00", "text": "Wanneer?", "at": NOW, "done": done}
+    return transcripts_api.DoneQuestion(chat_id=chat_id, department=department, **left)
+
+
+async def test_agents_see_what_is_done_in_their_departments(world: World, client: Client) -> None:
+    cookie, path = f"eloket-agent={world.others.log_in(AN)}", "/api/questions/archive"
+    world.others.archive = [archived(CHAT, "algemeen"), archived(OTHER, "premies")]
+    status, page, headers = await client.ask("GET", path, Cookie=cookie)
+    assert (status, headers["Cache-Control"]) == (200, "no-store")
+    assert [q["chat_id"] for q in page["questions"]] == [CHAT]
+    assert page["questions"][0]["done"] == {"agent_id": AN, "name": "An", "at": "2026-11-23T08:00:00.123Z"}
+    assert page["next"] == "1-a"
+    filters = "number=aaaa-3333&from=2026-11-01&until=2026-11-30&before=5-ab&limit=50&department=algemeen"
+    assert (await client.ask("GET", f"{path}?{filters}", Cookie=cookie))[0] == 200
+    *_, asked = (b for p, b in world.others.asked if p == transcripts_api.QUESTION_ARCHIVE)
+    assert transcripts_api.ArchiveQuery.model_validate_json(asked) == transcripts_api.ArchiveQuery(
+        reader=transcripts_api.Reader(agent_id=AN, source="127.0.0.1"),
+        departments=["algemeen"],
+        number="AAAA3333",
+        since=date(2026, 11, 1),
+        until=date(2026, 11, 30),
+        before="5-ab",
+        limit=50,
+    )
+
+
+async def test_what_the_archive_is_not_asked(world: World, client: Client) -> None:
+    cookie, path = f"eloket-agent={world.others.log_in(AN)}", "/api/questions/archive"
+    for query, status, code in (
+        ("number=AAAA333", 422, "invalid"),
+        (f"number={'A' * 41}", 422, "invalid"),
+        ("from=2026-11-31", 422, "invalid_period"),
+        ("from=9999-12-31", 422, "invalid_period"),
+        ("from=morgen", 422, "invalid"),
+        ("from=2026-11-02&until=2026-11-01", 422, "invalid_period"),
+        ("before=x", 422, "invalid"),
+        ("limit=51", 422, "invalid"),
+        ("limit=0", 422, "invalid"),
+        ("department=nowhere", 404, "unknown_department"),
+        ("department=premies", 403, "forbidden"),
+    ):
+        answered, problem, _ = await client.ask("GET", f"{path}?{query}", Cookie=cookie)
+        assert (answered, problem["code"]) == (status, code), query
+    assert not [p for p, _ in world.others.asked if p == transcripts_api.QUESTION_ARCHIVE]
+    world.others.refused[transcripts_api.QUESTION_ARCHIVE] = Problem(429, "rate_limited", "no", {"Retry-After": "5"})
+    status, problem, headers = await client.ask("GET", path, Cookie=cookie)
+    assert (status, problem["code"], headers["Retry-After"]) == (429, "rate_limited", "5")
+
+
+async def test_an_agent_opens_a_question_again(world: World, client: Client) -> None:
+    cookie, path = f"eloket-agent={world.others.log_in(AN)}", f"/api/questions/{CHAT}/done"
+    left = {"locale": "nl", "contact": "0470 00 00 00", "text": "Wanneer?", "at": NOW}
+    world.others.questions[CHAT] = transcripts_api.LeftQuestion(chat_id=CHAT, department="algemeen", **left)
+    status, shown, _ = await client.ask("DELETE", f"{path}?of={AN}", Cookie=cookie)
+    assert (status, shown["chat_id"], shown["claimed"]) == (200, CHAT, None)
+    [asked] = (b for p, b in world.others.asked if p == transcripts_api.QUESTION_UNDO)
+    by = {"agent_id": AN, "agent_name": "An", "departments": ["algemeen"], "source": "127.0.0.1"}
+    assert transcripts_api.QuestionUndo.model_validate_json(asked) == transcripts_api.QuestionUndo(
+        chat_id=CHAT, of=AN, **by
+    )
+    done = {"agent_id": "bert", "name": "Bert", "at": "2026-11-23T08:00:00Z"}
+    world.others.refused[transcripts_api.QUESTION_UNDO] = Problem(409, "question_done", "no", done=done)
+    status, refused, _ = await client.ask("DELETE", path, Cookie=cookie)
+    assert (status, refused["code"], refused["done"]) == (409, "question_done", done)
+    assert (await client.ask("DELETE", path))[1]["code"] == "unauthenticated"
+    assert (await client.ask("DELETE", path, Cookie=cookie, Origin="https://evil.be"))[1]["code"] == "forbidden"
+    assert (await client.ask("DELETE", "/api/questions/x/done", Cookie=cookie))[1]["code"] == "no_such_question"
+
+
+async def test_who_acts_says_what_they_have_seen(world: World, client: Client) -> None:
+    cookie, path = f"eloket-agent={world.others.log_in(AN)}", f"/api/questions/{CHAT}"
+    assert (await client.ask("DELETE", f"{path}/claim?of=bert", Cookie=cookie))[0] == 204
+    assert (await client.ask("POST", f"{path}/done?once=true", Cookie=cookie))[0] == 204
+    bodies = dict(world.others.asked)
+    released = transcripts_api.QuestionClaim.model_validate_json(bodies[transcripts_api.QUESTION_UNCLAIM])
+    done = transcripts_api.QuestionDone.model_validate_json(bodies[transcripts_api.QUESTION_DONE])
+    assert (released.of, released.any_agent, done.once) == ("bert", False, True)
+    for query in ("claim?of=" + "x" * 201, "done?of=" + "x" * 201):
+        assert (await client.ask("DELETE", f"{path}/{query}", Cookie=cookie))[1]["code"] == "invalid"
+
+
 async def test_what_is_no_question_cannot_be_dealt_with(world: World, client: Client) -> None:
     cookie = f"eloket-agent={world.others.log_in(AN)}"
     for chat_id in ("x", CHAT.upper()):
@@ -229,13 +314,22 @@ async def test_what_is_no_question_cannot_be_dealt_with(world: World, client: Cl
     assert (status, problem["code"]) == (404, "no_such_question")
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/questions"), ("POST", f"/api/questions/{CHAT}/done")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/questions"),
+        ("GET", "/api/questions/archive"),
+        ("POST", f"/api/questions/{CHAT}/done"),
+        ("DELETE", f"/api/questions/{CHAT}/done"),
+    ],
+)
 async def test_only_agents_on_their_own_pages_may(world: World, client: Client, method: str, path: str) -> None:
     cookie = f"eloket-agent={world.others.log_in(AN)}"
     assert (await client.ask(method, path))[1]["code"] == "unauthenticated"
     assert (await client.ask(method, path, Authorization=f"Bearer {KEYS.chat_token(CHAT)}"))[0] == 401
     assert (await client.ask(method, path, Cookie=cookie, Origin="https://evil.be"))[1]["code"] == "forbidden"
     world.others.away |= {transcripts_api.QUESTIONS, transcripts_api.QUESTION_DONE}
+    world.others.away |= {transcripts_api.QUESTION_ARCHIVE, transcripts_api.QUESTION_UNDO}
     assert (await client.ask(method, path, Cookie=cookie))[1]["code"] == "unavailable"
 
 

@@ -2,23 +2,41 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from services.common.clock import utcnow
 from services.common.http.tokens import Actor
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.mongo.client import Database
+from services.common.mongo.leases import Leases
+from services.transcripts.access_log.store import Access, AccessLog
 from services.transcripts.app import create_app
 from services.transcripts.attachments.previews import LARGE, SMALL
 from services.transcripts.attachments.store import Files
 from services.transcripts.log.store import Store
+from services.transcripts.outbox.store import Outbox
+from services.transcripts.questions.job import UnloggedActs
 from services.transcripts.questions.number import number_of
-from services.transcripts.questions.store import KEPT_DONE, TAKES_FILES
+from services.transcripts.questions.store import KEPT_DONE, TAKES_FILES, ArchiveWanted, Questions
 from services.transcripts.settings import Settings
-from tests.transcripts.api.client import AN, BERT, DONE, LEFT, LIEN, SOFIE, Answer, ApiClient, opened
+from services.transcripts.statistics.store import Statistics
+from tests.transcripts.api.client import (
+    AN,
+    BERT,
+    CHAT,
+    DONE,
+    LEFT,
+    LIEN,
+    SOFIE,
+    Answer,
+    ApiClient,
+    opened,
+    require_few_at_a_time,
+)
 from tests.transcripts.api.conversations.test_previews import measures, png
 from tests.transcripts.attachments.test_judging import PNG_BYTES
 from tests.transcripts.conftest import new_id
@@ -49,6 +67,147 @@ async def test_no_question_without_its_chat_and_nothing_of_another_department(ap
     for wrong in ({"departments": ["wonen"]}, {"chat_id": new_id()}):
         status, answer = await api.ask(transcripts_api.QUESTION_DONE, {**DONE, **wrong})
         assert (status, answer["code"]) == (404, "no_such_question")
+
+
+OWN = {"chat_id": CHAT, "agent_id": "an", "agent_name": "An", "departments": ["algemeen"], "source": "192.0.2.7"}
+COLLEAGUE = {**OWN, "agent_id": "bert", "agent_name": "Bert"}
+CHIEF = {**OWN, "agent_id": "sofie", "agent_name": "Sofie", "any_agent": True}
+ARCHIVE = {"reader": {"agent_id": "bert", "source": "192.0.2.7"}, "departments": ["algemeen"]}
+
+
+async def acts(database: Database) -> list[tuple[Any, ...]]:
+    """What the access log has, and that nothing waits for it."""
+    assert await database["questions"].count_documents({"unlogged": {"$exists": True}}) == 0
+    found = await database["access_log"].find({}).sort("_id", 1).to_list(None)
+    return [tuple(e.get(n) for n in ("act", "who", "role", "chat_id", "item", "department", "source")) for e in found]
+
+
+async def test_a_question_is_done_undone_and_found_in_the_archive(api: ApiClient, database: Database) -> None:
+    await api.ask(transcripts_api.QUESTION_LEAVE, LEFT)
+    await api.ask(transcripts_api.QUESTION_CLAIM, OWN)
+    assert (await api.ask(transcripts_api.QUESTION_DONE, OWN))[0] == 204
+    status, problem = await api.ask(transcripts_api.QUESTION_DONE, {**COLLEAGUE, "once": True})
+    assert (status, problem["code"], problem["done"]["name"]) == (409, "question_done", "An")
+    status, page = await api.ask(transcripts_api.QUESTION_ARCHIVE, ARCHIVE)
+    [found] = page["questions"]
+    assert (status, page["next"], found["text"], found["done"]["name"]) == (200, None, LEFT["text"], "An")
+    assert "unlogged" not in found
+    status, problem = await api.ask(transcripts_api.QUESTION_UNDO, COLLEAGUE)
+    assert (status, problem["code"]) == (403, "not_yours")
+    status, problem = await api.ask(transcripts_api.QUESTION_UNDO, {**CHIEF, "of": "bert"})
+    assert (status, problem["code"], problem["done"]["agent_id"]) == (409, "question_done", "an")
+    status, opened_again = await api.ask(transcripts_api.QUESTION_UNDO, {**OWN, "of": "an"})
+    assert (status, opened_again["claimed"]["agent_id"]) == (200, "an")
+    assert (await api.ask(transcripts_api.QUESTION_UNDO, OWN))[0] == 200, "a repeat, whose answer was lost"
+    assert (await api.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]}))[1]["questions"] == [opened_again]
+    assert (await api.ask(transcripts_api.QUESTION_ARCHIVE, ARCHIVE))[1] == {"questions": [], "next": None}
+    status, problem = await api.ask(transcripts_api.QUESTION_UNDO, {**OWN, "departments": ["premies"]})
+    assert (status, problem["code"]) == (404, "no_such_question")
+    read = ("question_archive_read", "bert", "agent", None, None, "algemeen", "192.0.2.7")
+    assert await acts(database) == [
+        ("question_claimed", "an", "agent", CHAT, None, None, "192.0.2.7"),
+        ("question_done", "an", "agent", CHAT, None, None, "192.0.2.7"),
+        read,
+        ("question_undone", "an", "agent", CHAT, None, None, "192.0.2.7"),
+        read,
+    ]
+
+
+async def test_a_supervisor_releases_and_undoes_for_a_colleague_on_leave(api: ApiClient, database: Database) -> None:
+    await api.ask(transcripts_api.QUESTION_LEAVE, LEFT)
+    await api.ask(transcripts_api.QUESTION_CLAIM, OWN)
+    status, problem = await api.ask(transcripts_api.QUESTION_UNCLAIM, COLLEAGUE)
+    assert (status, problem["code"]) == (403, "not_yours")
+    status, problem = await api.ask(transcripts_api.QUESTION_UNCLAIM, {**CHIEF, "of": "bert"})
+    assert (status, problem["code"], problem["claimed"]["agent_id"]) == (409, "claim_changed", "an")
+    for _ in range(2):  # a repeat is no second act
+        assert (await api.ask(transcripts_api.QUESTION_UNCLAIM, {**CHIEF, "of": "an"}))[0] == 204
+    await api.ask(transcripts_api.QUESTION_DONE, OWN)
+    status, problem = await api.ask(transcripts_api.QUESTION_UNCLAIM, {**CHIEF, "of": "an"})
+    assert (status, problem["code"]) == (409, "question_done")
+    status, answer = await api.ask(transcripts_api.QUESTION_UNDO, {**CHIEF, "of": "an"})
+    assert (status, answer["claimed"]) == (200, None)
+    assert (await api.ask(transcripts_api.QUESTION_CLAIM, COLLEAGUE))[0] == 200
+    assert (await api.ask(transcripts_api.QUESTION_UNCLAIM, COLLEAGUE))[0] == 204
+    assert [entry[:5] for entry in await acts(database)] == [
+        ("question_claimed", "an", "agent", CHAT, None),
+        ("question_released", "sofie", "supervisor", CHAT, "an"),
+        ("question_done", "an", "agent", CHAT, None),
+        ("question_undone", "sofie", "supervisor", CHAT, "an"),
+        ("question_claimed", "bert", "agent", CHAT, None),
+        ("question_released", "bert", "agent", CHAT, None),
+    ]
+
+
+async def test_the_archive_is_searched_by_number_and_day_in_bounds(api: ApiClient, database: Database) -> None:
+    await api.ask(transcripts_api.QUESTION_LEAVE, LEFT)
+    await api.ask(transcripts_api.QUESTION_DONE, DONE)
+    # in Brussels it is the 2nd of December by then
+    done_at = datetime(2026, 12, 1, 23, 30, tzinfo=UTC)
+    await database["questions"].update_one({"_id": CHAT}, {"$set": {"done_at": done_at}})
+    number = number_of(CHAT)
+
+    async def found(**more: Any) -> int:
+        status, page = await api.ask(transcripts_api.QUESTION_ARCHIVE, {**ARCHIVE, **more})
+        assert status == 200, page
+        return len(page["questions"])
+
+    assert await found(number=number) == 1
+    assert await found(number=number_of(new_id())) == 0
+    assert [await found(since=day) for day in ("2026-12-02", "2026-12-03")] == [1, 0]
+    assert [await found(until=day) for day in ("2026-12-01", "2026-12-02")] == [0, 1]
+    for wrong in ({"number": number[::-1]}, {"number": "x" * 9}, {"limit": 51}, {"limit": 0}, {"before": "x"}):
+        status, problem = await api.ask(transcripts_api.QUESTION_ARCHIVE, {**ARCHIVE, **wrong})
+        assert (status, problem["code"]) == (422, "invalid"), wrong
+    assert ("question_archive_read", "bert", "agent", None, number, "algemeen", "192.0.2.7") in await acts(database)
+
+
+async def test_few_read_the_archive_at_a_time(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    going = asyncio.Event()
+    real = Questions.archive
+
+    async def slowly(self: Questions, wanted: ArchiveWanted) -> Any:
+        await going.wait()
+        return await real(self, wanted)
+
+    monkeypatch.setattr(Questions, "archive", slowly)
+    await require_few_at_a_time(api, transcripts_api.QUESTION_ARCHIVE, ARCHIVE, 8, going)
+
+
+async def test_an_act_that_the_log_does_not_take_is_not_answered_and_is_logged_later(
+    api: ApiClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.ask(transcripts_api.QUESTION_LEAVE, LEFT)
+
+    async def away(self: AccessLog, access: Access) -> None:
+        raise AutoReconnect("the database is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(AccessLog, "record", away)
+        status, problem = await api.ask(transcripts_api.QUESTION_DONE, OWN)
+        assert (status, problem["code"]) == (503, "unavailable")
+    assert (await api.ask(transcripts_api.QUESTION_DONE, OWN))[0] == 204, "it is done"
+    later = utcnow() + timedelta(minutes=1)
+    access_log = AccessLog(database, lambda: later)
+    await UnloggedActs(Questions(database), access_log, Leases(database), lambda: later).round()
+    assert [entry[:4] for entry in await acts(database)] == [("question_done", "an", "agent", CHAT)]
+
+
+async def test_a_webhook_and_a_report_know_nothing_of_undoing(database: Database) -> None:
+    """They go by when a question was left: it is announced and counted once, however often it is done and undone."""
+    questions, statistics = Questions(database, announced=True), Statistics(database)
+    outbox = Outbox(database, timedelta(days=3))
+    await questions.leave(transcripts_api.LeftQuestion.model_validate(LEFT), utcnow())
+    for turn in range(2):
+        unannounced, _ = await outbox.unannounced(10)
+        _, uncounted = await statistics.uncounted(10)
+        assert len(unannounced) == len(uncounted) == (turn == 0)
+        for one in uncounted:
+            await statistics.count_question(one)
+            await outbox.question_announced(one["_id"])
+        assert await questions.done(transcripts_api.QuestionDone.model_validate(OWN), utcnow())
+        assert isinstance(await questions.undo(transcripts_api.QuestionUndo.model_validate(OWN), utcnow()), tuple)
+    assert await database["question_statistics"].count_documents({}) == 1
 
 
 async def test_what_was_left_is_in_no_log(api: ApiClient, capfd: pytest.CaptureFixture[str]) -> None:
