@@ -218,7 +218,7 @@ async def test_a_left_question_is_counted_answered_and_gone_for_all(scene: Scene
     await ada.hook("confirm").click()
     await expect(ada.hook("question")).to_have_count(0)
     await expect(ada.hook("question-count")).to_have_count(0)
-    await expect(ada.page.locator("#overview-title")).to_be_focused()
+    await expect(ada.hook("undo-bar")).to_be_focused()
     await ben.hook("overview-refresh").click()
     await expect(ben.hook("question")).to_have_count(0)
 

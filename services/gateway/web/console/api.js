@@ -83,11 +83,16 @@ export const questions = () => ask("GET", "/api/questions");
 /** @param {string} chat @param {string} what */
 const questionUrl = (chat, what) => `/api/questions/${encodeURIComponent(chat)}/${what}`;
 /** @param {string} chat */
-export const questionDone = (chat) => ask("POST", questionUrl(chat, "done"));
+export const questionDone = (chat) => ask("POST", questionUrl(chat, "done?once=true"));
+/** @param {string} chat @param {string} of the agent who has done it, as the page shows it */
+export const questionUndo = (chat, of) => ask("DELETE", questionUrl(chat, `done?of=${encodeURIComponent(of)}`));
 /** @param {string} chat */
 export const questionClaim = (chat) => ask("POST", questionUrl(chat, "claim"));
-/** @param {string} chat */
-export const questionRelease = (chat) => ask("DELETE", questionUrl(chat, "claim"));
+/** @param {string} chat @param {string} of the agent who has it, as the page shows it */
+export const questionRelease = (chat, of) => ask("DELETE", questionUrl(chat, `claim?of=${encodeURIComponent(of)}`));
+/** @param {Record<string, string>} wish @param {string | null} before the `next` of the page before */
+export const questionArchive = (wish, before) =>
+  ask("GET", `/api/questions/archive?${new URLSearchParams([...filled(wish), ...(before ? [["before", before]] : [])])}`);
 /** @param {string} chat @param {string} id */
 export const questionFileUrl = (chat, id) => questionUrl(chat, `attachments/${encodeURIComponent(id)}`);
 /**

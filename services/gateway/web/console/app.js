@@ -21,6 +21,7 @@ import { serverNow } from "./server-clock.js";
 import { endKey, identifies, isNew, isOffer, secondsLeft } from "./chat-state.js";
 import { drawNews, loudness, timeLeft, waiting } from "./new-chats.js";
 import { leftQuestions, questionsView } from "./left-questions.js";
+import { archiveView } from "./question-archive.js";
 import { notify } from "./notifications.js";
 import { known } from "./i18n.js";
 import { span } from "./format.js";
@@ -181,7 +182,11 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   /** @type {Record<string, (more: {back(): void}) => any>} */
   const OVERVIEWS = {
     /** @param {{back(): void}} more */
-    questions: (more) => questionsView(t, { left, agent, departments: () => departments, say, acts: more }),
+    questions: (more) =>
+      questionsView(t, { left, agent, departments: () => departments, say, acts: { ...more, archive: () => openOverview("archive") } }),
+    /** @param {{back(): void}} more */
+    archive: (more) =>
+      archiveView(t, { left, agent, departments: () => departments, say, acts: { ...more, questions: () => openOverview("questions") } }),
     /** @param {{back(): void}} more */
     assignments: (more) => assignmentsView(t, { departments: agent.departments, names: () => departments, acts: more }),
     /** @param {{back(): void}} more */

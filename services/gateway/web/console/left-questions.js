@@ -1,4 +1,4 @@
-/** The questions that citizens left because nobody was free: kept up to date, shown, and taken from the list when they are dealt with. */
+/** The questions that citizens left because nobody was free: kept up to date, shown, taken from the list when they are dealt with, and back. */
 import * as api from "./api.js";
 import { desk, noted, recalled } from "./desk-state.js";
 import { confirm, newsPlace } from "./dialogs.js";
@@ -9,6 +9,7 @@ import { messageLog } from "./message-list.js";
 import { conversationOf } from "./reading.js";
 import { hasPreview, previews } from "../shared/previews.js";
 import { overview } from "./side-page.js";
+import { undoBar } from "./undo-bar.js";
 import { clock, dayOf, size } from "./format.js";
 
 const EVERY = 60_000; // ms between two looks, while somebody can see the page
@@ -45,8 +46,32 @@ export const hasNews = (before, now) => before !== null && now.some((one) => !be
 export const holderOf = (one, own) => (!one.claimed ? "nobody" : one.claimed.agent_id === own ? "me" : "colleague");
 
 /**
- * Looks at once, then each minute: `{list(), at(), failed(), refresh(), done(id), claim(id), release(id), stop()}`; `list()` is null until it is
- * known. `onNews()`: one more. `done`, `claim` and `release` resolve to `null`, or to why not: "claimed" (by a colleague), "gone" or "failed".
+ * RULES: why an act on a question was refused, null: it was done. "claimed": a colleague deals with it; "done": a colleague has dealt with it;
+ * "not_yours": only they or a supervisor may; "gone": there is no such question any more; else "failed".
+ *
+ * @param {{ok: boolean, status: number, code: string | null}} answer
+ * @param {"done" | "claim" | "release" | "undo"} act
+ */
+export function refusalOf({ ok, status, code }, act) {
+  if (ok) return null;
+  if (code === "question_done") return "done";
+  if (code === "claimed" || code === "claim_changed") return "claimed";
+  if (code === "not_yours") return act === "undo" ? "not_yours" : "claimed";
+  return status === 404 ? "gone" : "failed";
+}
+
+/**
+ * RULES: the list with this question in its place, the oldest first.
+ *
+ * @param {LeftQuestion[]} list
+ * @param {LeftQuestion} one
+ */
+export const withQuestion = (list, one) =>
+  [...list.filter((other) => other.chat_id !== one.chat_id), one].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+
+/**
+ * Looks at once, then each minute: `{list(), at(), failed(), refresh(), done(id), claim(id), release(id, of), undo(id, of), stop()}`; `list()` is
+ * null until it is known. `onNews()`: one more. The acts resolve to `{problem, name}`: null or a word of `refusalOf`, and the colleague's name.
  *
  * @param {{onChange(): void, onNews(): void}} options
  */
@@ -72,44 +97,46 @@ export function leftQuestions({ onChange, onNews }) {
     onChange();
   }
 
-  /** @param {string} id @param {(id: string) => Promise<Answer>} request */
-  async function act(id, request) {
-    const answer = await request(id);
-    if (answer.ok || answer.status === 404) turn += 1; // a list that was asked for before does not know it yet
-    const problem = answer.ok
-      ? null
-      : answer.status === 404
-        ? "gone"
-        : answer.code === "claimed" || answer.code === "not_yours"
-          ? "claimed"
-          : "failed";
-    return { problem, answer };
+  /**
+   * Asks for an act, changes the list by what came of it, and reads the list again.
+   *
+   * @param {"done" | "claim" | "release" | "undo"} name
+   * @param {Promise<Answer>} request
+   * @param {(list: LeftQuestion[], problem: string | null, body: any) => LeftQuestion[]} change
+   */
+  async function act(name, request, change) {
+    const answer = await request;
+    const problem = refusalOf(answer, name);
+    if (problem !== "failed") turn += 1; // a list that was asked for before does not know it yet
+    if (list) list = change(list, problem, answer.body ?? {});
+    await refresh();
+    const { done, claimed } = problem === null ? {} : (answer.body ?? {});
+    return { problem, name: done?.name ?? claimed?.name ?? "" };
   }
 
   /** @param {string} id */
-  async function done(id) {
-    const { problem } = await act(id, api.questionDone);
-    if (problem === null || problem === "gone") list = list?.filter((one) => one.chat_id !== id) ?? null;
-    await refresh();
-    return problem === "gone" ? null : problem; // a colleague was quicker
-  }
+  const done = (id) =>
+    act("done", api.questionDone(id), (list, problem) =>
+      [null, "gone", "done"].includes(problem) ? list.filter((one) => one.chat_id !== id) : list,
+    );
 
   /** @param {string} id */
-  async function claim(id) {
-    const { problem, answer } = await act(id, api.questionClaim);
-    const claimed = problem === null ? answer.body?.claimed : problem === "claimed" ? answer.body?.claimed : undefined;
-    if (claimed) list = list?.map((one) => (one.chat_id === id ? { ...one, claimed } : one)) ?? null;
-    await refresh();
-    return problem;
-  }
+  const claim = (id) =>
+    act("claim", api.questionClaim(id), (list, problem, { claimed }) =>
+      claimed && (problem === null || problem === "claimed") ? list.map((one) => (one.chat_id === id ? { ...one, claimed } : one)) : list,
+    );
 
-  /** @param {string} id */
-  async function release(id) {
-    const { problem } = await act(id, api.questionRelease);
-    if (problem === null) list = list?.map((one) => (one.chat_id === id ? { ...one, claimed: null } : one)) ?? null;
-    await refresh();
-    return problem;
-  }
+  /** @param {string} id @param {string} of whose claim it is */
+  const release = (id, of) =>
+    act("release", api.questionRelease(id, of), (list, problem) =>
+      problem === null ? list.map((one) => (one.chat_id === id ? { ...one, claimed: null } : one)) : list,
+    );
+
+  /** @param {string} id @param {string} of who has done it */
+  const undo = (id, of) =>
+    act("undo", api.questionUndo(id, of), (list, problem, body) =>
+      problem === null && body.chat_id === id ? withQuestion(list, body) : list,
+    );
 
   const late = () => !at || Date.now() - at.getTime() >= EVERY;
   const look = () => document.visibilityState === "visible" && late() && refresh();
@@ -124,22 +151,29 @@ export function leftQuestions({ onChange, onNews }) {
     done,
     claim,
     release,
+    undo,
     stop: () => (gone.abort(), clearInterval(timer)),
   };
 }
 
 /**
- * `{element, draw(), focus(), stop()}`; `agent` who is logged in; `departments()` names departments by id, `say` speaks, `acts` as in `overview`.
- * Who deals with a question reads its conversation, with files and notes; nobody else does.
+ * `{element, draw(), focus(), stop()}`; `agent` who is logged in; `departments()` names departments by id, `say` speaks, `acts` as in `overview`,
+ * and `archive()`. Who deals with a question reads its conversation, with files and notes; nobody else does.
  *
  * @param {Translator} t
- * @param {{left: ReturnType<typeof import("./left-questions.js").leftQuestions>, agent: AgentWelcomeFrame["agent"], departments(): Map<string, string>, say(words: string, how?: string): void, acts: {back(): void}}} options
+ * @param {{left: ReturnType<typeof import("./left-questions.js").leftQuestions>, agent: AgentWelcomeFrame["agent"], departments(): Map<string, string>, say(words: string, how?: string): void, acts: {back(): void, archive(): void}}} options
  */
 export function questionsView(t, { left, agent, departments, say, acts }) {
-  const frame = overview(t, { title: t("questions"), lead: t("questions.lead"), acts: { ...acts, refresh: left.refresh } });
+  const frame = overview(t, {
+    title: t("questions"),
+    lead: t("questions.lead"),
+    extra: [button(t("archive.open"), { symbol: "past", hook: "open-archive", onclick: acts.archive })],
+    acts: { back: acts.back, refresh: left.refresh },
+  });
   const empty = h("p", { class: "none" }, t("questions.empty"));
   const rows = h("ul", { class: "questions", hook: "question-list" });
-  frame.body.append(empty, rows);
+  const bar = undoBar(t);
+  frame.body.append(bar.element, empty, rows);
 
   /** @type {Map<string, string>} */
   const questionOf = new Map(); // of each file
@@ -187,7 +221,7 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
   function update(node, one) {
     const holder = holderOf(one, agent.id);
     setText(/** @type {HTMLElement} */ (node.querySelector(".department")), departments().get(one.department) ?? one.department);
-    const looks = `${holder} ${one.claimed?.name ?? ""}`;
+    const looks = `${holder} ${one.claimed?.agent_id ?? ""} ${one.claimed?.name ?? ""}`;
     if (node.dataset.looks === looks) return;
     node.dataset.looks = looks;
     const [who, doable, read, files] = [".who", ".doable", ".read", ".files"].map(
@@ -230,17 +264,37 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
 
   /** @param {LeftQuestion} one */
   async function claim(one) {
-    const problem = await left.claim(one.chat_id);
-    const now = left.list()?.find((other) => other.chat_id === one.chat_id);
+    const { problem, name } = await left.claim(one.chat_id);
     if (problem === null) return (say(t("questions.said_claimed")), one.source !== "button" && read(one));
-    if (problem === "claimed") return say(t("questions.not_claimed", { name: now?.claimed?.name ?? t("said.colleague") }), "loud");
+    if (problem === "claimed") return say(t("questions.not_claimed", { name: name || t("said.colleague") }), "loud");
     say(t(problem === "gone" ? "questions.gone" : "questions.failed"), problem === "gone" ? "announce" : "loud");
   }
 
-  /** @param {LeftQuestion} one */
-  async function release(one) {
-    const problem = await left.release(one.chat_id);
-    say(t(problem === null ? "questions.said_released" : "questions.failed"), problem === null ? "announce" : "loud");
+  /** @param {LeftQuestion} one as it was shown: another claim than this one is not released */
+  function release(one) {
+    const { agent_id: of, name } = one.claimed ?? { agent_id: agent.id, name: "" };
+    if (of === agent.id) return letGo(one, of);
+    confirm(t, {
+      title: t("questions.release_confirm"),
+      body: t("questions.release_body", { name, citizen: nameOf(one, t) }),
+      yes: t("questions.release"),
+      onYes: () => letGo(one, of),
+    });
+  }
+
+  /** @param {LeftQuestion} one @param {string} of */
+  async function letGo(one, of) {
+    const { problem, name } = await left.release(one.chat_id, of);
+    if (problem === null) return say(t("questions.said_released"));
+    say(refusal(problem, name, true), "loud");
+  }
+
+  /** @param {string} problem @param {string} name of the colleague @param {boolean} [releasing] */
+  function refusal(problem, name, releasing = false) {
+    const values = { name: name || t("said.colleague") };
+    if (problem === "done") return t("questions.done_by", values);
+    if (problem === "claimed") return t(releasing ? "questions.not_released" : "questions.not_claimed", values);
+    return t(problem === "gone" ? "questions.gone" : "questions.failed");
   }
 
   /** @param {LeftQuestion} one */
@@ -254,29 +308,70 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     });
   }
 
-  /** @param {LeftQuestion} one */
+  /** What can be undone is offered where the question was, and has the focus: the button that was pressed is gone. @param {LeftQuestion} one */
   async function finish(one) {
-    const problem = await left.done(one.chat_id);
-    say(t(problem === null ? "questions.said_done" : "questions.not_done"), problem === null ? "announce" : "loud");
-    if (problem === null && frame.element.isConnected && document.activeElement === document.body) frame.focus();
+    const { problem, name } = await left.done(one.chat_id);
+    if (problem === null) {
+      say(t("questions.said_done"));
+      bar.show(t("questions.done_now", { name: nameOf(one, t) }), () => undo(one));
+    } else {
+      const words = problem === "failed" ? t("questions.not_done") : refusal(problem, name);
+      say(words, problem === "gone" ? "announce" : "loud");
+    }
+    if (isFocusLost()) (problem === null ? bar : frame).focus();
   }
+
+  /** @param {LeftQuestion} one */
+  async function undo(one) {
+    const { problem, name } = await left.undo(one.chat_id, agent.id);
+    if (problem === null) say(t("questions.said_undone"));
+    else say(undoRefusal(t, problem, name), "loud");
+    const had = bar.element.contains(document.activeElement);
+    bar.hide();
+    const row = /** @type {HTMLElement | null} */ (rows.querySelector(`[data-key="${CSS.escape(one.chat_id)}"] h3`));
+    if (had || isFocusLost()) (row ?? frame).focus();
+  }
+
+  const isFocusLost = () => frame.element.isConnected && document.activeElement === document.body;
 
   /** @param {LeftQuestion} one */
   async function read(one) {
-    const place = rows.querySelector(`[data-key="${CSS.escape(one.chat_id)}"] .read`);
-    if (!place) return;
-    if (place.childElementCount) return place.replaceChildren();
-    place.replaceChildren(h("p", { role: "status" }, t("overview.loading")));
-    const [said, written] = await conversationOf(t, one.chat_id);
-    if (!place.isConnected || !place.childElementCount) return;
-    if (!said.ok) return place.replaceChildren(h("p", { class: "alert", role: "alert" }, t("questions.not_read")));
-    const log = messageLog(t, { chat: one.chat_id, name: nameOf(one, t), agent: agent.name, own: agent.id, acts: {}, onScroll: () => {} });
-    /** @type {HTMLElement} */ (log.element.firstChild).dataset.testid = "question-messages";
-    place.replaceChildren(log.element);
-    log.draw(asRead(one, said.body ?? {}, written.ok ? (written.body?.notes ?? []) : []), departments());
+    const place = /** @type {HTMLElement | null} */ (rows.querySelector(`[data-key="${CSS.escape(one.chat_id)}"] .read`));
+    if (place) await readInto(t, place, one, agent, departments());
   }
 
-  return { element: frame.element, focus: frame.focus, draw, stop() {} };
+  return { element: frame.element, focus: frame.focus, draw, stop: bar.stop };
+}
+
+/**
+ * Why a question could not be opened again, in words.
+ *
+ * @param {Translator} t @param {string} problem @param {string} name
+ */
+export function undoRefusal(t, problem, name) {
+  if (problem === "done") return t("questions.done_by", { name: name || t("said.colleague") });
+  return t(problem === "not_yours" || problem === "gone" ? `questions.undo_${problem}` : "questions.not_undone");
+}
+
+/**
+ * Shows the conversation of a question in this place, or takes it away.
+ *
+ * @param {Translator} t
+ * @param {HTMLElement} place
+ * @param {LeftQuestion} one
+ * @param {AgentWelcomeFrame["agent"]} agent
+ * @param {Map<string, string>} departments
+ */
+export async function readInto(t, place, one, agent, departments) {
+  if (place.childElementCount) return place.replaceChildren();
+  place.replaceChildren(h("p", { role: "status" }, t("overview.loading")));
+  const [said, written] = await conversationOf(t, one.chat_id);
+  if (!place.isConnected || !place.childElementCount) return;
+  if (!said.ok) return place.replaceChildren(h("p", { class: "alert", role: "alert" }, t("questions.not_read")));
+  const log = messageLog(t, { chat: one.chat_id, name: nameOf(one, t), agent: agent.name, own: agent.id, acts: {}, onScroll: () => {} });
+  /** @type {HTMLElement} */ (log.element.firstChild).dataset.testid = "question-messages";
+  place.replaceChildren(log.element);
+  log.draw(asRead(one, said.body ?? {}, written.ok ? (written.body?.notes ?? []) : []), departments);
 }
 
 /**
@@ -300,7 +395,7 @@ export function asRead(one, said, written) {
 }
 
 /** @param {LeftQuestion} one @param {Translator} t */
-const nameOf = (one, t) => one.name || t("item.citizen");
+export const nameOf = (one, t) => one.name || t("item.citizen");
 
 /**
  * A number in two groups, as a citizen reads it out.
@@ -309,15 +404,19 @@ const nameOf = (one, t) => one.name || t("item.citizen");
  */
 const spaced = (number) => number.replace(/^(.{4})(.{4})$/, "$1\u00a0$2");
 
-/** @param {Translator} t @param {LeftQuestion} one */
-function question(t, one) {
+/**
+ * The row of a question, with empty places for its department, its files, who deals with it, the acts and its conversation.
+ *
+ * @param {Translator} t @param {LeftQuestion} one
+ */
+export function question(t, one) {
   const link = contactLink(one.contact);
   const day = dayOf(one.answer_by, t.language);
   const contact = link ? h("a", { href: link }, h("bdi", {}, one.contact)) : h("bdi", {}, one.contact);
   return h(
     "li",
     { class: "question", hook: "question" },
-    h("h3", {}, h("bdi", {}, nameOf(one, t))),
+    h("h3", { tabindex: "-1" }, h("bdi", {}, nameOf(one, t))),
     h(
       "p",
       { class: "facts" },

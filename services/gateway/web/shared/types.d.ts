@@ -1061,6 +1061,11 @@ interface LeftQuestion {
   answer_by?: string | null;
 }
 
+/** A question that is done (`GET /api/questions/archive`). `name` is null where only the agent's id was stored. */
+interface DoneQuestion extends LeftQuestion {
+  done: { agent_id: string; name: string | null; at: string };
+}
+
 /** A colleague (`GET /api/agents`). */
 interface Colleague {
   id: string;
