@@ -43,6 +43,7 @@ NAMES = {
     "agent_id": "none",
     "version": "1",
     "client": "agents",
+    "session_id": "none",
 }
 """What the parameters of a route stand for, unless a row says otherwise: ids by their names, and values.
 
@@ -213,6 +214,8 @@ ROUTES: tuple[Route, ...] = (
         "by one that is too short",
         body={"old": "demo", "new": "kort"},
     ),
+    Route("GET", "/api/agent/sessions", agents_only(200, officers=(200, 200))),
+    Route("DELETE", "/api/agent/sessions/{session_id}", agents_only(404, officers=(404, 404)), "of no id"),
     Route("GET", "/api/agents", agents_only(200), query="department=algemeen"),
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 200, 200)),
     Route("GET", ASSIGNMENTS, agents_only(403, 403, 403, 200, 403), "of the department", query="department=algemeen"),
@@ -311,6 +314,8 @@ ROUTES: tuple[Route, ...] = (
         "the accounts are in a file",
         body={"username": "an"},
     ),
+    Route("POST", "/api/sessions/search", agents_only(403, officers=(200, 403)), body={}),
+    Route("POST", "/api/sessions/end", agents_only(403, officers=(404, 403)), "of no id", body={"id": "none"}),
     # auditors
     Route("GET", ACCESS_LOG, agents_only(403, officers=(403, 200))),
     Route("GET", ACCESS_LOG, agents_only(403, officers=(403, 200)), "of the chat", query="chat={A}"),

@@ -47,6 +47,7 @@ from services.gateway.http.console import (
     oidc,
     past_chats,
     reports,
+    sessions,
     supervision,
 )
 from services.gateway.http.console import agents as agent_routes
@@ -195,6 +196,7 @@ def create_app(settings: Settings) -> FastAPI:
     canned_answers.install(app, presence, transcripts, departments, settings)
     configuration.install(app, presence, transcripts, settings)
     accounts.install(app, presence, transcripts, departments, settings)
+    sessions.install(app, presence, transcripts, settings)
     access_log.install(app, presence, transcripts, settings)
     endpoints.install(app, citizens, agents, presence, departments, allowances, settings)
     posted = PostedFrames(following, citizens, allowances)

@@ -56,6 +56,7 @@ from services.presence.departments.store import VersionStore
 from services.presence.departments.versions import DepartmentVersions
 from services.presence.migrations import STEPS
 from services.presence.oidc.api import create_client_key_routes, create_identification_routes, create_oidc_routes
+from services.presence.sessions_api import create_sessions_routes
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
 from services.presence.stores import Stores
@@ -199,6 +200,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         rules=_password_rules(settings, service),
     )
     service.app.include_router(create_routes(context, logins, allocator, schedules, idle))
+    service.app.include_router(create_sessions_routes(context, idle))
     service.app.include_router(create_supervision_routes(context, schedules))
     service.app.include_router(create_departments_routes(versions, changes))
     service.app.include_router(create_accounts_routes(changes))

@@ -75,6 +75,39 @@ async def test_a_websocket_of_another_session_that_is_really_open_keeps_the_agen
         assert await why_offline(system, since, one.id) == {"logged_out"}
 
 
+async def test_another_session_that_is_ended_in_the_list_closes_and_hands_on_no_chat(system: System) -> None:
+    """The other one had the chat; the session that is left has a websocket too."""
+    base = system.base_url
+    async with browser(base) as one, browser(base) as other, citizen(base) as visitor:
+        theirs, _ = await pair(visitor, other)
+        before = len(theirs.frames)
+        listed = (await (await one.http.get(f"{base}/api/agent/sessions")).json())["sessions"]
+        assert [session["current"] for session in listed].count(True) == 1
+        for session in (session for session in listed if not session["current"]):
+            assert (await one.http.delete(f"{base}/api/agent/sessions/{session['id']}")).status == 204
+        assert await other.socket.closed() == 4401
+        assert (await other.http.get(f"{base}/api/agent/me")).status == 401
+        last = await say(one.socket, "ik ga hier verder", visitor.chat_id)
+        await theirs.expect("message", id=last["id"])
+        assert not [f for f in theirs.frames[before:] if f["type"] == "status"]
+        await theirs.send(type="close")
+
+
+async def test_the_last_websocket_of_an_agent_that_is_ended_in_the_list_hands_on_the_chats(system: System) -> None:
+    base = system.base_url
+    async with browser(base) as one, browser(base) as other, citizen(base) as visitor:
+        theirs, _ = await pair(visitor, other)
+        await one.socket.close()
+        since = len(system.log())
+        listed = (await (await one.http.get(f"{base}/api/agent/sessions")).json())["sessions"]
+        for session in (session for session in listed if not session["current"]):
+            assert (await one.http.delete(f"{base}/api/agent/sessions/{session['id']}")).status == 204
+        assert await other.socket.closed() == 4401
+        await theirs.expect("status", dot="grey")
+        assert await why_offline(system, since, one.id) == {"logged_out"}
+        await theirs.send(type="close")
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.005])
 async def test_a_websocket_that_has_just_closed_does_not_keep_the_agent_in(system: System, pause: float) -> None:
     """The other gateway's list may still name it when they log out."""

@@ -55,6 +55,22 @@ def key_of(address: Address) -> str:
     return str(IPv6Network((address, IPV6_PREFIX), strict=False))
 
 
+def network_of(key: str) -> str:
+    """Return the first half of an address, enough for a person to recognise their own: `192.0.2.*`, `2001:db8:7:*`.
+
+    Of an IPv4 address it is the /24, of an IPv6 address the /48 (that of an office or a household).
+
+    Args:
+        key: An address, or a key of `key_of`. What is neither gives "".
+    """
+    address = parse(key.partition("/")[0])
+    if address is None:
+        return ""
+    if isinstance(address, IPv4Address):
+        return ".".join(str(address).split(".")[:3]) + ".*"
+    return ":".join(f"{int(group, 16):x}" for group in address.exploded.split(":")[:3]) + ":*"
+
+
 def is_trusted(address: str | Address, proxies: str) -> bool:
     """Return whether this peer or hop is one of our proxies.
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 from services.common.events.agents import ButtonChanged, WrapUp
 from services.common.events.types import AgentState, ButtonReason, Hold, Record, Whole
+from services.common.internal_api.sessions import Client
 
 # presence
 SESSION_OPEN = "/internal/sessions/open"  # Credentials → OpenSession | 401 bad_credentials | 429 rate_limited
@@ -60,7 +61,8 @@ class Credentials(Record):
 
     `address`: the key of the client's address. `device`: the browser's device cookie. `code`: the one-time password.
     `new`: the password that replaces one that has to be changed at the login; else it changes nothing. `former`: the
-    token of the session that the browser has; it ends when another one begins.
+    token of the session that the browser has; it ends when another one begins. `client`: the browser, for the list of
+    the person's sessions.
     """
 
     username: str = Field(max_length=100)
@@ -70,6 +72,7 @@ class Credentials(Record):
     code: str = Field(default="", max_length=20)
     new: Annotated[str, Field(max_length=500), AfterValidator(short_enough)] = ""
     former: str = Field(default="", max_length=200)
+    client: Client = Client()
 
 
 class SessionToken(Record):
@@ -269,7 +272,7 @@ class OidcBegin(Record):
 
 
 class OidcAnswer(Record):
-    """What the issuer sent with the browser, and the browser's cookie."""
+    """What the issuer sent with the browser, and the browser's cookie. `address`, `client`: as in `Credentials`."""
 
     flow: str = Field(default="", max_length=4_096)
     state: str = Field(default="", max_length=200)
@@ -277,6 +280,7 @@ class OidcAnswer(Record):
     error: str = Field(default="", max_length=200)
     iss: str | None = Field(default=None, max_length=1_000)
     address: str = ""
+    client: Client = Client()
 
 
 class OidcChoice(Record):
@@ -310,9 +314,11 @@ class OidcPending(Record):
 
 
 class OidcChosen(OidcPending):
-    """The choice of a role."""
+    """The choice of a role. `address`, `client`: as in `Credentials`."""
 
     choice: str = Field(max_length=100)
+    address: str = ""
+    client: Client = Client()
 
 
 class OidcLogout(Record):

@@ -10,6 +10,7 @@ from services.common.events.types import Record
 from services.common.internal_api import accounts as accounts_api
 from services.common.internal_api import configuration as configuration_api
 from services.common.internal_api import presence as api
+from services.common.internal_api import sessions as sessions_api
 from services.common.internal_api import supervision as supervision_api
 from services.gateway.clients.http_client import Declined, HttpClient, Unavailable
 
@@ -58,6 +59,22 @@ class PresenceClient:
             Declined: Presence refused: 401 when there is no such session.
         """
         await self._http.ask("presence", api.SESSION_END, ending, Record)
+
+    async def own_sessions(self, query: sessions_api.OwnSessions) -> sessions_api.Sessions:
+        """Return the sessions of the person who has this one.
+
+        Raises:
+            Declined: There is no such session (any more).
+        """
+        return await self._http.ask("presence", sessions_api.SESSIONS_OWN, query, sessions_api.Sessions, hedged=True)
+
+    async def end_own_session(self, wish: sessions_api.OwnSessionEnd) -> None:
+        """End another session of the person who has this one.
+
+        Raises:
+            Declined: There is no such session (any more), or it is this one.
+        """
+        await self._http.ask("presence", sessions_api.SESSIONS_OWN_END, wish, Record)
 
     async def login_ways(self) -> api.LoginWays:
         """Return how agents log in."""
@@ -279,6 +296,22 @@ class PresenceClient:
         """
         path = configuration_api.CONFIGURATION_VERSION
         return await self._http.ask("presence", path, query, configuration_api.VersionDetail, hedged=True)
+
+    async def sessions(self, query: sessions_api.SessionsQuery) -> sessions_api.Sessions:
+        """Return live sessions of all people, or of those who are sought.
+
+        Raises:
+            Declined: Presence refused.
+        """
+        return await self._http.ask("presence", sessions_api.SESSIONS_SEARCH, query, sessions_api.Sessions, hedged=True)
+
+    async def end_other_session(self, wish: sessions_api.OtherSessionEnd) -> None:
+        """End a session of another person.
+
+        Raises:
+            Declined: There is no such session (any more).
+        """
+        await self._http.ask("presence", sessions_api.SESSIONS_END, wish, Record)
 
     async def accounts(self, query: accounts_api.AccountsQuery) -> accounts_api.Accounts:
         """Return accounts.

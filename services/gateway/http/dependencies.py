@@ -24,9 +24,11 @@ from services.common.http.addresses import client_key, client_scheme, parse
 from services.common.http.problems import MEDIA_TYPE, Problem
 from services.common.http.tokens import Actor, Keys
 from services.common.internal_api.presence import AgentView, OfficerRole, OidcAnswer, OpenSession
+from services.common.internal_api.sessions import Client
 from services.common.runtime.service import Service
 from services.gateway.clients.http_client import Declined, Unavailable, acting_for
 from services.gateway.clients.presence import PresenceClient
+from services.gateway.http.browser_kind import browser_kind
 from services.gateway.http.security.cookies import session_token
 from services.gateway.http.security.origins import OwnOrigins, is_foreign
 from services.gateway.identifying_numbers import NumberRefused
@@ -338,6 +340,11 @@ def bearer_of(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+def client_of(request: Request) -> Client:
+    """Return the browser that sent this request, as coarse as the list of a person's sessions has it."""
+    return Client(**browser_kind(request.headers.get("user-agent", "")))
+
+
 def answer_of_issuer(request: Request, flow: str, address: str = "") -> OidcAnswer:
     """Return what an issuer's redirect to a callback says.
 
@@ -357,6 +364,7 @@ def answer_of_issuer(request: Request, flow: str, address: str = "") -> OidcAnsw
         error=sent.get("error", ""),
         iss=sent.get("iss"),
         address=address,
+        client=client_of(request),
     )
 
 

@@ -43,7 +43,7 @@ from services.presence.agents import totp
 from services.presence.agents.password_rules import PasswordRules
 from services.presence.agents.passwords import AT_ONCE, Passwords, fingerprint
 from services.presence.agents.roles import Officer
-from services.presence.agents.session_store import Session
+from services.presence.agents.session_store import Origin, Session
 from services.presence.agents.transitions import close_session_soon, end_former_session
 from services.presence.context import Context
 from services.presence.publisher import publish_agent_soon
@@ -255,7 +255,8 @@ class Logins:
         person_id, stored = found
         if credentials.new and await self._must_change(person_id):
             stored = await self._replace(person_id, stored, credentials.new)
-        made = await self._begin(person_id, stored, attempt.username, attempt.device, credentials.device)
+        origin = Origin.of(credentials.address, credentials.client)
+        made = await self._begin(person_id, stored, attempt.username, attempt.device, credentials.device, origin)
         await end_former_session(self._context, credentials.former, person_id)
         return made
 
@@ -436,10 +437,12 @@ class Logins:
         until = now + timedelta(seconds=4 * totp.STEP)
         return await self._context.stores.attempts.use_once(f"totp {agent_id} {step}", until)
 
-    async def _begin(self, agent_id: str, stored: str, username: str, device: str | None, cookie: str) -> LoggedIn:
+    async def _begin(
+        self, agent_id: str, stored: str, username: str, device: str | None, cookie: str, origin: Origin
+    ) -> LoggedIn:
         context = self._context
         session, token = await context.stores.sessions.begin(
-            agent_id, context.clock(), self._hours, fingerprint(stored)
+            agent_id, context.clock(), self._hours, fingerprint(stored), origin=origin
         )
         if await self._password_of(username) != (agent_id, stored):  # changed while it was checked
             await context.stores.sessions.end(token, context.clock())

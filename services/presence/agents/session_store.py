@@ -1,11 +1,13 @@
 """Store of agents' sessions.
 
-sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told, used_at, oidc}. Only the SHA-256
-of the random token is stored. `password`: a fingerprint of the password hash with which the session was opened, or of
-the mapping of roles. `told`: the gateways were informed of the end. `used_at`: when it was last used, to a minute; a
-session of a release before it has none, and has no limit of inactivity. `oidc`: {sub, sid, refresh, refresh_at} of a
-session that the issuer began: its subject and session, and the sealed refresh token with the time of its next use. A
-session that has ended stays until all consequences are done; the TTL index removes sessions that expired unnoticed.
+sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told, used_at, oidc, begun_at,
+origin}. Only the SHA-256 of the random token is stored. `password`: a fingerprint of the password hash with which the
+session was opened, or of the mapping of roles. `told`: the gateways were informed of the end. `used_at`: when it was
+last used, to a minute; a session of a release before it has none, and has no limit of inactivity. `oidc`: {sub, sid,
+refresh, refresh_at} of a session that the issuer began: its subject and session, and the sealed refresh token with the
+time of its next use. `origin`: {network, browser, system} by which its person recognises it; a session of a release
+before it has none. A session that has ended stays until all consequences are done; the TTL index removes sessions that
+expired unnoticed.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from services.common.batches import batched
+from services.common.http.addresses import network_of
+from services.common.internal_api.sessions import Client
 from services.common.mongo.client import Database
 from services.common.mongo.queries import FEW, earlier_than, only
 
@@ -65,6 +69,47 @@ class IssuerSession:
     refresh_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Origin:
+    """From where a session was begun, as coarse as its person needs to recognise it.
+
+    Attributes:
+        network: The first half of the address (`addresses.network_of`); empty: not known.
+        browser: The family of the browser; empty: not known.
+        system: The family of its operating system; empty: not known.
+    """
+
+    network: str = ""
+    browser: str = ""
+    system: str = ""
+
+    @classmethod
+    def of(cls, address: str, client: Client) -> Self:
+        """Return what is kept of the key of an address, and of a browser."""
+        return cls(network_of(address), client.browser, client.system)
+
+
+@dataclass(frozen=True)
+class LiveSession:
+    """A live session, as its person sees it.
+
+    Attributes:
+        id: The session.
+        agent_id: The agent or officer.
+        expires_at: When it expires.
+        begun_at: When it began; None: it is of an earlier release.
+        used_at: When it was last used, to a minute; None: it is of an earlier release.
+        origin: From where it was begun.
+    """
+
+    id: str
+    agent_id: str
+    expires_at: datetime
+    begun_at: datetime | None
+    used_at: datetime | None
+    origin: Origin
+
+
 class SessionStore:
     """Access to the documents of sessions."""
 
@@ -78,6 +123,7 @@ class SessionStore:
         hours: float,
         password: str | None = None,
         oidc: IssuerSession | None = None,
+        origin: Origin | None = None,
     ) -> tuple[Session, str]:
         """Create a session. Return it with its token, which is stored nowhere."""
         token = secrets.token_urlsafe(32)
@@ -91,6 +137,8 @@ class SessionStore:
                 "expires_at": session.expires_at,
                 "ended_at": None,
                 "used_at": now,
+                "begun_at": now,
+                "origin": asdict(origin or Origin()),
                 **({"oidc": asdict(oidc)} if oidc else {}),
             }
         )
@@ -184,6 +232,40 @@ class SessionStore:
         live = await self._sessions.find({"ended_at": None, "agent_id": {"$in": list(passwords)}}).to_list(None)
         return await self._end([d for d in live if d.get("password") not in (None, passwords[d["agent_id"]])], now)
 
+    # ── lists of sessions, for their people and for administrators ───────────────────────────────────────────────────
+
+    async def listed(
+        self,
+        now: datetime,
+        idle: timedelta | None = None,
+        agent_ids: Collection[str] | None = None,
+        session_id: str | None = None,
+        most: int = 100,
+    ) -> list[LiveSession]:
+        """Return live sessions, those that were used last first.
+
+        Args:
+            now: The present time.
+            idle: A session that was not used for so long is not live; None: there is no such limit.
+            agent_ids: Only those of these people; None: of all.
+            session_id: Only this one; None: all.
+            most: How many are returned at most.
+        """
+        wanted: dict[str, Any] = {"ended_at": None, "expires_at": {"$gt": now}}
+        if agent_ids is not None:
+            wanted["agent_id"] = {"$in": list(agent_ids)}
+        if session_id is not None:
+            wanted["_id"] = session_id
+        if idle is not None:
+            wanted["$or"] = [{"used_at": {"$gt": now - idle}}, {"used_at": None}]
+        found = await self._sessions.find(wanted).sort([("used_at", -1), ("_id", 1)]).limit(most).to_list(None)
+        return [_listed(doc) for doc in found]
+
+    async def end_of(self, agent_id: str, session_id: str, now: datetime) -> list[Session]:
+        """End this session of this agent, if it is live. Return it in a list."""
+        wanted = {"_id": session_id, "agent_id": agent_id, "ended_at": None, "expires_at": {"$gt": now}}
+        return await self._end(await self._sessions.find(wanted).to_list(None), now)
+
     # ── sessions that the issuer began ───────────────────────────────────────────────────────────────────────────────
 
     async def end_at_issuer(self, sub: str | None, sid: str | None, now: datetime) -> list[Session]:
@@ -252,6 +334,12 @@ class SessionStore:
 
 def _read(doc: Mapping[str, Any]) -> Session:
     return Session(doc["_id"], doc["agent_id"], doc["expires_at"], doc["ended_at"], doc.get("told", False))
+
+
+def _listed(doc: Mapping[str, Any]) -> LiveSession:
+    origin = doc.get("origin") or {}
+    known = Origin(*(str(origin.get(part) or "")[:40] for part in ("network", "browser", "system")))
+    return LiveSession(doc["_id"], doc["agent_id"], doc["expires_at"], doc.get("begun_at"), doc.get("used_at"), known)
 
 
 def _digest(text: str) -> str:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.runtime.service import caller
+from services.presence.agents.session_store import Origin
 from services.presence.api import open_session
 
 if TYPE_CHECKING:  # it loads the libraries of OpenID Connect, which only installations with an issuer need
@@ -52,7 +53,8 @@ def create_oidc_routes(oidc: OidcLogins | None, only_break_glass: bool) -> APIRo
 
     @routes.post(presence_api.OIDC_CHOOSE)
     async def choose(request: Request, chosen: presence_api.OidcChosen) -> presence_api.OpenSession:
-        made = await logins(request).choose(chosen.pending, chosen.choice)
+        origin = Origin.of(chosen.address, chosen.client)
+        made = await logins(request).choose(chosen.pending, chosen.choice, origin)
         return open_session(made.session, made.agent, made.token)
 
     @routes.post(presence_api.OIDC_LOGOUT, status_code=204)

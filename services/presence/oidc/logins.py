@@ -28,7 +28,7 @@ from services.common.internal_api import presence as api
 from services.presence.agents.logins import Addresses, start_session
 from services.presence.agents.passwords import fingerprint
 from services.presence.agents.roles import Officer
-from services.presence.agents.session_store import IssuerSession, Session
+from services.presence.agents.session_store import IssuerSession, Origin, Session
 from services.presence.agents.transitions import close_session_soon, end_former_session
 from services.presence.context import Context
 from services.presence.oidc.issuer import Issuer, IssuerUnavailable, Refused
@@ -181,7 +181,7 @@ class OidcLogins:
         who = IssuerSession(claims["sub"], _text(claims.get("sid")), self._sealed(tokens.refresh_token))
         former = flow.get("former", "")  # a flow of a replica of an earlier release has none
         if len(memberships) == 1:
-            return await self._log_in(memberships[0], who, former)
+            return await self._log_in(memberships[0], who, former, Origin.of(answer.address, answer.client))
         content = {"who": asdict(who), "of": [_sealable(one) for one in memberships], "id": secrets.token_urlsafe(16)}
         content["former"] = former
         return await self._keep(content)
@@ -203,8 +203,13 @@ class OidcLogins:
         content = await self._kept(pending)
         return api.OidcChoices(choices=[self._shown(one) for one in _memberships(content)])
 
-    async def choose(self, pending: str, choice: str) -> OidcLogin:
+    async def choose(self, pending: str, choice: str, origin: Origin | None = None) -> OidcLogin:
         """Log the person in with this role. The choice is made once.
+
+        Args:
+            pending: What the browser keeps.
+            choice: The id of the role.
+            origin: From where the session is begun.
 
         Raises:
             Problem: 401 `oidc_expired`, also for a role that was not offered.
@@ -213,7 +218,7 @@ class OidcLogins:
         chosen = [one for one in _memberships(content) if one.agent_id(self.issuer_id) == choice]
         if not chosen or not await self._context.stores.attempts.remove(_key("choice", pending)):
             raise _counted(_refusal("oidc_expired", "choice"))
-        made = await self._log_in(chosen[0], IssuerSession(**content["who"]), content.get("former", ""))
+        made = await self._log_in(chosen[0], IssuerSession(**content["who"]), content.get("former", ""), origin)
         OIDC.labels("ok").inc()
         return made
 
@@ -234,7 +239,7 @@ class OidcLogins:
             role=one.role,
         )
 
-    async def _log_in(self, person: Membership, who: IssuerSession, former: str) -> OidcLogin:
+    async def _log_in(self, person: Membership, who: IssuerSession, former: str, origin: Origin | None) -> OidcLogin:
         context, now = self._context, self._context.clock()
         agent_id = person.agent_id(self.issuer_id)
         await self._put(agent_id, person)
@@ -242,7 +247,9 @@ class OidcLogins:
             who = IssuerSession(who.sub, who.sid, who.refresh, now + timedelta(seconds=self._refresh))
         else:
             who = IssuerSession(who.sub, who.sid)
-        session, token = await context.stores.sessions.begin(agent_id, now, self._life / 3_600, self.fingerprint, who)
+        session, token = await context.stores.sessions.begin(
+            agent_id, now, self._life / 3_600, self.fingerprint, who, origin
+        )
         agent = await start_session(context, session)
         await end_former_session(context, former, agent_id)
         log.info("agent_logged_in", agent_id=agent_id, role=person.role or "agent", by="issuer")

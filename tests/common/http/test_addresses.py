@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.http import addresses
-from services.common.http.addresses import client_key, client_scheme, hops, is_trusted, key_of, networks, parse
+from services.common.http.addresses import (
+    client_key,
+    client_scheme,
+    hops,
+    is_trusted,
+    key_of,
+    network_of,
+    networks,
+    parse,
+)
 
 PROXIES = "10.0.0.0/8, fd00::/8"
 
@@ -137,3 +146,18 @@ def test_a_list_without_end_is_not_read_to_its_end(forwarded: str, monkeypatch: 
     assert client_key("10.0.0.1", [forwarded, "192.0.2.1, 10.0.0.2"], PROXIES) == "192.0.2.1"
     assert len(looked) < 100
     assert len(hops("10.0.0.1", [forwarded], PROXIES)) <= addresses.MOST_ITEMS + 1
+
+
+@pytest.mark.parametrize(
+    ("key", "network"),
+    [
+        ("192.0.2.17", "192.0.2.*"),
+        ("2001:db8:7:1::/64", "2001:db8:7:*"),
+        ("2001:0db8:0000::5", "2001:db8:0:*"),
+        ("::1", "0:0:0:*"),
+        ("", ""),
+        ("somewhere", ""),
+    ],
+)
+def test_people_are_shown_the_first_half_of_an_address(key: str, network: str) -> None:
+    assert network_of(key) == network

@@ -18,6 +18,7 @@ from services.common.internal_api import (
     queries,
     reports,
     routing,
+    sessions,
     supervision,
     transcripts,
 )
@@ -30,6 +31,7 @@ from tests.support.event_samples import CHAT
 MODULES = (
     *(presence, routing, transcripts, queries, reports, erasures, integration, outbox, past_chats, supervision),
     configuration,
+    sessions,
 )
 PATHS = {
     name: text
@@ -46,7 +48,7 @@ SHAPES = [
 
 
 def test_paths_are_distinct_and_inside() -> None:
-    assert len(PATHS) == 82
+    assert len(PATHS) == 86
     assert len(set(PATHS.values())) == len(PATHS)
     assert all(path.startswith("/internal/") for path in PATHS.values())
 

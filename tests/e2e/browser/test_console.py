@@ -301,6 +301,29 @@ async def test_logging_out_everywhere_ends_the_other_browser_too(scene: Scene) -
     await expect(elsewhere.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1280", "360"])
+async def test_people_see_where_they_are_logged_in_and_end_the_others(scene: Scene, size: tuple[int, int]) -> None:
+    ada, elsewhere = await scene.agent("ada", size=size), await scene.agent("ada")
+    await ada.page.locator("details.menu summary").click()
+    await ada.hook("own-sessions").press("Enter")
+    await expect(ada.hook("session")).to_have_count(2)
+    first = ada.hook("session").first
+    await expect(first).to_contain_text("Chrome, Linux (deze sessie)")
+    await expect(first).to_contain_text("Adres: 127.0.0.*")
+    await expect(first.get_by_role("button")).to_have_count(0)
+    assert await problems(ada.page) == []
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert await ada.page.evaluate(wide) == 0
+    elsewhere.expects("401")
+    await ada.hook("session-end").press("Enter")
+    await expect(ada.hook("sessions-state")).to_have_text("De sessie is beëindigd.")
+    await expect(ada.hook("session")).to_have_count(1)
+    await expect(ada.hook("sessions-shut")).to_be_focused()
+    await expect(elsewhere.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()
+    await ada.hook("sessions-shut").press("Enter")
+    await expect(ada.hook("agent-state")).to_have_attribute("data-state", "available")
+
+
 async def test_the_list_shows_the_last_message_and_since_when_the_citizen_waits(scene: Scene) -> None:
     agent = await scene.agent("ada")
     citizen = await visitor(scene, "Lien", "Waar vind ik het formulier?")

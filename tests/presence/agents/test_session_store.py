@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 from services.common.clock import utcnow
+from services.common.internal_api.sessions import Client
 from services.common.mongo.client import Database
+from services.presence.agents.session_store import Origin
 from services.presence.stores import Stores
 
 MINUTE = timedelta(minutes=1)
@@ -78,3 +80,31 @@ async def test_sessions_end_with_the_password_that_began_them(stores: Stores) ->
 async def test_the_database_clears_old_sessions_by_itself(db: Database) -> None:
     indexes = await db["sessions"].index_information()
     assert any(i.get("expireAfterSeconds") for i in indexes.values())
+
+
+async def test_live_sessions_are_listed_with_their_origin(stores: Stores, db: Database) -> None:
+    now, idle = utcnow(), timedelta(hours=1)
+    origin = Origin.of("192.0.2.17", Client(browser="firefox", system="windows"))
+    await stores.sessions.begin("a", now - 3 * idle, 1)  # it has expired
+    await stores.sessions.begin("a", now - 2 * idle, 12)  # it was not used
+    ended, token = await stores.sessions.begin("a", now, 12)
+    await stores.sessions.end(token, now)
+    old, _ = await stores.sessions.begin("a", now - idle / 2, 12)
+    new, _ = await stores.sessions.begin("a", now, 12, origin=origin)
+    former, _ = await stores.sessions.begin("a", now, 12)
+    other, _ = await stores.sessions.begin("b", now, 12)
+    await db["sessions"].update_one({"_id": former.id}, {"$unset": {"used_at": 1, "begun_at": 1, "origin": 1}})
+
+    found = await stores.sessions.listed(now, idle, ["a"])
+    assert [one.id for one in found] == [new.id, old.id, former.id], "those that were used last are first"
+    assert (found[0].origin, found[0].begun_at is not None) == (Origin("192.0.2.*", "firefox", "windows"), True)
+    assert (found[2].origin, found[2].begun_at, found[2].used_at) == (Origin(), None, None)
+    assert len(await stores.sessions.listed(now, None, ["a"])) == 4, "without a limit of inactivity"
+    assert {one.id for one in await stores.sessions.listed(now, idle)} == {new.id, old.id, former.id, other.id}
+    assert [one.id for one in await stores.sessions.listed(now, idle, session_id=other.id)] == [other.id]
+    assert len(await stores.sessions.listed(now, idle, most=2)) == 2
+
+    assert not await stores.sessions.end_of("b", new.id, now), "another one's"
+    assert not await stores.sessions.end_of("a", ended.id, now), "it is over"
+    assert [one.id for one in await stores.sessions.end_of("a", new.id, now)] == [new.id]
+    assert not await stores.sessions.end_of("a", new.id, now)

@@ -21,6 +21,7 @@ from services.gateway.http.dependencies import (
     agent_session,
     answered,
     body_of,
+    client_of,
     login_session,
     passed_on,
     problems_of,
@@ -91,6 +92,7 @@ def install(
             code=given.code,
             new=given.new,
             former=(session_token(request.cookies, host) or "")[:200],
+            client=client_of(request),
         )
         session = await answered(presence.open_session(credentials))
         response = Response(status_code=204)

@@ -23,6 +23,7 @@ from services.gateway.http.dependencies import (
     address_of,
     answer_of_issuer,
     body_of,
+    client_of,
     passed_on,
     problems_of,
     read_bounded,
@@ -130,7 +131,12 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
         given, host = await read_json(request, Choose), request.headers.get("host", "")
         pending = choice_cookie(request.cookies, host)
         try:
-            chosen = presence_api.OidcChosen(pending=pending, choice=given.choice)
+            chosen = presence_api.OidcChosen(
+                pending=pending,
+                choice=given.choice,
+                address=address_of(request, settings),
+                client=client_of(request),
+            )
             session = await presence.choose_oidc(chosen)
         except (Unavailable, ValidationError) as error:
             raise unavailable() from error

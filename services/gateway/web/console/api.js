@@ -76,6 +76,13 @@ export const chooseRole = (role) => ask("POST", "/api/agent/oidc/choice", { choi
 export const logout = (everywhere = false) => ask("DELETE", `/api/agent/session${everywhere ? "?everywhere=true" : ""}`);
 /** @param {string} old @param {string} fresh */
 export const changePassword = (old, fresh) => ask("PUT", "/api/agent/password", { old, new: fresh });
+export const ownSessions = () => ask("GET", "/api/agent/sessions");
+/** @param {string} id */
+export const endOwnSession = (id) => ask("DELETE", `/api/agent/sessions/${encodeURIComponent(id)}`);
+/** @param {string} search a part of a name; "": those of all */
+export const sessions = (search) => ask("POST", "/api/sessions/search", { search });
+/** @param {string} id */
+export const endSession = (id) => ask("POST", "/api/sessions/end", { id });
 export const settings = () => ask("GET", "/api/settings");
 /** @param {string} department */
 export const colleagues = (department) => ask("GET", `/api/agents?department=${encodeURIComponent(department)}`);

@@ -55,7 +55,7 @@ const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
  *
  * @param {StageOptions} options
  */
-export function openStage({ t: first, agent, activity, limits, sound, say, page, onLogout, onPassword, onLanguage, onEnd }) {
+export function openStage({ t: first, agent, activity, limits, sound, say, page, onLogout, onPassword, onSessions, onLanguage, onEnd }) {
   let t = first;
   /** @type {any} */
   let view = null; // of the open chat
@@ -175,6 +175,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     shortcuts: () => showShortcuts(t),
     logout: () => askBefore(t, canned, () => onLogout(openChats(work.desk()).length)),
     password: onPassword,
+    sessions: onSessions,
     logoutEverywhere: () => askBefore(t, canned, () => onLogout(openChats(work.desk()).length, true)),
     language: onLanguage,
   };

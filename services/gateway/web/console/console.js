@@ -166,6 +166,11 @@ async function onPassword() {
   askPassword(t, { username, say });
 }
 
+async function onSessions() {
+  const { showSessions } = await import("./sessions-dialog.js");
+  showSessions(t);
+}
+
 /** Nobody who never logged in here is asked for: a refusal is an error in the browser's log. */
 async function start() {
   if (outcome === "ok") return onLogin();
@@ -194,6 +199,7 @@ async function start() {
     page,
     onLogout,
     onPassword: agent.password ? onPassword : null,
+    onSessions,
     onLanguage: setLanguage,
     onEnd: (bySupervisor) => leaving || leave(bySupervisor ? "login.by_supervisor" : "login.ended"),
   });
@@ -210,6 +216,7 @@ async function startOfficer(who) {
     say,
     onLogout: (everywhere) => onLogout(0, everywhere),
     onPassword,
+    onSessions,
     onLanguage: setLanguage,
     onEnd: () => leaving || leave("login.over"), // nothing of theirs is kept
   });

@@ -1,18 +1,18 @@
-/** The page of who logs in without being an agent: an auditor's access log, an administrator's canned answers, departments and staff. */
+/** The page of who logs in without being an agent: an auditor's access log, an administrator's canned answers, departments, staff and sessions. */
 import { me } from "./api.js";
 import { h } from "../shared/dom.js";
 import { button } from "./dom.js";
 import { languageChoice } from "./toolbar.js";
 
 const EVERY = 60_000; // ms between two looks whether the session lives, while the page is visible
-const SUBJECTS = ["answers", "config", "staff"]; // of an administrator
+const SUBJECTS = ["answers", "config", "staff", "sessions"]; // of an administrator
 
 /**
- * Puts the page into `page.officer`. `onLogout(everywhere)` and `onPassword()` were pressed, `onEnd()` the server ended the session.
+ * Puts the page into `page.officer`. `onLogout(everywhere)`, `onPassword()` and `onSessions()` were pressed, `onEnd()` the server ended the session.
  *
- * @param {{t: Translator, who: Officer, page: {tools: HTMLElement, officer: HTMLElement, title(words: string): void}, say(words: string, how?: string): void, onLogout(everywhere: boolean): void, onPassword(): void, onLanguage(language: string): void, onEnd(): void}} options
+ * @param {{t: Translator, who: Officer, page: {tools: HTMLElement, officer: HTMLElement, title(words: string): void}, say(words: string, how?: string): void, onLogout(everywhere: boolean): void, onPassword(): void, onSessions(): void, onLanguage(language: string): void, onEnd(): void}} options
  */
-export async function openOfficer({ t: first, who, page, say, onLogout, onPassword, onLanguage, onEnd }) {
+export async function openOfficer({ t: first, who, page, say, onLogout, onPassword, onSessions, onLanguage, onEnd }) {
   let t = first;
   let stopped = false;
   let subject = SUBJECTS[0]; // the one that is shown
@@ -34,6 +34,7 @@ export async function openOfficer({ t: first, who, page, say, onLogout, onPasswo
     if (who.role === "auditor") return (await import("./access-log.js")).accessLogView(t);
     if (wished === "config") return (await import("./configuration-view.js")).configurationView(t, { say, isOpen });
     if (wished === "staff") return (await import("./staff-view.js")).staffView(t, { say, isOpen });
+    if (wished === "sessions") return (await import("./sessions-view.js")).sessionsView(t, { say, isOpen });
     const [{ cannedAnswers }, { answersView }] = await Promise.all([import("./canned-answers.js"), import("./edit-canned-answers.js")]);
     const manages = who.manages ?? [];
     const names = new Map(manages.map((one) => [one.id, one.names[t.language] ?? one.id]));
@@ -92,6 +93,7 @@ export async function openOfficer({ t: first, who, page, say, onLogout, onPasswo
       h("span", { class: "who-is-in" }, t("logged_in_as", { name: who.name })),
       languageChoice(t, "officer-language", chooseLanguage),
       who.password ? button(t("password.change"), { hook: "change-password", onclick: onPassword }) : "",
+      button(t("sessions.own"), { hook: "own-sessions", onclick: onSessions }),
       button(t("logout"), { hook: "logout", onclick: () => leave(() => onLogout(false)) }),
       button(t("logout.everywhere"), { hook: "logout-everywhere", onclick: () => leave(() => onLogout(true)) }),
     );

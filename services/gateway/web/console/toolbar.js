@@ -127,6 +127,7 @@ function menu(t, { name, sound, acts }) {
     blocked,
     notifications(t),
     acts.password && button(t("password.change"), { hook: "change-password", onclick: acts.password }),
+    button(t("sessions.own"), { hook: "own-sessions", onclick: acts.sessions }),
     button(t("keys.title"), { hook: "open-shortcuts", onclick: acts.shortcuts }),
     button(t("logout"), { hook: "logout", onclick: acts.logout }),
     button(t("logout.everywhere"), { hook: "logout-everywhere", onclick: acts.logoutEverywhere }),

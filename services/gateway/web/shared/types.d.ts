@@ -1109,6 +1109,8 @@ interface Acts extends MessageActs {
   logoutEverywhere(): void;
   /** Changes the own password; null where the agent logs in at the issuer. */
   password: (() => void) | null;
+  /** Shows where the agent is logged in. */
+  sessions(): void;
   language(language: string): void;
 }
 
@@ -1164,6 +1166,7 @@ interface StageOptions {
   };
   onLogout(open: number, everywhere?: boolean): void;
   onPassword: (() => void) | null;
+  onSessions(): void;
   onLanguage(language: string): void;
   /** `bySupervisor`: a supervisor has logged the agent out. */
   onEnd(bySupervisor: boolean): void;
