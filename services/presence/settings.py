@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
@@ -62,7 +63,9 @@ class PresenceSettings(Settings):
         "",
     )
     demo_accounts: Literal["on", "off"] = described(
-        "also accounts whose password is public: `an`, `bert`, `sofie`", "off"
+        "also accounts whose password is public: `an`, `bert`, `sofie`; only images that are built with `DEMO=on` have "
+        "them",
+        "off",
     )
     demo_agents: int = described("so many more of them", 0, ge=0, le=5_000)
 
@@ -151,6 +154,13 @@ class PresenceSettings(Settings):
     def agents_callback(self) -> str:
         """The address to which the issuer of agents sends them back: on the console's host."""
         return (self.console_origin or self.public_url).rstrip("/") + "/api/agent/oidc/callback"
+
+    @field_validator("demo_accounts")
+    @classmethod
+    def _there(cls, value: str) -> str:
+        if value == "on" and find_spec("services.presence.demo_accounts") is None:
+            raise ValueError("cannot be `on`: this image has no demonstration accounts (docs/kubernetes.md, Images)")
+        return value
 
     @field_validator("public_url", "console_origin", "oidc_issuer", "citizen_oidc_issuer", "password_range_url")
     @classmethod

@@ -39,8 +39,21 @@ def ignored(path: PurePosixPath) -> bool:
     return out
 
 
+def removed(service: str) -> list[PurePosixPath]:
+    """What the image does not have of what is copied, unless it is built with `DEMO=on`."""
+    lines = [rest for word, rest in instructions(service) if word == "RUN" and rest.startswith('test "$DEMO" = on')]
+    return [PurePosixPath(place) for line in lines for place in line.partition("|| rm -rf ")[2].split()]
+
+
 def copied(service: str) -> Iterator[tuple[Path, PurePosixPath]]:
-    """Each file that is copied from the repository, and its place in the image."""
+    """Each file of the repository that is in the image, and its place there."""
+    gone = removed(service)
+    for file, place in _copied(service):
+        if not any(place.is_relative_to(one) for one in gone):
+            yield file, place
+
+
+def _copied(service: str) -> Iterator[tuple[Path, PurePosixPath]]:
     for word, rest in instructions(service):
         if word != "COPY" or rest.startswith("--from"):
             continue

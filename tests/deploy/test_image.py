@@ -21,8 +21,9 @@ from deploy.local import ports
 from deploy.local.service_programs import http_ready
 from tests.deploy import closure
 from tests.deploy.closure import FOLDER, SERVICES
-from tests.deploy.image import as_user, copied, entry, environment, instructions, lay_out
-from tests.support.clients import agent, citizen, pair, say, until
+from tests.deploy.image import as_user, copied, entry, environment, instructions, lay_out, removed
+from tests.support.accounts import Account, write_accounts
+from tests.support.clients import agent, citizen, http_client, pair, say, until
 from tests.support.servers import PATIENCE, ROOT, START_SECONDS, Broker, patient, unique
 
 USER = 10001
@@ -84,6 +85,20 @@ def test_an_image_holds_one_service_and_what_all_share(service: str) -> None:
     assert not [p for p in places if "/tests/" in p or "pycache" in p or p.endswith("docgen/openapi.py")]
 
 
+def test_no_image_has_the_demonstration_page_or_accounts() -> None:
+    """They are removed by the layer that copies them, before the bytecode is made; without that they would be there."""
+    for service in SERVICES:
+        words = [rest for word, rest in instructions(service) if word == "RUN"]
+        (at,) = [n for n, rest in enumerate(words) if "$DEMO" in rest]
+        (compiles,) = [n for n, rest in enumerate(words) if "compileall" in rest]
+        assert at < compiles
+        assert ("ARG", "DEMO=off") in instructions(service), "unless it is asked for"
+        assert not [place for _, place in copied(service) if "demo" in place.name or "demo" in place.parts]
+    assert {place for place in removed("gateway") if (ROOT / place.relative_to("/app")).exists()} == set(
+        removed("gateway")
+    ), "what it names is there, so that a new name is noticed"
+
+
 def test_it_runs_as_an_unprivileged_user_and_ends_by_sigterm() -> None:
     words = dict(instructions("gateway"))
     assert words["USER"] == f"{USER}:{USER}"
@@ -122,6 +137,31 @@ def running(
             process.wait()
 
 
+async def without_demonstration(base: str) -> None:
+    """There is no page at `/`, and nothing of it; the console and the widget are there."""
+    async with http_client() as session:
+        statuses = {}
+        for path in ("/", "/static/demo/demo.js", "/static/demo/texts/nl.js", "/agent", "/widget.js"):
+            async with session.get(base + path) as answer:
+                statuses[path] = answer.status
+    assert list(statuses.values()) == [404, 404, 404, 200, 200], statuses
+
+
+def test_presence_refuses_accounts_that_its_image_has_not(images: dict[str, Path]) -> None:
+    python = images["presence"]
+    given = environment("presence") | {"TOKEN_SECRET": os.urandom(16).hex(), "DEMO_ACCOUNTS": "on"}
+    done = subprocess.run(
+        [python, "-m", "services.presence"],
+        cwd=python.parents[2] / "app",
+        env={**given, "PATH": f"{python.parent}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+    )
+    assert done.returncode != 0
+    assert "this image has no demonstration accounts" in done.stdout + done.stderr
+
+
 async def ready(processes: dict[str, subprocess.Popen[bytes]], ports_: dict[str, int]) -> None:
     async with asyncio.timeout(2 * START_SECONDS):  # nothing of what they import is compiled yet
         for service, process in processes.items():
@@ -137,11 +177,14 @@ async def test_the_four_images_talk_and_end_well(images: dict[str, Path], broker
         "MONGODB_URL": mongodb_url,
         "MONGODB_PREFIX": f"{name}-",
     }
-    variables |= {"TOKEN_SECRET": os.urandom(16).hex(), "DEMO_ACCOUNTS": "on", "OFFICE_HOURS": "always"}
+    variables |= {"TOKEN_SECRET": os.urandom(16).hex(), "OFFICE_HOURS": "always"}
+    home = images["presence"].parents[3]  # where another user may read
+    variables["ACCOUNTS_FILE"] = str(write_accounts(home / "accounts.toml", [Account("an")]))
     listening = {service: ports.pick() for service in SERVICES}
     with running(images, listening, **variables) as processes:
         await ready(processes, listening)
         base = f"http://127.0.0.1:{listening['gateway']}"
+        await without_demonstration(base)
         async with citizen(base) as visitor, agent(base) as an:
             await until(lambda button: button["colour"] == "green", base)
             theirs, ours = await pair(visitor, an)

@@ -1,4 +1,4 @@
-"""Accounts of agents: those of the accounts file, the demo accounts, and the roles of an issuer (OpenID Connect)."""
+"""Accounts of agents: those of the accounts file, and the roles of an issuer (OpenID Connect)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from services.presence.agents.roles import MOST_CAPACITY, require_consistent
 from services.presence.oidc.roles import RoleMapping
 
 USERNAME = r"^[a-z0-9][a-z0-9._@-]{0,99}$"
-DEMO_DEPARTMENT = "algemeen"
-DEMO_SUPERVISOR = "sofie"
 
 
 def _argon2_hash(value: str) -> str:
@@ -130,23 +128,3 @@ def require_fit(file: AccountsFile, departments: Departments, where: str) -> Non
             if departments.get(department) is None:
                 text = f"{where}: '{name}' serves '{department}', which is no department."
                 raise ConfigurationError(text, Fault("served", {"name": name, "value": department}))
-
-
-def demo_accounts(more: int, departments: Departments, password_hash: str) -> tuple[Account, ...]:
-    """Return the demo accounts `an`, `bert`, `sofie` and `agent1` to `agent<more>`.
-
-    They have this password hash, the demo department and capacity 1. `sofie` is a supervisor.
-    """
-    known = departments.get(DEMO_DEPARTMENT)
-    names = [("an", "An"), ("bert", "Bert"), (DEMO_SUPERVISOR, "Sofie")]
-    names += [(f"agent{n}", f"Agent {n}") for n in range(1, more + 1)]
-    return tuple(
-        Account(
-            username=username,
-            name=name,
-            password_hash=password_hash,
-            departments=(known.id if known else departments.default,),
-            supervisor=username == DEMO_SUPERVISOR,
-        )
-        for username, name in names
-    )

@@ -14,8 +14,6 @@ import unicodedata
 
 import argon2
 
-DEMO_PASSWORD = "demo"  # noqa: S105 - public by design
-_DEMO_SALT = b"eloket demo salt"  # the password is public; a constant hash lets sessions outlive a restart
 AT_ONCE = 2  # hashes at a time: each takes 19 MiB and a core
 
 
@@ -32,15 +30,10 @@ class Passwords:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._nobodys = self._hasher.hash(secrets.token_hex())
 
-    async def hash(self, password: str) -> str:
-        """Return the argon2 hash of a password, with a random salt."""
+    async def hash(self, password: str, salt: bytes | None = None) -> str:
+        """Return the argon2 hash of a password, with a random salt unless one is given."""
         async with self._gate:
-            return await asyncio.to_thread(self._hasher.hash, _normalised(password))
-
-    async def demo_hash(self) -> str:
-        """Return the hash of the demo accounts' password. It is always the same."""
-        async with self._gate:
-            return await asyncio.to_thread(self._hasher.hash, DEMO_PASSWORD, salt=_DEMO_SALT)
+            return await asyncio.to_thread(self._hasher.hash, _normalised(password), salt=salt)
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Return whether this is the password.

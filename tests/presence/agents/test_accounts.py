@@ -6,7 +6,8 @@ import pytest
 
 from services.common.config.departments import load_departments
 from services.common.config.toml_file import ConfigurationError
-from services.presence.agents.accounts import demo_accounts, load_accounts_file
+from services.presence.agents.accounts import load_accounts_file
+from services.presence.demo_accounts import demo_accounts
 from tests.presence.conftest import HASH
 from tests.support.servers import ROOT
 

@@ -25,7 +25,7 @@ READ = ["GET", "HEAD"]
 
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
-    """Add `/`, `/agent`, `/widget.js`, `/static/…`, `/infofiche/…`, `/toegankelijkheid` and `/api/settings`."""
+    """Add `/agent`, `/widget.js`, `/static/…`, `/infofiche/…`, `/toegankelijkheid`, `/api/settings`, and `/` where it is."""
     static = static_files()
 
     def serve(path: str, file: File) -> None:
@@ -33,7 +33,8 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
         async def page(request: Request) -> Response:
             return answer(request, file, BRIEF)
 
-    serve("/", static.files["demo/index.html"])
+    if "demo/index.html" in static.files:
+        serve("/", static.files["demo/index.html"])
     serve("/agent", static.files["agent/index.html"])
     serve("/widget.js", static.entries[WIDGET])
     serve("/favicon.ico", static.files["agent/icon.svg"])

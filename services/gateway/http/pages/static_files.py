@@ -203,6 +203,11 @@ def minified(module: bytes) -> bytes:
     return b"`".join(parts)
 
 
+def has_demo() -> bool:
+    """Return whether the demonstration page is here. No image has it, but those that are built with `DEMO=on`."""
+    return (WEB / FOLDERS["demo"] / "index.html").is_file()
+
+
 def served() -> dict[str, tuple[Path, ...]]:
     """Return the files of which each file below `/static/` is made, by its name in the URL."""
     files: dict[str, tuple[Path, ...]] = {}
@@ -211,6 +216,8 @@ def served() -> dict[str, tuple[Path, ...]]:
             if path.suffix in TYPES:
                 files[f"{folder}/{path.relative_to(WEB / place)}"] = (path,)
     for folder, places in CATALOGUES.items():
+        if folder.startswith("demo/") and not has_demo():
+            continue
         for language in LOCALES:
             files[f"{folder}/{language}.js"] = tuple(WEB / place / f"{language}.json" for place in places)
     return files
@@ -251,6 +258,7 @@ def static_files() -> StaticFiles:
     entries = {
         name: File.of(LOADER.format(digest=digest, name=name, own=Path(name).name).encode(), TYPES[".js"])
         for name in ENTRIES
+        if name in bodies
     }
     line = WIDGETS_DIGEST.replace(b'""', f'"/{digest}"'.encode())
     entries[WIDGET] = File.of(bodies[WIDGET].replace(WIDGETS_DIGEST, line), TYPES[".js"])
