@@ -25,6 +25,8 @@ function page(t, attributes = {}, record = {}) {
   const host = {
     emit: (name, detail) => told.push([name, detail]),
     getAttribute: (name) => attributes[name] ?? null,
+    shadowRoot: { querySelector: () => null },
+    panel: Promise.resolve(null),
   };
   const tell = followChat(host, { chat_id: "one", ...record });
   return {
@@ -99,4 +101,37 @@ test("a page says how often, and a panel that goes away ends it", (t) => {
   t.mock.timers.tick(600_000);
   assert.equal(of("active").length, 4);
   assert.deepEqual(asked, []);
+});
+
+test("an ended chat leaves the storage an hour later, and the page unless it is being read", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval", "Date"] });
+  const record = { chat_id: "one" };
+  const did = [];
+  let open = true;
+  const host = {
+    emit: () => {},
+    getAttribute: () => null,
+    store: { clear: () => did.push("cleared") },
+    shadowRoot: { querySelector: (wanted) => (assert.equal(wanted, "dialog[open]"), open ? {} : null) },
+    panel: Promise.resolve({ gone: (id) => did.push(id) }),
+  };
+  const tell = followChat(host, record);
+  tell({ ...CHAT, welcomed: true }, "red");
+  t.mock.timers.tick(7_200_000);
+  assert.deepEqual(did, [], "an open chat stays, however long it is");
+  record.ended = Date.now();
+  tell({ ...CHAT, welcomed: true, closed: "citizen" }, "red");
+  t.mock.timers.tick(3_540_000);
+  assert.deepEqual(did, []);
+  t.mock.timers.tick(60_000);
+  await host.panel;
+  assert.deepEqual(did, ["cleared"], "what is being read stays on the page");
+  open = false;
+  t.mock.timers.tick(60_000);
+  await host.panel;
+  assert.deepEqual(did, ["cleared", "cleared", "one"]);
+  tell();
+  t.mock.timers.tick(600_000);
+  await host.panel;
+  assert.equal(did.length, 3, "the view is gone");
 });

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.browser.people import Person, Scene, talking, until
+from tests.e2e.browser.people import Person, Scene, press, talking, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -98,6 +98,35 @@ async def test_the_chat_is_in_the_tab_survives_a_reload_and_is_gone_after_its_en
             return answer.status == 401
 
     await until(nothing)  # the token was given up with the page
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["minimised", "being read"])
+async def test_an_hour_after_its_end_a_chat_is_in_no_storage_and_on_no_page(scene: Scene, shown: bool) -> None:
+    """One that is being read then stays on the page until the panel is closed (WCAG 2.2.1: nobody is hurried)."""
+    agent = await scene.agent()
+    citizen = await scene.citizen(clock=True)
+    await press(citizen)
+    await citizen.dot("green")
+    await expect(agent.hook("chat-input")).to_be_visible()
+    await agent.say("Dat is in orde.")
+    await citizen.sees("Dat is in orde.")
+    await citizen.hook("chat-close").click()
+    await citizen.hook("confirm").click()
+    await citizen.dot("red")
+    if not shown:
+        await citizen.hook("chat-minimise").click()
+    await citizen.page.clock.fast_forward("55:00")
+    assert await citizen.keeps_a_chat(), "the download is still to be had"
+    await citizen.page.clock.fast_forward("05:30")
+    await citizen.page.clock.fast_forward("01:10")
+    await keeps(citizen.page, ["browser"], [])
+    if shown:
+        await citizen.sees("Dat is in orde.")
+        await citizen.hook("chat-minimise").click()
+        await citizen.page.clock.fast_forward("01:00")
+    await expect(citizen.hook("chat-messages")).to_have_count(0)
+    await expect(citizen.hook("chat-button")).to_be_visible()
+    await keeps(citizen.page, ["browser"], [])
 
 
 async def tab(citizen: Person, step: int) -> Page:

@@ -30,6 +30,7 @@ from services.gateway.http.dependencies import (
     scheme_of,
     unavailable,
 )
+from services.gateway.http.pages.static_files import has_demo
 from services.gateway.http.security.cookies import clear_session, device_cookie, session_token, set_device, set_session
 from services.gateway.participants.transfers import can_take
 from services.gateway.settings import Settings
@@ -106,7 +107,7 @@ def install(
         """Log the agent out and close the session's websockets.
 
         Unless another session of the agent has one open, the agent's chats go to the head of the queue. `everywhere`:
-        all sessions of the agent end.
+        all sessions of the agent end. The browser removes what it has stored of this host (`Clear-Site-Data`).
         """
         require_own_origin(request)
         if token := session_token(request.cookies, request.headers.get("host", "")):
@@ -120,6 +121,7 @@ def install(
                     raise passed_on(declined) from declined
         response = Response(status_code=204)
         clear_session(response, scheme_of(request, settings), request.headers.get("host", ""))
+        response.headers["Clear-Site-Data"] = cleared()
         return response
 
     @app.put(
@@ -209,6 +211,16 @@ def install(
                 "agents": [a.model_dump(include=shown, mode="json") for a in found if can_take(a, own_id)],
             },
         )
+
+
+def cleared() -> str:
+    """Return what a browser removes of this site at a logout (W3C Clear Site Data).
+
+    Cookies stay: the session's is deleted by name, and that of known browsers outlives a logout. Storage is of all
+    pages of this host. Where the demonstration page is one of them, it has the chat of a citizen, which must not be
+    lost; without it there is no page here that keeps a chat. The console clears its own storage in any case.
+    """
+    return '"cache"' if has_demo() else '"cache", "storage"'
 
 
 def _button(button: Button) -> dict[str, str]:

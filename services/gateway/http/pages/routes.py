@@ -25,7 +25,7 @@ READ = ["GET", "HEAD"]
 
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
-    """Add `/agent`, `/widget.js`, `/static/…`, `/infofiche/…`, `/toegankelijkheid`, `/api/settings`, and `/` where it is."""
+    """Add `/agent`, `/widget.js`, `/static/…`, `/infofiche/…`, `/toegankelijkheid`, `/api/settings`, `/` if it is."""
     static = static_files()
 
     def serve(path: str, file: File) -> None:

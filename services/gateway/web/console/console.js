@@ -4,7 +4,7 @@ import { logout, me, settings } from "./api.js";
 import { languageChoice } from "./toolbar.js";
 import { confirm } from "./dialogs.js";
 import { h, setText } from "../shared/dom.js";
-import { choice, choose, forgetDesk, maybeLoggedIn } from "./storage.js";
+import { choice, choose, forgetDesk, keepingChoices, maybeLoggedIn } from "./storage.js";
 import { outcomeWords, showLogin, unansweredWords } from "./login.js";
 import { chime } from "./notifications.js";
 import { openStage } from "./app.js";
@@ -140,7 +140,7 @@ function leave(reason) {
 // Our own logging out closes the websocket too: that is no second reason to ask for a login, over what is typed by then.
 async function signOut(everywhere = false) {
   leaving = true;
-  const answer = await logout(everywhere);
+  const answer = await keepingChoices(() => logout(everywhere));
   leaving = false;
   if (!answer.ok && answer.status !== 401) return say(t("logout.failed"), "loud");
   choose("session", "");

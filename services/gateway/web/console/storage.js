@@ -39,6 +39,22 @@ export const choice = (name) => quietly(() => localStorage.getItem(CHOICE + name
 /** @param {string} name @param {string} value */
 export const choose = (name, value) => quietly(() => localStorage.setItem(CHOICE + name, value));
 
+const CHOICES = ["language", "sound", "shortcuts"];
+
+/**
+ * What `call` answers. The answer to a logout clears what this site keeps in the browser (`Clear-Site-Data`): the choices, which tell nothing of
+ * anybody, are kept again.
+ *
+ * @template A
+ * @param {() => Promise<A>} call
+ */
+export async function keepingChoices(call) {
+  const before = CHOICES.map((name) => /** @type {const} */ ([name, choice(name)]));
+  const answer = await call();
+  for (const [name, value] of before) if (value !== null && choice(name) === null) choose(name, value);
+  return answer;
+}
+
 /** Whether somebody may be logged in: somebody was, or this browser keeps nothing that could tell. */
 export const maybeLoggedIn = () => {
   choose("kept", "yes");

@@ -7,6 +7,7 @@ import pytest
 from services.common.events.types import AgentState
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
+from services.gateway.http.console import agents
 from tests.gateway.asking import Client, show
 from tests.gateway.making import AN, BERT, agent_view
 from tests.gateway.standing import World
@@ -25,6 +26,27 @@ async def test_an_agent_logs_in_and_out(world: World, client: Client) -> None:
     assert [b for p, b in world.others.asked if p == presence_api.SESSION_END] == [
         f'{{"token":"token-{AN}","everywhere":false}}'
     ]
+
+
+@pytest.mark.parametrize(("demo", "removed"), [(True, '"cache"'), (False, '"cache", "storage"')])
+async def test_a_logout_clears_the_browser_but_no_chat_of_a_citizen(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch, demo: bool, removed: str
+) -> None:
+    """Cookies stay: that of known browsers outlives a logout. Of the demonstration page the storage stays too."""
+    monkeypatch.setattr(agents, "has_demo", lambda: demo)
+    cookie = f"eloket-agent={world.others.log_in(AN)}"
+    status, _, headers = await client.ask("DELETE", "/api/agent/session", Cookie=cookie)
+    assert (status, headers["Clear-Site-Data"]) == (204, removed)
+    for method, path in (("GET", "/agent"), ("GET", "/api/agent/me"), ("GET", "/api/button")):
+        async with client.session.request(method, path, headers={"Cookie": cookie}) as answer:
+            assert "Clear-Site-Data" not in answer.headers
+
+
+async def test_a_logout_that_presence_cannot_make_clears_nothing(world: World, client: Client) -> None:
+    world.others.away.add(presence_api.SESSION_END)
+    cookie = f"eloket-agent={world.others.log_in(AN)}"
+    status, _, headers = await client.ask("DELETE", "/api/agent/session", Cookie=cookie)
+    assert (status, "Clear-Site-Data" in headers, "Set-Cookie" in headers) == (503, False, False)
 
 
 async def test_a_login_shows_what_browser_it_is_and_keeps_the_answer(world: World, client: Client) -> None:
