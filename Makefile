@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check dead-letters deliveries token-keys erase retention-report verify verify-access-log calendar departments-check configuration-import configuration-export agent accounts-import accounts-export backup restore lint docs check clean
+.PHONY: help run test test-unit fuzz soak chaos rollout bench scale manifests release kubernetes-check vulnerabilities dead-letters deliveries token-keys erase retention-report verify verify-access-log calendar departments-check configuration-import configuration-export agent accounts-import accounts-export backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -48,6 +48,9 @@ release:  ## bundles, images, SBOMs and checksums of a version: VERSION=2.0.0; A
 
 kubernetes-check:  ## asks all that the services depend on what is right, and says what to do
 	$(bootstrap) kubernetes-check
+
+vulnerabilities:  ## asks OSV about the packages of the images, and whether a known vulnerability is overdue (SECURITY.md)
+	$(bootstrap) vulnerabilities
 
 dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"
 	$(bootstrap) dead-letters

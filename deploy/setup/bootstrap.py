@@ -57,6 +57,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "retention-report": ("deploy.erasures", "ARGS", "report"),
     "token-keys": ("deploy.token_keys", "ARGS"),
     "verify-access-log": ("deploy.access_log", "ARGS"),
+    "vulnerabilities": ("deploy.vulnerabilities",),
 }
 """Targets that become a program of the project: its module, the variables with its arguments, and those before them."""
 LONG_RUNS = ("soak", "chaos", "rollout", "bench", "scale")
