@@ -268,8 +268,9 @@ def _oidc(
         redirect_uri=settings.agents_callback,
         scope=settings.oidc_scope,
         acr=tuple(settings.oidc_acr.split()),
-        keys=read_client_keys("OIDC_CLIENT_KEYS", settings.oidc_client_keys),
+        keys=read_client_keys("OIDC_CLIENT_KEYS", settings.oidc_client_keys, settings.oidc_signatures == "strong"),
         audience=settings.oidc_client_audience,
+        signatures=settings.oidc_signatures,
     )
     return OidcLogins(
         context,
@@ -293,6 +294,7 @@ def _identifications(
     from services.presence.oidc.identifications import Identifications
     from services.presence.oidc.issuer import Client
 
+    strong = settings.citizen_oidc_signatures == "strong"
     client = Client(
         issuer=settings.citizen_oidc_issuer,
         client_id=settings.citizen_oidc_client_id,
@@ -300,8 +302,9 @@ def _identifications(
         redirect_uri=settings.public_url.rstrip("/") + "/identify/callback",
         scope=settings.citizen_oidc_scope,
         acr=tuple(settings.citizen_oidc_acr.split()),
-        keys=read_client_keys("CITIZEN_OIDC_CLIENT_KEYS", settings.citizen_oidc_client_keys),
+        keys=read_client_keys("CITIZEN_OIDC_CLIENT_KEYS", settings.citizen_oidc_client_keys, strong),
         audience=settings.citizen_oidc_client_audience,
+        signatures=settings.citizen_oidc_signatures,
     )
     issuer = _issuer(client, context, service)
     return Identifications(context, issuer, lambda: configuration.departments.identification, service.keys)

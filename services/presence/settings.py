@@ -85,6 +85,11 @@ class PresenceSettings(Settings):
     oidc_client_audience: Literal["issuer", "token_endpoint"] = described(
         "the `aud` of what it signs: the issuer, or the address of its token endpoint", "issuer"
     )
+    oidc_signatures: Literal["all", "strong"] = described(
+        "which signatures of the issuer are accepted: `all` (RS, PS, ES, Ed25519; RSA keys of at least 2,048 bits), or "
+        "`strong` (not RS; RSA keys of at least 3,072 bits); `strong` holds for `OIDC_CLIENT_KEYS` too",
+        "all",
+    )
     oidc_profile: Literal["generic", "acmidm"] = described(
         "whose claims: `generic` (Entra ID, Keycloak), or `acmidm` of the Flemish government", "generic"
     )
@@ -115,6 +120,9 @@ class PresenceSettings(Settings):
     )
     citizen_oidc_client_audience: Literal["issuer", "token_endpoint"] = described(
         "as `OIDC_CLIENT_AUDIENCE`, at the citizens' issuer", "issuer"
+    )
+    citizen_oidc_signatures: Literal["all", "strong"] = described(
+        "as `OIDC_SIGNATURES`, at the citizens' issuer", "all"
     )
     citizen_oidc_scope: str = described(
         "the scopes that are requested of citizens; never that of a number", "openid profile"

@@ -1,4 +1,4 @@
-"""`make vulnerabilities`: what a database says of the pinned packages, and what is overdue; and what SECURITY.md promises.
+"""`make vulnerabilities`: what a database says of the pinned packages, what is overdue, and what SECURITY.md promises.
 
 The database is a server of this test: no test asks a network.
 """

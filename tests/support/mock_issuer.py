@@ -24,7 +24,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from tests.support.http_server import listener
 from tests.support.servers import PATIENCE
@@ -45,8 +45,9 @@ class MockIssuer:
         redirect_uri: The only address to which it sends browsers back.
         claims: The claims of the person who logs in.
         overrides: Claims of ID tokens that replace the right ones; None: the claim is missing.
-        signing: How the next tokens are signed: `RS256`, `ES256`, `none`, `HS256` (with the public key as the secret),
-            `other` (with a key of its own under the right id) or `unknown` (with a key that is not published).
+        signing: How the next tokens are signed: `RS256`, `ES256` or what the test has put into `keys`; `none`, `HS256`
+            (with the public key as the secret), `other` (with a key of its own under the right id) or `unknown` (with a
+            key that is not published).
         error: What it answers to the authorization request instead of a code.
         iss: Whether it sends its identifier with the code.
         refreshes: Whether it gives a refresh token.
@@ -76,7 +77,7 @@ class MockIssuer:
     refusals: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     clock: Callable[[], float] = time.time
-    keys: dict[str, RSAKey | ECKey] = field(default_factory=dict)
+    keys: dict[str, RSAKey | ECKey | OKPKey] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -105,9 +106,8 @@ class MockIssuer:
             return jwt.encode(header, claims, RSAKey.generate_key(2048))
         if self.signing == "unknown":
             return jwt.encode({**header, "kid": "nobody"}, claims, RSAKey.generate_key(2048))
-        return jwt.encode(
-            {**header, "alg": self.signing, "kid": self.keys[self.signing].kid}, claims, self.keys[self.signing]
-        )
+        key = self.keys[self.signing]
+        return jwt.encode({**header, "alg": self.signing, "kid": key.kid}, claims, key, algorithms=[self.signing])
 
     def id_token(self, nonce: str | None) -> str:
         """An ID token of the person, with the overrides of the test."""

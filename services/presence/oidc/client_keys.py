@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from services.common.config.toml_file import ConfigurationError
 FILE = "file:"
 MOST_BYTES = 64 * 1024  # of a file with keys
 ASSERTION_LIFE = 60  # seconds; an issuer accepts each assertion once (RFC 7523 §3)
-LEAST_RSA = 2_048  # bits
+LEAST_RSA, LEAST_STRONG_RSA = 2_048, 3_072  # bits
 EC_ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
-RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+STRONG_RSA_ALGORITHMS = ("PS256", "PS384", "PS512")
+RSA_ALGORITHMS = ("RS256", "RS384", "RS512", *STRONG_RSA_ALGORITHMS)
 PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.+?-----END \1PRIVATE KEY-----", re.DOTALL)
 _NO_KEY = (JoseError, ValueError, TypeError, UnsupportedAlgorithm)
@@ -72,13 +73,14 @@ class ClientKeys:
         return PrivateKeyJWT(audience, claims, {"kid": signing.kid, "typ": "JWT"}, signing.algorithm)
 
 
-def read_client_keys(setting: str, value: str) -> ClientKeys | None:
+def read_client_keys(setting: str, value: str, strong: bool = False) -> ClientKeys | None:
     """Return the keys of a setting; None when it is empty.
 
     Args:
         setting: The name of the setting, for errors.
         value: Private keys in PEM, one after the other; or a JWK or a JWK set; or `file:` and the path of a file with
             these.
+        strong: Whether RSA keys have at least 3,072 bits, and sign by PSS.
 
     Raises:
         ConfigurationError: There is no key, or one of them is unfit. The message has no part of a key.
@@ -87,7 +89,7 @@ def read_client_keys(setting: str, value: str) -> ClientKeys | None:
         return None
     try:
         text = _text(value.strip())
-        keys = tuple(_jwk(one) for one in _jwks(text)) if text.startswith("{") else tuple(map(_pem, _pems(text)))
+        keys = tuple(_found(text, strong))
         if not keys:
             raise _Unfit("has no private key in PEM, and is no JWK set")
         if len({one.kid for one in keys}) < len(keys):
@@ -95,6 +97,13 @@ def read_client_keys(setting: str, value: str) -> ClientKeys | None:
     except _Unfit as unfit:
         raise ConfigurationError(f"{setting}: {unfit}.") from None
     return ClientKeys(keys)
+
+
+def _found(text: str, strong: bool) -> Iterator[ClientKey]:
+    if text.startswith("{"):
+        yield from (_jwk(one, strong) for one in _jwks(text))
+    else:
+        yield from (_pem(one, strong) for one in _pems(text))
 
 
 def _text(value: str) -> str:
@@ -117,10 +126,10 @@ def _pems(text: str) -> list[str]:
     return [found.group() for found in _PEM.finditer(text)]
 
 
-def _pem(text: str) -> ClientKey:
+def _pem(text: str, strong: bool) -> ClientKey:
     for kind in (RSAKey, ECKey):
         try:
-            return _fit(kind.import_key(text), {})
+            return _fit(kind.import_key(text), {}, strong)
         except _NO_KEY:
             continue
     raise _Unfit("has a key that is neither RSA nor EC, or is encrypted")
@@ -137,17 +146,17 @@ def _jwks(text: str) -> list[Mapping[str, Any]]:
     return keys
 
 
-def _jwk(members: Mapping[str, Any]) -> ClientKey:
+def _jwk(members: Mapping[str, Any], strong: bool) -> ClientKey:
     try:
         key = import_key(dict(members))
     except _NO_KEY:
         raise _Unfit("has a JWK that is not valid") from None
     if not isinstance(key, RSAKey | ECKey):
         raise _Unfit("has a JWK that is neither RSA nor EC")
-    return _fit(key, members)
+    return _fit(key, members, strong)
 
 
-def _fit(key: RSAKey | ECKey, members: Mapping[str, Any]) -> ClientKey:
+def _fit(key: RSAKey | ECKey, members: Mapping[str, Any], strong: bool) -> ClientKey:
     """Return the key with its id and its algorithm: those of its JWK, or the thumbprint (RFC 7638) and the usual one.
 
     Raises:
@@ -158,9 +167,10 @@ def _fit(key: RSAKey | ECKey, members: Mapping[str, Any]) -> ClientKey:
     if members.get("use", "sig") != "sig":
         raise _Unfit("has a JWK that is not for signatures")
     if isinstance(key, RSAKey):
-        if key.raw_value.key_size < LEAST_RSA:
-            raise _Unfit(f"has an RSA key of less than {LEAST_RSA} bits")
-        fitting: tuple[str, ...] = RSA_ALGORITHMS
+        least = LEAST_STRONG_RSA if strong else LEAST_RSA
+        if key.raw_value.key_size < least:
+            raise _Unfit(f"has an RSA key of less than {least} bits")
+        fitting: tuple[str, ...] = STRONG_RSA_ALGORITHMS if strong else RSA_ALGORITHMS
     else:
         fitting = tuple(name for curve, name in EC_ALGORITHMS.items() if key.curve_name == curve)
         if not fitting:

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,8 +24,8 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey, import_key
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 from joserfc.jws import extract_compact
 
 from services.presence.oidc.client_keys import ClientKeys
@@ -32,14 +33,17 @@ from services.presence.settings import is_safe
 
 log = structlog.get_logger()
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
+STRONG_ALGORITHMS = ("PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+ALGORITHMS = ("RS256", "RS384", "RS512", *STRONG_ALGORITHMS)
 """Signatures that are accepted: of public keys only, so that nobody signs with a key that is published (RFC 8725)."""
+Key = RSAKey | ECKey | OKPKey
 SKEW = 60  # seconds by which the issuer's clock may differ
 METADATA_LIFE = 3_600.0  # seconds after which the metadata and the keys are read again
 KEYS_PAUSE = 30.0  # seconds between two readings of the keys because of an unknown one
 TIMEOUT = aiohttp.ClientTimeout(total=4.0, sock_connect=2.0)
 MOST = 512 * 1024  # bytes of an answer
-LEAST_RSA = 2_048  # bits
+LEAST_RSA, LEAST_STRONG_RSA = 2_048, 3_072  # bits; the latter is as strong as 128 bits of a symmetric key
+_KINDS = {"RS": RSAKey, "PS": RSAKey, "ES": ECKey, "Ed": OKPKey}  # by the beginning of the algorithm
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_AGE = 600  # seconds; an older logout token is refused
 
@@ -65,6 +69,8 @@ class Client:
         redirect_uri: Where the issuer sends the browser back to.
         scope: The scopes that are requested.
         acr: The levels of authentication of which one is required; empty: any.
+        signatures: Which signatures of the issuer are accepted: all of `ALGORITHMS`, or `STRONG_ALGORITHMS` of keys of
+            128 bits of security.
     """
 
     issuer: str
@@ -75,6 +81,17 @@ class Client:
     acr: tuple[str, ...] = ()
     keys: ClientKeys | None = None
     audience: Literal["issuer", "token_endpoint"] = "issuer"
+    signatures: Literal["all", "strong"] = "all"
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The accepted algorithms of signatures."""
+        return STRONG_ALGORITHMS if self.signatures == "strong" else ALGORITHMS
+
+    @property
+    def least_rsa(self) -> int:
+        """The bits that an RSA key of the issuer has at least."""
+        return LEAST_STRONG_RSA if self.signatures == "strong" else LEAST_RSA
 
 
 @dataclass(frozen=True)
@@ -97,7 +114,7 @@ class Issuer:
         self._http: aiohttp.ClientSession | None = None
         self._metadata: Mapping[str, Any] = {}
         self._metadata_at = -METADATA_LIFE
-        self._keys: list[RSAKey | ECKey] = []
+        self._keys: list[Key] = []
         self._keys_at = -METADATA_LIFE
         self._keys_tried_at = -KEYS_PAUSE
         self._reading = asyncio.Lock()
@@ -240,16 +257,18 @@ class Issuer:
             header = extract_compact(token.encode("ascii")).headers()
         except (JoseError, ValueError) as error:
             raise Refused("not_a_token") from error
-        if header.get("alg") not in ALGORITHMS:
+        if header.get("alg") not in self.client.algorithms:
             raise Refused("alg")
         key = await self._key_of(header.get("kid"), header["alg"])
         try:
-            verified = jwt.decode(token, key, algorithms=list(ALGORITHMS))
+            with warnings.catch_warnings():  # RFC 9864 has another name for EdDSA; issuers still use this one
+                warnings.simplefilter("ignore", SecurityWarning)
+                verified = jwt.decode(token, key, algorithms=list(self.client.algorithms))
         except (JoseError, ValueError, TypeError) as error:
             raise Refused("signature") from error
         return verified.header, verified.claims
 
-    async def _key_of(self, kid: object, algorithm: str) -> RSAKey | ECKey:
+    async def _key_of(self, kid: object, algorithm: str) -> Key:
         """Return the key of this id; without an id the only key of this kind. Keys are read again for an unknown one.
 
         Raises:
@@ -266,8 +285,8 @@ class Issuer:
             raise Refused("kid")
         return key
 
-    def _find_key(self, kid: object, algorithm: str) -> RSAKey | ECKey | None:
-        kind = ECKey if algorithm.startswith("ES") else RSAKey
+    def _find_key(self, kid: object, algorithm: str) -> Key | None:
+        kind = _KINDS[algorithm[:2]]
         fitting = [key for key in self._keys if isinstance(key, kind) and key.get("alg") in (None, algorithm)]
         if kid is not None:
             fitting = [key for key in fitting if key.kid == kid]
@@ -294,7 +313,7 @@ class Issuer:
         found = (await self._json("GET", metadata["jwks_uri"])).get("keys")
         if not isinstance(found, list):
             raise IssuerUnavailable("the keys are not a JWK set")
-        self._keys = [key for one in found if (key := _usable(one)) is not None]
+        self._keys = [key for one in found if (key := _usable(one, self.client.least_rsa)) is not None]
         self._keys_at = self._monotonic()
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -367,17 +386,19 @@ def _error_of(data: bytes) -> str:
     return code if code in known else "error"
 
 
-def _usable(jwk: object) -> RSAKey | ECKey | None:
-    """Return the key for signatures; None for other keys, and for RSA keys that are too short."""
-    if not isinstance(jwk, dict) or jwk.get("kty") not in ("RSA", "EC") or jwk.get("use", "sig") != "sig":
+def _usable(jwk: object, least_rsa: int) -> Key | None:
+    """Return the key for signatures; None for other keys, and for RSA keys of fewer bits than these."""
+    if not isinstance(jwk, dict) or jwk.get("kty") not in ("RSA", "EC", "OKP") or jwk.get("use", "sig") != "sig":
         return None
     public = {name: value for name, value in jwk.items() if name in ("kty", "n", "e", "crv", "x", "y", "kid", "alg")}
     try:
         key = import_key(public)
-        short = isinstance(key, RSAKey) and key.raw_value.key_size < LEAST_RSA
+        short = isinstance(key, RSAKey) and key.raw_value.key_size < least_rsa
     except (JoseError, ValueError, TypeError):
         return None
-    return key if isinstance(key, RSAKey | ECKey) and not short else None
+    if isinstance(key, OKPKey) and key.curve_name != "Ed25519":  # Ed448 is never offered, X25519 signs nothing
+        return None
+    return key if isinstance(key, Key) and not short else None
 
 
 def _text_or_none(value: object) -> str | None:

@@ -64,6 +64,19 @@ def test_keys_are_read_from_a_file(tmp_path: Path, ec: ECKey) -> None:
     assert read(f"file:{file}").keys[0].kid == ec.thumbprint()
 
 
+def test_where_signatures_are_strong_ours_are_too(rsa: RSAKey, ec: ECKey) -> None:
+    long = RSAKey.generate_key(3_072)
+    keys = read_client_keys(NAME, pem(ec) + pem(long), strong=True)
+    assert keys is not None
+    assert [one.algorithm for one in keys.keys] == ["ES256", "PS256"]
+    for value, why in (
+        (pem(rsa), "less than 3072 bits"),
+        (json.dumps({**long.as_dict(private=True), "alg": "RS256"}), "`alg`"),
+    ):
+        with pytest.raises(ConfigurationError, match=why):
+            read_client_keys(NAME, value, strong=True)
+
+
 def unfit(value: str) -> str:
     """Why it is refused."""
     with pytest.raises(ConfigurationError) as refused:

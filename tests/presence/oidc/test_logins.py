@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, KeyParameters, OKPKey, RSAKey
 
 from services.common.events.agents import SessionEnded
 from services.common.http.problems import Problem
@@ -73,9 +73,10 @@ class Door:
         acr: tuple[str, ...],
         keys: ClientKeys | None,
         audience: Literal["issuer", "token_endpoint"],
+        signatures: Literal["all", "strong"],
     ):
         secret = CLIENT_SECRET if keys is None else ""
-        client = Client(mock.url, CLIENT_ID, secret, BACK, "openid profile", acr, keys, audience)
+        client = Client(mock.url, CLIENT_ID, secret, BACK, "openid profile", acr, keys, audience, signatures)
         self.passed = 100_000.0  # seconds of the clock by which metadata and keys are too old
         self.issuer = Issuer(client, context.clock, lambda: self.passed)
         self.logins = OidcLogins(context, self.issuer, profile, mapping, Keys(SECRET), 3_600, 60, True)
@@ -122,8 +123,9 @@ class Doors:
         acr: tuple[str, ...] = (),
         keys: ClientKeys | None = None,
         audience: Literal["issuer", "token_endpoint"] = "issuer",
+        signatures: Literal["all", "strong"] = "all",
     ) -> Door:
-        self.open.append(Door(self.context, self.mock, profile, mapping, acr, keys, audience))
+        self.open.append(Door(self.context, self.mock, profile, mapping, acr, keys, audience, signatures))
         return self.open[-1]
 
 
@@ -207,6 +209,67 @@ async def test_a_key_is_replaced_while_logins_go_on(doors: Doors, issuer: MockIs
 async def test_elliptic_curves_are_accepted_too(doors: Doors, issuer: MockIssuer) -> None:
     issuer.signing = "ES256"
     assert (await doors().log_in()).agent.name == "An Peeters"
+
+
+def signs(issuer: MockIssuer, algorithm: str, bits: int = 3_072) -> None:
+    """The issuer signs so from now on, with a key of its own."""
+    about: KeyParameters = {"kid": f"{algorithm}-{bits}", "use": "sig"}
+    match algorithm[:2]:
+        case "RS" | "PS":
+            issuer.keys[algorithm] = RSAKey.generate_key(bits, about)
+        case "ES":
+            issuer.keys[algorithm] = ECKey.generate_key("P-256", about)
+        case _:
+            issuer.keys[algorithm] = OKPKey.generate_key("Ed25519", about)
+    issuer.signing = algorithm
+
+
+SOUND = [("PS256", 3_072), ("ES256", 0), ("EdDSA", 0), ("Ed25519", 0)]
+WEAK = [("RS256", 2_048), ("RS256", 3_072), ("PS256", 2_048)]
+
+
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")  # the issuer of the test may say EdDSA
+@pytest.mark.parametrize(("algorithm", "bits"), [*SOUND, *WEAK])
+async def test_these_signatures_are_accepted_unless_a_setting_refuses_weak_ones(
+    doors: Doors, issuer: MockIssuer, algorithm: str, bits: int
+) -> None:
+    signs(issuer, algorithm, bits)
+    assert (await doors().log_in()).agent.name == "An Peeters"
+
+
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")  # the issuer of the test may say EdDSA
+@pytest.mark.parametrize(("algorithm", "bits"), SOUND)
+async def test_strong_signatures_are_accepted_where_weak_ones_are_refused(
+    doors: Doors, issuer: MockIssuer, algorithm: str, bits: int
+) -> None:
+    signs(issuer, algorithm, bits)
+    door = doors(signatures="strong")
+    assert (await door.log_in()).agent.name == "An Peeters"
+    await door.logins.log_out(issuer.logout_token(sid="session-1"))
+
+
+@pytest.mark.parametrize(("algorithm", "bits"), WEAK)
+async def test_weak_signatures_are_refused_by_a_setting(
+    doors: Doors, issuer: MockIssuer, algorithm: str, bits: int
+) -> None:
+    """ASVS 5.0, 11.2.3 and 11.6.1: no PKCS#1 v1.5, and 128 bits of security; also of tokens that end sessions."""
+    signs(issuer, algorithm, bits)
+    door = doors(signatures="strong")
+    assert await door.refusal() == "oidc_failed"
+    with pytest.raises(Problem) as refused:
+        await door.logins.log_out(issuer.logout_token(sid="session-1"))
+    assert refused.value.code == "invalid"
+
+
+@pytest.mark.parametrize("curve", ["Ed448", "X25519"])
+async def test_a_key_of_another_curve_verifies_nothing(
+    doors: Doors, issuer: MockIssuer, curve: Literal["Ed448", "X25519"]
+) -> None:
+    """It is passed over, also where it is the only one of its kind."""
+    issuer.signing = "EdDSA"
+    issuer.keys["EdDSA"] = OKPKey.generate_key(curve, {"kid": "another", "use": "sig"})
+    issuer.sign = lambda claims, typ="JWT": "eyJhbGciOiJFZERTQSIsImtpZCI6ImFub3RoZXIifQ.e30.AA"  # type: ignore[method-assign]
+    assert await doors().refusal() == "oidc_failed"
 
 
 @pytest.mark.parametrize("signing", ["none", "HS256", "other", "unknown"])
