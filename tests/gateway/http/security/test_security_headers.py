@@ -27,6 +27,7 @@ VALUES = {
     "{department}": "algemeen",
     "{name:path}": "loket-chat/widget.js",
     "{question_id}": CHAT,
+    "{session_id}": "nobody",
     "{version}": "1",
 }
 """What stands for the parameters of a route."""
