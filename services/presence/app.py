@@ -46,7 +46,9 @@ from services.presence.agents.password_rules import PasswordRules, words_of
 from services.presence.agents.passwords import Passwords
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
 from services.presence.agents.session_store import Session
-from services.presence.api import create_routes
+from services.presence.api.routes import create_routes
+from services.presence.api.sessions import create_sessions_routes
+from services.presence.api.supervision import create_supervision_routes
 from services.presence.button import updater
 from services.presence.configuration import Configuration
 from services.presence.consumers import Handlers, create_router
@@ -56,11 +58,9 @@ from services.presence.departments.store import VersionStore
 from services.presence.departments.versions import DepartmentVersions
 from services.presence.migrations import STEPS
 from services.presence.oidc.api import create_client_key_routes, create_identification_routes, create_oidc_routes
-from services.presence.sessions_api import create_sessions_routes
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
 from services.presence.stores import Stores
-from services.presence.supervision_api import create_supervision_routes
 
 if TYPE_CHECKING:
     from services.presence.oidc.identifications import Identifications

@@ -1,4 +1,4 @@
-"""`services/presence/sessions_api.py`: people see and end their own sessions, administrators those of others."""
+"""`services/presence/api/sessions.py`: people see and end their own sessions, administrators those of others."""
 
 import uuid
 from typing import Any

@@ -10,7 +10,7 @@ from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.runtime.service import caller
 from services.presence.agents.session_store import Origin
-from services.presence.api import open_session
+from services.presence.api.routes import open_session
 
 if TYPE_CHECKING:  # it loads the libraries of OpenID Connect, which only installations with an issuer need
     from services.presence.oidc.identifications import Identifications

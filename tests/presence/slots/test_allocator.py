@@ -15,7 +15,7 @@ from services.common.internal_api.presence import Held, HoldQuery, Reserved, Res
 from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database, open_database
 from services.presence.agents.store import AgentStore
-from services.presence.api import HOLD_LIMIT
+from services.presence.api.routes import HOLD_LIMIT
 from services.presence.button import updater
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule

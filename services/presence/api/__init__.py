@@ -1,0 +1,1 @@
+"""Internal API of presence: its routes for the other services."""
