@@ -38,7 +38,10 @@ async def keeps(page: Page, local: list[str], session: list[str]) -> None:
     async def found() -> bool:
         return await names(page) == [local, session]
 
-    await until(found)
+    try:
+        await until(found)
+    except TimeoutError:
+        raise AssertionError(f"{await names(page)} is kept") from None
 
 
 async def keeps_the_chat(page: Page, *local: str) -> None:
@@ -113,6 +116,11 @@ async def test_an_hour_after_its_end_a_chat_is_in_no_storage_and_on_no_page(scen
     await citizen.hook("chat-close").click()
     await citizen.hook("confirm").click()
     await citizen.dot("red")
+
+    async def is_noted() -> bool:
+        return bool(await citizen.page.evaluate("Object.values(sessionStorage).some((kept) => kept.includes('ended'))"))
+
+    await until(is_noted)  # the hour begins when the page hears of the end, a moment after the dot
     if not shown:
         await citizen.hook("chat-minimise").click()
     await citizen.page.clock.fast_forward("55:00")
