@@ -56,7 +56,7 @@ def key_of(address: Address) -> str:
 
 
 def network_of(key: str) -> str:
-    """Return the first half of an address, enough for a person to recognise their own: `192.0.2.*`, `2001:db8:7:*`.
+    """Return the beginning of an address, enough for a person to recognise their own: `192.0.2.*`, `2001:db8:7:*`.
 
     Of an IPv4 address it is the /24, of an IPv6 address the /48 (that of an office or a household).
 

@@ -74,7 +74,7 @@ class SessionView(Record):
         begun_at: When it began; None: it is of an earlier release.
         used_at: When it was last used, to a minute; None: it is of an earlier release.
         expires_at: When it ends in any case.
-        network: The first half of the client's address, with a star for the rest; empty: not known.
+        network: The beginning of the client's address, with a star for the rest; empty: not known.
         client: The browser.
     """
 

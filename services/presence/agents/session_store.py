@@ -74,7 +74,7 @@ class Origin:
     """From where a session was begun, as coarse as its person needs to recognise it.
 
     Attributes:
-        network: The first half of the address (`addresses.network_of`); empty: not known.
+        network: The beginning of the address (`addresses.network_of`); empty: not known.
         browser: The family of the browser; empty: not known.
         system: The family of its operating system; empty: not known.
     """

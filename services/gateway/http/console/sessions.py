@@ -62,7 +62,7 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
         """List the own sessions, those that were used last first.
 
         `current`: the one of this request. `begun_at`, `used_at`: null for a session of an earlier release. `network`:
-        the first half of the address from which it began; `browser`, `system`: the family of the browser and of its
+        the beginning of the address from which it began; `browser`, `system`: the family of the browser and of its
         operating system, or `other`; empty: not known.
         """
         await login_session(request, presence)
