@@ -10,7 +10,7 @@ from tests.e2e.browser.test_accessibility import problems
 from tests.support.accounts import Account
 from tests.support.browsers.systems import running_browser_system
 from tests.support.clients import agent, citizen
-from tests.support.servers import ROOT, Broker, System, unique
+from tests.support.servers import ROOT, Broker, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -36,20 +36,12 @@ WAITS = 'busy = "queue"\nqueue = { longest = 5 }\n'
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system in which citizens may wait while all agents are in conversation."""
-    name, home = unique("bar-"), tmp_path_factory.mktemp("office")
+    home = tmp_path_factory.mktemp("office")
     file = home / "departments.toml"
     text = (ROOT / "deploy" / "departments.toml").read_text()
     file.write_text(text.replace('id = "algemeen"\n', f'id = "algemeen"\n{WAITS}'))
-    with running_browser_system(
-        home,
-        ACCOUNTS,
-        DEPARTMENTS_FILE=str(file),
-        RABBITMQ_URL=broker.make_vhost(name),
-        MONGODB_URL=mongodb_url,
-        MONGODB_PREFIX=f"{name}-",
-    ) as running:
+    with running_browser_system(home, ACCOUNTS, broker, mongodb_url, DEPARTMENTS_FILE=str(file)) as running:
         yield running
-    broker.remove_vhost(name)
 
 
 def line(person: Person) -> Locator:
