@@ -55,6 +55,12 @@ def test_a_few_failed_tests_are_tried_by_themselves_and_named(tmp_path: Path, ag
     assert ("passed only by itself: tests/e2e/test_chaos.py" in shown) == (again == 0)
 
 
+def test_a_test_whose_fixture_failed_is_tried_too(tmp_path: Path) -> None:
+    error = "ERROR tests/e2e/test_limits.py::test_c - AssertionError: waited 300 s in vain for the system"
+    status, (_, *names), _ = run(tmp_path, [BEGINS, NAME, error, ONE_ERROR], again=0)
+    assert (status, names) == (0, ["tests/e2e/test_chaos.py::test_a_b[one two]", "tests/e2e/test_limits.py::test_c"])
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -63,10 +69,18 @@ def test_a_few_failed_tests_are_tried_by_themselves_and_named(tmp_path: Path, ag
         [BEGINS, NAME, TWO_FAILED],
         [BEGINS, NAME, ONE_ERROR],
         [*SUITES, "not ok 3 - the panel opens"],
-        [BEGINS, *[NAME.replace("a_b", f"a{n}") for n in range(4)], FAILED.replace("1 failed", "4 failed")],
+        [BEGINS, *[NAME.replace("a_b", f"a{n}") for n in range(5)], FAILED.replace("1 failed", "5 failed")],
         [BEGINS, PASSED],
     ],
-    ids=["a suite killed", "pytest failed", "a name is missing", "an error", "JavaScript", "too many", "no test"],
+    ids=[
+        "a suite killed",
+        "pytest failed",
+        "a name is missing",
+        "no name of an error",
+        "JavaScript",
+        "too many",
+        "no test",
+    ],
 )
 def test_anything_else_that_failed_is_not_tried_again(tmp_path: Path, lines: list[str]) -> None:
     status, tried, _ = run(tmp_path, lines, again=0)

@@ -21,6 +21,8 @@ from services.common.messaging.declarations import declare_topology
 from services.common.messaging.publisher import Publisher
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
+from services.presence.accounts import changes
+from services.presence.agents import logins
 from services.presence.agents.accounts import Account
 from services.presence.context import Context
 from services.presence.migrations import STEPS
@@ -40,6 +42,9 @@ HASH = "$argon2id$v=19$m=19456,t=2,p=1$WNp8xmq+xnd/6IYeLnP5aQ$t6gVrGFn0cr38Ht/fI
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test of this folder has long limits."""
     lengthen_limits(monkeypatch)
+    for module, limit in ((changes, "PATIENCE"), (changes, "LIMIT"), (logins, "PATIENCE")):
+        monkeypatch.setattr(module, limit, PATIENCE)
+    monkeypatch.setattr(changes, "LEASE", 4 * PATIENCE)
 
 
 class Clock:

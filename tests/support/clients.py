@@ -5,12 +5,13 @@ import contextlib
 import io
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import aiohttp
 
 Frame = dict[str, Any]
+T = TypeVar("T")
 WAIT = 120.0  # seconds: a guard against hanging, never a promise
 PASSING = (1006, 1012)  # close codes of a server that goes, or that cannot answer for the moment
 
@@ -160,11 +161,15 @@ class Citizen:
         return self.sockets[-1]
 
     async def join(self, after: int = 0) -> Socket:
-        """Connects and says hello; returns when the welcome has come."""
-        socket = await self.connect()
-        await socket.send(type="hello", token=self.token, after=after)
-        await socket.expect("welcome")
-        return socket
+        """Connects and says hello; returns when the welcome has come. A server that cannot answer is asked again."""
+
+        async def greeted() -> Socket:
+            socket = await self.connect()
+            await socket.send(type="hello", token=self.token, after=after)
+            await socket.expect("welcome")
+            return socket
+
+        return await _served(greeted)
 
     @property
     def bearer(self) -> dict[str, str]:
@@ -199,11 +204,15 @@ class Agent:
         return await self.http.delete(f"{self.base}/api/agent/session", headers={"Origin": self.base})
 
     async def connect(self, chats: dict[str, int] | None = None) -> Frame:
-        """Opens the websocket and says hello; returns the welcome."""
-        ws = await self.http.ws_connect(f"{self.base}/ws/agent", headers={"Origin": self.base})
-        self.socket = Socket(ws, self.accepts)
-        await self.socket.send(type="hello", chats=chats or {})
-        welcome = await self.socket.expect("welcome")
+        """Opens the websocket and says hello; returns the welcome. A server that cannot answer is asked again."""
+
+        async def greeted() -> Frame:
+            ws = await self.http.ws_connect(f"{self.base}/ws/agent", headers={"Origin": self.base})
+            self.socket = Socket(ws, self.accepts)
+            await self.socket.send(type="hello", chats=chats or {})
+            return await self.socket.expect("welcome")
+
+        welcome = await _served(greeted)
         self.id = welcome["agent"]["id"]
         return welcome
 
@@ -212,6 +221,18 @@ class Agent:
         with contextlib.suppress(aiohttp.ClientError, AttributeError):
             await self.log_out()
             await self.socket.close()
+
+
+async def _served(greeted: Callable[[], Awaitable[T]]) -> T:
+    """What this returns, tried again as pages do while the server closes because it cannot answer for the moment."""
+    end = time.monotonic() + WAIT
+    while True:
+        try:
+            return await greeted()
+        except Closed as closed:
+            if closed.code not in PASSING or time.monotonic() > end:
+                raise
+        await asyncio.sleep(0.03)
 
 
 def new_id() -> str:

@@ -127,12 +127,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def replicas(
-    settings: PresenceSettings, db: Database, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Replica, Replica]:
-    monkeypatch.setattr(changes_module, "PATIENCE", PATIENCE)
-    monkeypatch.setattr(changes_module, "LIMIT", PATIENCE)
-    monkeypatch.setattr(changes_module, "LEASE", 4 * PATIENCE)
+async def replicas(settings: PresenceSettings, db: Database, file: Path) -> tuple[Replica, Replica]:
     settings = settings.model_copy(update={"accounts_file": file, "config_source": "database"})
     both = Replica(settings, db), Replica(settings, db)
     await asyncio.gather(*(one.changes.begin(one.first) for one in both))

@@ -25,16 +25,9 @@ from services.presence.stores import Stores
 from tests.presence.conftest import HASH, SECRET, Clock, EventObserver, account, eventually, listening
 from tests.presence.test_service import presence
 from tests.support.metrics import sample
-from tests.support.servers import PATIENCE
 
 AN = account("an")
 HOME, OFFICE = "192.0.2.1", "198.51.100.7"
-
-
-@pytest.fixture(autouse=True)
-def logins_are_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for a turn waits for as long as it takes."""
-    monkeypatch.setattr(logins, "PATIENCE", PATIENCE)
 
 
 # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ def lengthen_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for name in OUR_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(publisher, "CONFIRM_TIMEOUT", PATIENCE)
+    for limit in ("PREPARE_TIMEOUT", "CONFIRM_TIMEOUT"):
+        monkeypatch.setattr(publisher, limit, PATIENCE)
     for limit in ("HELLO_LIMIT", "SELECT_LIMIT", "SOCKET_LIMIT"):
         monkeypatch.setattr(client, limit, PATIENCE)
