@@ -41,7 +41,7 @@ _MOST_AT_ONCE = 256 * 1024  # bytes that uvloop passes in one piece, which may e
 
 REFUSED = Counter("eloket_http_refused_total", "Connections that were refused or cut off for a bound", ["why"])
 for _why in (
-    *("head", "head_slow", "idle", "body_slow", "framing", "pipelined", "unread", "malformed", "host"),
+    *("head", "head_slow", "idle", "body_slow", "framing", "pipelined", "unread", "malformed", "host", "coding"),
     *("handshake", "connections", "address"),
 ):
     REFUSED.labels(_why)
@@ -240,6 +240,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refusal = (400, "pipelined")
         elif not self._refusal and not self._names_one_host():
             self._refusal = (400, "host")
+        elif not self._refusal and not self._can_be_decoded():
+            self._refusal = (501, "coding")
         if not self._refusal and self._proxied and self.bounds.per_address and not self._take_proxied():
             self._refusal = (429, "address")
         if not self._refusal:
@@ -252,6 +254,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if not hosts:
             return self.parser.get_http_version() == "1.0"
         return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
+
+    def _can_be_decoded(self) -> bool:
+        """Return whether the body has no transfer coding but `chunked` (RFC 9112 §6.1 and §7)."""
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        return codings in ([], [b"chunked"])
 
     def _take_proxied(self) -> bool:
         lines = [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
@@ -381,6 +388,10 @@ _WORDS: dict[tuple[int, str], tuple[str, str]] = {
     (414, "head"): ("uri_too_long", "The address of this request is longer than 8 KiB."),
     (431, "head"): ("headers_too_large", "The headers are more than 100, or larger than 32 KiB; send fewer cookies."),
     (429, "address"): ("rate_limited", "There are too many connections from this address; close some, or wait."),
+    (501, "coding"): (
+        "invalid",
+        "The only transfer coding of a body is chunked. Send it so, or with a Content-Length and uncompressed.",
+    ),
     (503, "connections"): ("unavailable", "There are too many connections just now. Try again in a few seconds."),
 }
 

@@ -404,6 +404,15 @@ async def test_bodies_come_in_any_way(at: Served) -> None:
     assert (await at.ask(CHUNKED, b"1\r\nx\r\n" * 5_000, b"0\r\n\r\n"))[2] == b'{"size":5000}'
 
 
+@pytest.mark.parametrize("codings", [b"gzip, chunked", b"deflate,chunked", b"gzip\r\nTransfer-Encoding: chunked"])
+async def test_a_body_that_is_compressed_on_its_way_is_not_read_as_if_it_were_not(at: Served, codings: bytes) -> None:
+    before = refused("coding")
+    sent = POST + b"Transfer-Encoding: %s\r\n\r\n" % codings
+    assert code_of(await at.ask(sent, b"1\r\nx\r\n0\r\n\r\n")) == (501, "invalid")
+    assert (await at.ask(CHUNKED.replace(b"chunked", b" Chunked "), b"1\r\nx\r\n0\r\n\r\n"))[2] == b'{"size":1}'
+    assert refused("coding") == before + 1
+
+
 async def test_chunks_that_are_all_framing_end(at: Served) -> None:
     assert code_of(await at.ask(CHUNKED, *[b"1;%s\r\nx\r\n" % (b"a" * 9_000)] * 20)) == (400, "invalid")
     assert code_of(await at.ask(CHUNKED, b"1;%s" % (b"a" * 90_000))) == (400, "invalid")
