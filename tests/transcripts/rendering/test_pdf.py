@@ -74,8 +74,12 @@ def saying(texts: list[str], chat_id: str = CHAT) -> Transcript:
     return conversation([entry(chat_id, n, text=text) for n, text in enumerate(texts, 1)], chat_id=chat_id)
 
 
+def opened(content: bytes) -> pypdf.PdfReader:
+    return pypdf.PdfReader(io.BytesIO(content))
+
+
 def read(content: bytes) -> tuple[pypdf.PdfReader, str]:
-    reader = pypdf.PdfReader(io.BytesIO(content))
+    reader = opened(content)
     return reader, "\n".join(page.extract_text() for page in reader.pages)
 
 
@@ -183,7 +187,7 @@ async def test_every_character_of_unicode_becomes_something_that_can_be_printed(
     samples = [chr(c) for start in blocks for c in range(start, start + 0x800, 37) if not 0xD800 <= c <= 0xDFFF]
     for between in ("", "\u0308", "\u200d"):
         texts = [between.join(samples[i : i + 500]) for i in range(0, len(samples), 500)]
-        assert is_archival(read(await press.make(saying(texts), ZONE))[0])
+        assert is_archival(opened(await press.make(saying(texts), ZONE)))
 
 
 HEAVY = {
@@ -207,7 +211,7 @@ async def test_twenty_long_messages_of_anything_are_printed_in_bounded_memory(pr
     while not made.done():
         most = max([most, *(memory(pid) for pid in press.workers.pids())])
         await asyncio.sleep(0.02)
-    assert is_archival(read(made.result())[0])
+    assert is_archival(opened(made.result()))
     assert most < 2 * pdf.MEMORY
 
 
