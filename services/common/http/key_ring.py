@@ -7,7 +7,6 @@ checked with its issuer and its audience: a token of one purpose is never accept
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from jwt.exceptions import InvalidKeyError
 
 from services.common.clock import utcnow
 from services.common.evidence import chain
+from services.common.lazy_cryptography import allow_cryptography
 from services.common.lru import LruCache
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ class KeyRing:
             private_key: Its 32 bytes; None: it signs nothing.
             public_keys: Those of all services that sign. The own one is added.
         """
-        if sys.modules.get("cryptography", sys) is None:
-            del sys.modules["cryptography"]
+        allow_cryptography()
         from cryptography.hazmat.primitives.asymmetric import ed25519
 
         self.service = service

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.common.evidence import chain
+from services.common.lazy_cryptography import allow_cryptography
 
 
 class Signer:
@@ -18,8 +18,7 @@ class Signer:
         Entry points of services prevent the import of `cryptography`, which PyJWT would load where it is installed
         (`services/common/runtime/without_cryptography.py`). It is imported here alone, and only where there is a key.
         """
-        if sys.modules.get("cryptography", sys) is None:
-            del sys.modules["cryptography"]
+        allow_cryptography()
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         self._key = Ed25519PrivateKey.from_private_bytes(private_key)
