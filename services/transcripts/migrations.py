@@ -235,6 +235,11 @@ async def _archive_of_questions(db: Database) -> None:
     )
 
 
+async def _assertions(db: Database) -> None:
+    """Create the index by which the numbers of clients' assertions are forgotten when these are too old."""
+    await make_indexes(db, {"client_assertions": [IndexModel("expires_at", expireAfterSeconds=0)]})
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
@@ -253,4 +258,5 @@ STEPS = (
     Step("answers that are overdue", _answers),
     Step("rows of clients", _rows_of_clients),
     Step("archive of questions", _archive_of_questions),
+    Step("numbers of the assertions of clients", _assertions),
 )

@@ -1,7 +1,7 @@
 """Integrations file: the systems that are notified of chats, and the clients that may read. Only transcripts reads it.
 
 Secrets are not in the file. It names where each of them is: `env:NAME` or `file:PATH`. Of the secret of a client it has
-the hash.
+the hash, of its keys the public ones.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from services.common.config.client_keys import is_client_key
 from services.common.config.faults import Fault
 from services.common.config.toml_file import ConfigurationError, load_toml
 from services.common.internal_api.integration import EVERY, Scope, covers
@@ -29,6 +30,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with (Standard
 LEAST_SECRET, MOST_SECRET = 24, 64  # bytes (Standard Webhooks 1.0.0)
 MOST_TARGETS = 50
 MOST_TOKEN = 500  # characters of a token or a password for another system
+MOST_KEYS, MOST_PEM = 4, 8_000  # public keys of a client, and characters of each: private ones are named as such
 CONTACT_WAIT = 10.0  # seconds after the end of a chat, in which its log is sealed
 CLIENT_SECRET = re.compile(r"[0-9a-f]{64}")  # 256 random bits: what can be guessed is refused by its form
 _ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,180}[A-Za-z0-9])?$"
@@ -219,19 +221,30 @@ class Mail(Target):
 class Client(BaseModel):
     """A system that reads over the read API, with an access token (OAuth 2.0, RFC 6749 section 4.4).
 
+    It authenticates with a secret, or with a private key of its own (`private_key_jwt`, RFC 7523). It may have both
+    while it goes over from one to the other.
+
     Attributes:
         id: Its `client_id`.
         secret_hashes: The SHA-256 of its secret, in hexadecimal; two while the secret is replaced. A secret is 256
-            random bits, so a slow hash would protect nothing more.
+            random bits, so a slow hash would protect nothing more. Empty: it has keys alone.
+        public_keys: Its public keys in PEM; several while one is replaced. Empty: it has a secret alone.
         scopes: What it may read, of which departments: `chats:premies`, `statistics:*`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: Id
-    secret_hashes: tuple[Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")], ...] = Field(
-        min_length=1, max_length=2
+    secret_hashes: tuple[Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")], ...] = Field((), max_length=2)
+    public_keys: tuple[Annotated[str, Field(max_length=MOST_PEM), AfterValidator(is_client_key)], ...] = Field(
+        (), max_length=MOST_KEYS
     )
     scopes: tuple[Scope, ...] = Field(min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _authenticates(self) -> Client:
+        if not self.secret_hashes and not self.public_keys:
+            raise ValueError("needs secret_hashes or public_keys")
+        return self
 
     def knows(self, secret: str) -> bool:
         """Return whether this is a secret of the client, in a time that does not depend on it."""

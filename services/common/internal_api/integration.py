@@ -18,6 +18,7 @@ from services.common.internal_api.past_chats import Cursor, PastForm
 
 # transcripts
 CLIENT_AUTHENTICATE = "/internal/integration/authenticate"  # ClientSecret → ClientScopes | 401 invalid_client | 400
+CLIENT_ASSERTED = "/internal/integration/assertion"  # ClientAssertion → ClientScopes | 401 invalid_client | 400
 STATISTIC_ROWS = "/internal/integration/statistics"  # RowsQuery → RowsPage | 403 insufficient_scope | 429
 CLOSED_CHATS = "/internal/integration/chats"  # ClosedChatsQuery → ClosedChatsPage | 403 insufficient_scope | 429
 QUESTION_ROWS = "/internal/integration/questions"  # RowsQuery → RowsPage | 403 insufficient_scope | 429
@@ -26,6 +27,7 @@ Kind = Literal["statistics", "chats", "transcripts", "questions"]
 EVERY = "*"
 MOST_PAGE = 200  # rows in one page
 MOST_SCOPE = 2_000  # characters of the scopes of one request
+MOST_ASSERTION = 4_096  # characters of what a client signs
 Scope = Annotated[
     str, Field(pattern=r"^(statistics|chats|transcripts|questions):(\*|[a-z0-9][a-z0-9-]{0,62})$", max_length=80)
 ]
@@ -42,6 +44,25 @@ class ClientSecret(Record):
 
     client_id: str = Field(max_length=100)
     secret: str = Field(max_length=200)
+    scope: str | None = Field(default=None, max_length=MOST_SCOPE)
+
+
+class ClientAssertion(Record):
+    """Request to authenticate a client by what it has signed (RFC 7523).
+
+    Attributes:
+        assertion: The JWT.
+        audiences: The addresses of the installation, of which the assertion is for one.
+        request: A random number of the token request. An assertion is accepted once, and again where the gateway has
+            to repeat its question, because a connection broke.
+        client_id: The client that the request names; None: the assertion alone does.
+        scope: As in `ClientSecret`.
+    """
+
+    assertion: str = Field(max_length=MOST_ASSERTION)
+    audiences: list[str] = Field(max_length=1_000)
+    request: str = Field(min_length=32, max_length=64)
+    client_id: str | None = Field(default=None, max_length=100)
     scope: str | None = Field(default=None, max_length=MOST_SCOPE)
 
 

@@ -308,6 +308,16 @@ class TranscriptsClient:
             "transcripts", integration.CLIENT_AUTHENTICATE, given, integration.ClientScopes, hedged=True
         )
 
+    async def authenticate_by_assertion(self, given: integration.ClientAssertion) -> integration.ClientScopes:
+        """Return the scopes of a client's access token.
+
+        An assertion is accepted once. Where the question is repeated it has the same `request`, which is the same use.
+
+        Raises:
+            Declined: The assertion is not right, or the client has not all the scopes that it asks for.
+        """
+        return await self._http.ask("transcripts", integration.CLIENT_ASSERTED, given, integration.ClientScopes)
+
     async def statistic_rows(self, query: integration.RowsQuery) -> integration.RowsPage:
         """Return a page of rows without persons.
 

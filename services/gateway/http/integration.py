@@ -1,14 +1,16 @@
 """Read API for other systems: access tokens for clients, and what a client may read of the departments of its scopes.
 
-A client gets an access token with its secret (OAuth 2.0, RFC 6749 section 4.4, HTTP Basic of section 2.3.1) and shows
-it with each request (RFC 6750). Transcripts has the clients. It decides again at each request, and its access log has
-each reading.
+A client gets an access token with its secret (OAuth 2.0, RFC 6749 section 4.4, HTTP Basic of section 2.3.1), or with an
+assertion that it has signed (`private_key_jwt`, RFC 7523 section 2.2), and shows it with each request (RFC 6750).
+Transcripts has the clients. It decides again at each request, and its access log has each reading.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import secrets
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote_plus
@@ -20,9 +22,12 @@ from services.common.events.types import is_id
 from services.common.http.problems import Problem
 from services.common.http.tokens import CLIENT_TOKEN_LIFE, Actor, Keys
 from services.common.internal_api.integration import (
+    MOST_ASSERTION,
     MOST_PAGE,
     MOST_SCOPE,
+    ClientAssertion,
     ClientReader,
+    ClientScopes,
     ClientSecret,
     ClosedChat,
     ClosedChatsQuery,
@@ -46,12 +51,16 @@ from services.gateway.http.dependencies import (
 )
 from services.gateway.http.files import pass_download
 from services.gateway.rate_limits import CLIENT_TOKENS_PER_ADDRESS, READS_PER_CLIENT, Buckets
+from services.gateway.refusal_log import FORBIDDEN, REFUSALS
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
 MOST_FORM = 8 * 1024  # bytes
 MOST_CREDENTIALS = 1_000  # characters of the header
+MOST_ID = 100  # characters of `client_id`
 BASIC = {"WWW-Authenticate": 'Basic realm="integration", charset="UTF-8"'}
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+TOKEN_PATH = "/api/integration/token"  # noqa: S105 - a path
 TOKEN_ERROR: dict[str, Any] = {
     "title": "TokenError",
     "description": "An error of the token endpoint (RFC 6749 section 5.2).",
@@ -70,6 +79,9 @@ TOKEN_FORM: dict[str, Any] = {
                     "properties": {
                         "grant_type": {"type": "string", "enum": ["client_credentials"]},
                         "scope": {"type": "string", "maxLength": MOST_SCOPE},
+                        "client_id": {"type": "string", "maxLength": MOST_ID},
+                        "client_assertion_type": {"type": "string", "enum": [ASSERTION_TYPE]},
+                        "client_assertion": {"type": "string", "maxLength": MOST_ASSERTION},
                     },
                 }
             }
@@ -91,11 +103,18 @@ _READING = problems_of(
 
 
 class _TokenRefused(Exception):
-    """The token endpoint refuses. `error` is a code of RFC 6749 section 5.2."""
+    """The token endpoint refuses. `error` is a code of RFC 6749 section 5.2.
 
-    def __init__(self, status: int, error: str, description: str) -> None:
+    Attributes:
+        why: What is wrong with what was shown, in a word for the log; None: nothing was shown.
+        client: The client, if there is such a one.
+    """
+
+    def __init__(
+        self, status: int, error: str, description: str, why: str | None = None, client: str | None = None
+    ) -> None:
         super().__init__(error)
-        self.status, self.error, self.description = status, error, description
+        self.status, self.error, self.description, self.why, self.client = status, error, description, why, client
 
     def response(self) -> Response:
         """Return the answer."""
@@ -133,8 +152,47 @@ def install(app: FastAPI, transcripts: TranscriptsClient, keys: Keys, settings: 
             raise Problem(403, "insufficient_scope", detail, {"WWW-Authenticate": challenge})
         return ClientReader(client_id=client_id, source=address_of(request, settings)), scopes
 
+    async def authenticated(request: Request) -> ClientScopes:
+        """Return the client of a token request, and its scopes: by its assertion, or by its secret.
+
+        Raises:
+            _TokenRefused: It has neither, or both.
+            Declined: Transcripts does not accept it.
+            Unavailable: Transcripts does not answer.
+            Problem: 408 `timeout`, 413 `too_large`.
+        """
+        header = request.headers.get("authorization", "")
+        credentials = _credentials(header) if header else None
+        fields = await _fields(request)
+        scope = _wanted(fields)
+        assertion = _assertion(fields)
+        if assertion is None:
+            client_id, secret = credentials or _credentials("")
+            return await transcripts.authenticate_client(ClientSecret(client_id=client_id, secret=secret, scope=scope))
+        if header:
+            raise _TokenRefused(400, "invalid_request", "Authenticate with a secret or an assertion, not with both.")
+        if not settings.origins:
+            detail = "No assertion is accepted here: its audience is not known (PUBLIC_ORIGINS). Use a secret."
+            raise _TokenRefused(401, "invalid_client", detail, "public_origins")
+        return await transcripts.authenticate_by_assertion(
+            ClientAssertion(
+                assertion=assertion,
+                audiences=settings.origins,
+                request=secrets.token_hex(),
+                client_id=fields.get("client_id"),
+                scope=scope,
+            )
+        )
+
+    def refused(by: _TokenRefused) -> Response:
+        """Return the answer of a refused token request, which is logged where something was shown."""
+        if by.why:
+            about: dict[str, Any] = {"status": by.status, "code": by.error, "client": by.client, "why": by.why}
+            REFUSALS.note(FORBIDDEN, method="POST", route=TOKEN_PATH, **about)
+        return by.response()
+
     @app.post(
-        "/api/integration/token",
+        TOKEN_PATH,
         openapi_extra=TOKEN_FORM,
         responses={
             **{
@@ -150,23 +208,26 @@ def install(app: FastAPI, transcripts: TranscriptsClient, keys: Keys, settings: 
     async def token(request: Request) -> Response:
         """Give a client an access token (`client_credentials`), with HTTP Basic: its id and its secret.
 
+        Or with `client_assertion_type` and `client_assertion` in the form (`private_key_jwt`): a JWT that the client
+        has signed with its key, with the address of the installation, without a path, as `aud`.
+
         `scope` has the wanted scopes, separated by spaces; without it the token has all scopes of the client. The token
         is valid for ten minutes.
         """
         begin_trace(request.headers.get("traceparent"), public=True)
         require_rate(tokens, address_of(request, settings), settings)
         try:
-            client_id, secret = _credentials(request.headers.get("authorization", ""))
-            scope = await _wanted(request)
-            found = await transcripts.authenticate_client(ClientSecret(client_id=client_id, secret=secret, scope=scope))
-        except _TokenRefused as refused:
-            return refused.response()
+            found = await authenticated(request)
+        except _TokenRefused as by:
+            return refused(by)
         except Unavailable as error:
             raise unavailable() from error
         except Declined as declined:
             if declined.status not in (400, 401):  # a replica of a release that has no clients
                 raise unavailable() from declined
-            return _TokenRefused(declined.status, declined.code, str(declined.problem.get("detail", ""))).response()
+            said = declined.problem
+            detail, why, client = str(said.get("detail", "")), said.get("why"), said.get("client")
+            return refused(_TokenRefused(declined.status, declined.code, detail, why, client))
         answer = {
             "access_token": keys.client_token(found.client_id, found.scopes),
             "token_type": "Bearer",
@@ -266,16 +327,16 @@ def _credentials(header: str) -> tuple[str, str]:
             raise ValueError
         id_, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
         client_id, secret = (unquote_plus(text, errors="strict") for text in (id_, secret))
-        if not colon or len(client_id) > 100 or len(secret) > 200:
+        if not colon or len(client_id) > MOST_ID or len(secret) > 200:
             raise ValueError
     except (ValueError, binascii.Error):
         detail = "Authenticate with HTTP Basic: the id of the client and its secret."
-        raise _TokenRefused(401, "invalid_client", detail) from None
+        raise _TokenRefused(401, "invalid_client", detail, "credentials" if header else None) from None
     return client_id, secret
 
 
-async def _wanted(request: Request) -> str | None:
-    """Return the scopes that a token request asks for; None: it names none.
+async def _fields(request: Request) -> dict[str, str]:
+    """Return the parameters of a token request.
 
     Raises:
         _TokenRefused: It is no such request.
@@ -292,14 +353,41 @@ async def _wanted(request: Request) -> str | None:
     except ValueError:
         detail = "Send a form (application/x-www-form-urlencoded) with each parameter once."
         raise _TokenRefused(400, "invalid_request", detail) from None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _wanted(fields: Mapping[str, str]) -> str | None:
+    """Return the scopes that a token request asks for; None: it names none.
+
+    Raises:
+        _TokenRefused: It asks for no access token of a client.
+    """
     if "grant_type" not in fields:
         raise _TokenRefused(400, "invalid_request", "Send grant_type=client_credentials.")
-    if fields["grant_type"] != ["client_credentials"]:
+    if fields["grant_type"] != "client_credentials":
         raise _TokenRefused(400, "unsupported_grant_type", "Only client_credentials is supported.")
-    (scope,) = fields.get("scope", [""])
+    scope = fields.get("scope", "")
     if len(scope) > MOST_SCOPE:
         raise _TokenRefused(400, "invalid_scope", f"Ask for at most {MOST_SCOPE} characters of scopes.")
     return scope or None
+
+
+def _assertion(fields: Mapping[str, str]) -> str | None:
+    """Return what a client has signed; None: it sends nothing of the kind.
+
+    Raises:
+        _TokenRefused: It is of another type, incomplete, or too long.
+    """
+    kind, assertion = fields.get("client_assertion_type"), fields.get("client_assertion")
+    if kind is None and assertion is None:
+        return None
+    if kind != ASSERTION_TYPE or not assertion:
+        detail = f"Send client_assertion_type={ASSERTION_TYPE} and client_assertion."
+        raise _TokenRefused(400, "invalid_request", detail)
+    if len(assertion) > MOST_ASSERTION or len(fields.get("client_id", "")) > MOST_ID:
+        detail = f"An assertion has at most {MOST_ASSERTION} characters, an id at most {MOST_ID}."
+        raise _TokenRefused(401, "invalid_client", detail, "too_long")
+    return assertion
 
 
 def _rows(

@@ -6,17 +6,20 @@ they count as far as the file still grants them. Rows are read in the order of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError
 
+from services.common.config.client_keys import client_key
 from services.common.config.departments import Departments
 from services.common.config.integrations import Client, Integrations
 from services.common.http.tokens import Actor
 from services.common.internal_api.integration import EVERY, Kind, RowsPage
 from services.common.mongo.client import Database
+from services.transcripts.access.client_assertions import Refused, verified
 from services.transcripts.rendering.transcript import utc_time
 
 LONGEST = 2_000  # milliseconds for one page
@@ -40,9 +43,11 @@ class ReadAccess:
             departments: The departments as they are now: a client reads nothing of one that is gone.
         """
         self._clients: dict[str, Client] = {client.id: client for client in integrations.clients}
+        self._keys = {client.id: tuple(map(client_key, client.public_keys)) for client in integrations.clients}
         self._departments = departments
         self._chats, self._asked = database["chat_statistics"], database["question_statistics"]
         self._questions = database["questions"]
+        self._assertions = database["client_assertions"]
 
     # ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -50,6 +55,29 @@ class ReadAccess:
         """Return the client that has this secret, or None."""
         client = self._clients.get(client_id)
         return client if client is not None and client.knows(secret) else None
+
+    async def asserted(
+        self, assertion: str, audiences: Collection[str], request: str, named: str | None, now: datetime
+    ) -> Client:
+        """Return the client that has signed this assertion, which is used up.
+
+        Args:
+            assertion: The JWT.
+            audiences: The addresses of the installation.
+            request: The number of the token request. A repetition of it is the same use.
+            named: The client that the request names; None: none.
+            now: The present.
+
+        Raises:
+            Refused: It is not right, or was used before, by any replica.
+        """
+        found = verified(assertion, audiences, self._keys, now, named)
+        use, remembered = {"_id": found.digest, "request": request}, {"expires_at": found.until}
+        try:
+            await self._assertions.update_one(use, {"$setOnInsert": remembered}, upsert=True)
+        except DuplicateKeyError:
+            raise Refused("jti_used", found.client_id) from None
+        return self._clients[found.client_id]
 
     def knows(self, client_id: str) -> bool:
         """Return whether the integrations file has this client."""

@@ -1,6 +1,7 @@
 """Routes of the read API: the authentication of a client, and pages of what it may read.
 
-Each page that is read is in the access log first, with the client as the reader (role `service`).
+Each page that is read is in the access log first, with the client as the reader (role `service`). The gateway logs
+refused authentications, bounded, with the `why` of the answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pymongo.errors import ExecutionTimeout
 
+from services.common.config.integrations import Client
 from services.common.events.types import Record
 from services.common.http.problems import Problem
 from services.common.internal_api import integration as integration_api
@@ -20,6 +22,7 @@ from services.common.internal_api.integration import ClientReader, ClosedChat, K
 from services.common.internal_api.reports import MOST_DAYS
 from services.common.runtime.service import caller
 from services.transcripts import metrics
+from services.transcripts.access.client_assertions import Refused
 from services.transcripts.access_log.store import Access, Act
 from services.transcripts.api.context import Context, role_of
 from services.transcripts.api.responses import json_response
@@ -40,9 +43,24 @@ def create_routes(context: Context) -> APIRouter:
         client = context.integration.client(given.client_id, given.secret)
         if client is None:
             metrics.CLIENT_LOGINS.labels("refused").inc()
-            log.warning("client_refused")
-            raise Problem(401, "invalid_client", "There is no client with this id and secret.")
-        scopes = context.integration.scopes(client, given.scope)
+            raise Problem(401, "invalid_client", "There is no client with this id and secret.", why="secret")
+        return granted(client, given.scope)
+
+    @routes.post(integration_api.CLIENT_ASSERTED, response_model=integration_api.ClientScopes)
+    async def authenticate_by_assertion(request: Request, given: integration_api.ClientAssertion) -> Response:
+        caller(request)
+        try:
+            client = await context.integration.asserted(
+                given.assertion, given.audiences, given.request, given.client_id, context.clock()
+            )
+        except Refused as refused:
+            metrics.CLIENT_LOGINS.labels("refused").inc()
+            detail = "The assertion of the client is not accepted."
+            raise Problem(401, "invalid_client", detail, why=refused.why, client=refused.client_id) from refused
+        return granted(client, given.scope)
+
+    def granted(client: Client, scope: str | None) -> Response:
+        scopes = context.integration.scopes(client, scope)
         if scopes is None:
             metrics.CLIENT_LOGINS.labels("refused").inc()
             log.warning("client_scope_refused", client=client.id)

@@ -48,7 +48,7 @@ SHAPES = [
 
 
 def test_paths_are_distinct_and_inside() -> None:
-    assert len(PATHS) == 86
+    assert len(PATHS) == 87
     assert len(set(PATHS.values())) == len(PATHS)
     assert all(path.startswith("/internal/") for path in PATHS.values())
 

@@ -1,22 +1,26 @@
 """`services/gateway/http/integration.py` behind a real server: access tokens, and what they open."""
 
 import base64
+from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from services.common import clock
 from services.common.http import tokens
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.integration import (
+    CLIENT_ASSERTED,
     CLIENT_AUTHENTICATE,
     CLOSED_CHATS,
     QUESTION_ROWS,
     STATISTIC_ROWS,
+    ClientAssertion,
     ClientReader,
     ClientScopes,
     ClientSecret,
@@ -27,7 +31,10 @@ from services.common.internal_api.integration import (
 )
 from services.gateway import rate_limits
 from services.gateway.http import integration
+from services.gateway.http.integration import ASSERTION_TYPE
+from services.gateway.refusal_log import RefusalLog
 from tests.gateway.asking import Client
+from tests.gateway.http.citizen.test_after_chat import limited_client
 from tests.gateway.making import AN
 from tests.gateway.standing import KEYS, World, gateway_of
 
@@ -114,6 +121,125 @@ async def test_wrong_token_requests_are_refused_as_oauth_has_it(
     assert (answered.get("WWW-Authenticate", "").startswith("Basic ")) == (status == 401)
     assert told["error_description"]
     assert asked_of(world) == []
+
+
+ASSERTED = GRANT + b"&client_assertion_type=" + quote(ASSERTION_TYPE, safe="").encode() + b"&client_assertion="
+PLACE = {"Host": "chat.stad.example", "Content_Type": FORM}
+
+
+@pytest.fixture
+async def known_client(world: World) -> AsyncIterator[Client]:
+    """A gateway that knows its own addresses."""
+    origins = "https://chat.stad.example,https://chat.andere.example"
+    async with limited_client(world, public_origins=origins) as one:
+        yield one
+
+
+async def test_a_client_with_a_key_gets_a_token_for_what_it_has_signed(world: World, known_client: Client) -> None:
+    world.others.fixed[CLIENT_ASSERTED] = ClientScopes(client_id="cijfers", scopes=SCOPES)
+    body = ASSERTED + b"a.b.c&client_id=cijfers&scope=chats%3Aalgemeen"
+    status, told, headers = await known_client.ask("POST", TOKEN, body, **PLACE)
+    assert (status, headers["Cache-Control"], told["token_type"]) == (200, "no-store", "Bearer")
+    assert KEYS.client_of(told["access_token"]) == ("cijfers", frozenset(SCOPES))
+    ((path, asked),) = asked_of(world)
+    assert path == CLIENT_ASSERTED
+    given = ClientAssertion.model_validate_json(asked)
+    assert (given.assertion, given.client_id, given.scope) == ("a.b.c", "cijfers", "chats:algemeen")
+    assert given.audiences == ["https://chat.stad.example", "https://chat.andere.example"]
+    assert (await known_client.ask("POST", TOKEN, ASSERTED + b"a.b.c", **PLACE))[0] == 200
+    _, (_, asked) = asked_of(world)
+    again = ClientAssertion.model_validate_json(asked)
+    assert (again.client_id, again.scope) == (None, None)
+    assert len({given.request, again.request}) == 2, "the same assertion in another request is another use"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "error"),
+    [
+        (ASSERTED + b"a.b.c", {"Authorization": basic()}, 400, "invalid_request"),
+        (ASSERTED, {}, 400, "invalid_request"),
+        (GRANT + b"&client_assertion=a.b.c", {}, 400, "invalid_request"),
+        (GRANT + b"&client_assertion_type=saml&client_assertion=a", {}, 400, "invalid_request"),
+        (ASSERTED + b"a&client_assertion=b", {}, 400, "invalid_request"),
+        (ASSERTED + b"a.b.c&client_id=a&client_id=b", {}, 400, "invalid_request"),
+        (ASSERTED + b"a.b.c", {"Authorization": "Bearer x"}, 401, "invalid_client"),
+        (ASSERTED + b"a" * 4_097, {}, 401, "invalid_client"),
+        (ASSERTED + b"a&client_id=" + b"c" * 101, {}, 401, "invalid_client"),
+        (ASSERTED.replace(b"client_credentials", b"password") + b"a", {}, 400, "unsupported_grant_type"),
+    ],
+)
+async def test_wrong_requests_with_an_assertion_are_refused(
+    world: World, known_client: Client, body: bytes, headers: dict[str, str], status: int, error: str
+) -> None:
+    got, told, _ = await known_client.ask("POST", TOKEN, body, **PLACE, **headers)
+    assert (got, told["error"]) == (status, error)
+    assert asked_of(world) == []
+
+
+async def test_an_assertion_is_for_an_address_that_the_gateway_knows(world: World, client: Client) -> None:
+    """Else one that a client has signed for another server would be good here under that server's name."""
+    got, told, _ = await client.ask("POST", TOKEN, ASSERTED + b"a.b.c", Content_Type=FORM)
+    assert (got, told["error"]) == (401, "invalid_client")
+    assert "PUBLIC_ORIGINS" in told["error_description"]
+    assert asked_of(world) == []
+
+
+async def test_what_transcripts_refuses_of_an_assertion_is_refused(world: World, known_client: Client) -> None:
+    for problem, status, error in (
+        (Problem(401, "invalid_client", "no", why="aud", client="cijfers"), 401, "invalid_client"),
+        (Problem(400, "invalid_scope", "no"), 400, "invalid_scope"),
+    ):
+        world.others.refused[CLIENT_ASSERTED] = problem
+        got, told, headers = await known_client.ask("POST", TOKEN, ASSERTED + b"a.b.c", **PLACE)
+        assert (got, told) == (status, {"error": error, "error_description": "no"}), "the client is not told why"
+        assert ("WWW-Authenticate" in headers) == (status == 401)
+    world.others.refused[CLIENT_ASSERTED] = Problem(404, "not_found", "a release that knows no keys of clients")
+    got, told, _ = await known_client.ask("POST", TOKEN, ASSERTED + b"a.b.c", **PLACE)
+    assert (got, told["code"]) == (503, "unavailable")
+
+
+async def test_refused_clients_are_logged_with_the_reason_and_a_bound(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integration, "REFUSALS", RefusalLog(clock=lambda: 0.0))
+    world.others.refused[CLIENT_AUTHENTICATE] = Problem(401, "invalid_client", "no", why="secret")
+    with capture_logs() as lines:
+        assert (await client.ask("POST", TOKEN, GRANT, Content_Type=FORM))[0] == 401, "nothing was shown"
+        assert (await client.ask("POST", TOKEN, GRANT, Authorization="Basic !", Content_Type=FORM))[0] == 401
+        for _ in range(30):
+            assert (await client.ask("POST", TOKEN, GRANT, Authorization=basic(), Content_Type=FORM))[0] == 401
+    noted = [one for one in lines if one["event"] == "access_refused"]
+    assert len(noted) == 20, "one line a second after these"
+    about = {"method": "POST", "route": TOKEN, "status": 401, "code": "invalid_client", "log_level": "warning"}
+    assert [{n: v for n, v in one.items() if n != "event"} for one in noted[:2]] == [
+        {**about, "why": "credentials"},
+        {**about, "why": "secret"},
+    ]
+    assert "geheim" not in str(lines)
+
+
+async def test_the_log_of_a_refused_assertion_names_a_client_of_the_file(
+    world: World, known_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integration, "REFUSALS", RefusalLog())
+    for client_id in ("cijfers", None):
+        world.others.refused[CLIENT_ASSERTED] = Problem(401, "invalid_client", "no", why="exp", client=client_id)
+        with capture_logs() as lines:
+            assert (await known_client.ask("POST", TOKEN, ASSERTED + b"a.b.c&client_id=x", **PLACE))[0] == 401
+        (noted,) = (one for one in lines if one["event"] == "access_refused")
+        assert (noted["why"], noted.get("client")) == ("exp", client_id)
+        assert "a.b.c" not in str(lines)
+
+
+async def test_assertions_and_secrets_are_limited_together(world: World, known_client: Client) -> None:
+    world.others.refused[CLIENT_ASSERTED] = Problem(401, "invalid_client", "no", why="signature")
+    world.others.fixed[CLIENT_AUTHENTICATE] = ClientScopes(client_id="cijfers", scopes=SCOPES)
+    statuses = []
+    for _ in range(11):
+        statuses.append((await known_client.ask("POST", TOKEN, ASSERTED + b"a.b.c", **PLACE))[0])
+        statuses.append((await known_client.ask("POST", TOKEN, GRANT, Authorization=basic(), **PLACE))[0])
+    assert statuses[:20] == [401, 200] * 10
+    assert 429 in statuses[20:]
 
 
 async def test_what_transcripts_refuses_is_refused(world: World, client: Client) -> None:

@@ -1,17 +1,25 @@
 """The routes of the read API, over HTTP and the real database: who is a client, what it reads, and what is logged."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from services.common.clock import utcnow
 from services.common.config.departments import load_departments
 from services.common.config.integrations import load_integrations
 from services.common.http.tokens import Actor
 from services.common.internal_api.integration import (
+    CLIENT_ASSERTED,
     CLIENT_AUTHENTICATE,
     CLOSED_CHATS,
     QUESTION_ROWS,
@@ -31,17 +39,43 @@ from tests.transcripts.api.client import CHAT, ApiClient, fill, opened, seal
 from tests.transcripts.conftest import OPENED_AT, new_id
 from tests.transcripts.past_chats.conftest import Player
 
+KEY = ec.generate_private_key(ec.SECP256R1())
+PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+PLACE = "https://chat.stad.example"
 GIVEN, FORMER = "5e" * 32, "a1" * 32
 FILE = f"""
 [[clients]]
 id = "cijfers"
 secret_hashes = ["sha256:{sha256(GIVEN.encode()).hexdigest()}", "sha256:{sha256(FORMER.encode()).hexdigest()}"]
 scopes = ["statistics:*", "chats:algemeen", "transcripts:algemeen", "questions:premies"]
+
+[[clients]]
+id = "sleutel"
+public_keys = ['''{PEM}''']
+scopes = ["chats:algemeen"]
+
+[[clients]]
+id = "beide"
+secret_hashes = ["sha256:{sha256(GIVEN.encode()).hexdigest()}"]
+public_keys = ['''{PEM}''']
+scopes = ["chats:premies"]
 """
 READER = {"client_id": "cijfers", "source": "192.0.2.9"}
 DAYS = {"since": "2026-11-22", "until": "2026-11-22"}
 ALGEMEEN: dict[str, Any] = {"reader": READER, "department": "algemeen", **DAYS}
 PREMIES: dict[str, Any] = {"reader": READER, "department": "premies", **DAYS}
+
+
+def signed(key: ec.EllipticCurvePrivateKey = KEY, client: str = "sleutel") -> str:
+    """What a client signs for a token."""
+    now = int(utcnow().timestamp())
+    claims = {"iss": client, "sub": client, "aud": PLACE, "iat": now, "exp": now + 60, "jti": new_id()}
+    return jwt.encode(claims, key, "ES256")
+
+
+def asserted(scope: str | None = None, **signing: Any) -> dict[str, Any]:
+    """What a gateway asks for one token request."""
+    return {"assertion": signed(**signing), "audiences": [PLACE], "request": token_hex(), "scope": scope}
 
 
 @pytest.fixture
@@ -53,6 +87,16 @@ async def api(
     file.write_text(FILE)
     async with opened(create_app(make_settings(rabbitmq_url=vhost_url, integrations_file=file))) as made:
         yield made
+
+
+@pytest.fixture
+def apart(
+    make_settings: Callable[..., Settings], vhost_url: str, tmp_path: Path
+) -> Callable[[], contextlib.AbstractAsyncContextManager[ApiClient]]:
+    """Each call opens one more replica, on the same database."""
+    file = tmp_path / "integrations.toml"
+    file.write_text(FILE)
+    return lambda: opened(create_app(make_settings(rabbitmq_url=vhost_url, integrations_file=file)))
 
 
 @pytest.fixture
@@ -101,6 +145,96 @@ async def test_others_are_refused_without_a_word_of_the_secret(
     said = "".join(capfd.readouterr()) + str(told)
     assert GIVEN not in said
     assert not changed.get("secret") or changed["secret"] not in said
+
+
+async def test_a_client_with_a_key_is_known_by_what_it_signs(api: ApiClient) -> None:
+    given = asserted(scope="chats:algemeen")
+    assert await api.ask(CLIENT_ASSERTED, given) == (200, {"client_id": "sleutel", "scopes": ["chats:algemeen"]})
+    for more, expected in (
+        ({}, (200, None, None)),
+        ({"client_id": "sleutel"}, (200, None, None)),
+        ({"audiences": ["https://other.example", PLACE]}, (200, None, None)),
+        ({"client_id": "cijfers"}, (401, "invalid_client", "client")),
+        ({"scope": "questions:algemeen"}, (400, "invalid_scope", None)),
+        ({"audiences": ["https://other.example"]}, (401, "invalid_client", "aud")),
+        ({"audiences": []}, (401, "invalid_client", "aud")),
+        ({"assertion": signed(key=ec.generate_private_key(ec.SECP256R1()))}, (401, "invalid_client", "signature")),
+        ({"assertion": "x" * 4_097}, (422, "invalid", None)),
+        ({"request": ""}, (422, "invalid", None)),
+    ):
+        status, told = await api.ask(CLIENT_ASSERTED, {**asserted(), **more})
+        assert (status, told.get("code"), told.get("why")) == expected, more
+
+
+async def test_a_client_has_what_the_file_gives_it(api: ApiClient) -> None:
+    status, told = await api.ask(CLIENT_AUTHENTICATE, {"client_id": "sleutel", "secret": ""})
+    assert (status, told["code"]) == (401, "invalid_client"), "without a secret there is none to guess"
+    status, told = await api.ask(CLIENT_ASSERTED, asserted(client="cijfers"))
+    assert (status, told["why"]) == (401, "signature"), "without a key there is none to sign with"
+    for one in (asserted(client="beide"), {"client_id": "beide", "secret": GIVEN}):
+        path = CLIENT_ASSERTED if "assertion" in one else CLIENT_AUTHENTICATE
+        assert await api.ask(path, one) == (200, {"client_id": "beide", "scopes": ["chats:premies"]})
+
+
+async def test_an_assertion_is_accepted_once_by_all_replicas_and_after_a_restart(
+    database: Database, apart: Callable[[], contextlib.AbstractAsyncContextManager[ApiClient]]
+) -> None:
+    given = asserted()
+    async with apart() as one, apart() as other:
+        both = [api.ask(CLIENT_ASSERTED, {**given, "request": token_hex()}) for api in (one, other) for _ in range(5)]
+        answers = await asyncio.gather(*both)
+        assert sorted(status for status, _ in answers) == [200] + [401] * 9
+        assert {told["why"] for status, told in answers if status == 401} == {"jti_used"}
+        assert {told["client"] for status, told in answers if status == 401} == {"sleutel"}
+    async with apart() as again:
+        assert (await again.ask(CLIENT_ASSERTED, {**given, "request": token_hex()}))[0] == 401
+        assert (await again.ask(CLIENT_ASSERTED, asserted()))[0] == 200, "with another number"
+    assert await database["client_assertions"].count_documents({}) == 2
+
+
+async def test_a_question_that_the_gateway_repeats_is_the_same_use(
+    apart: Callable[[], contextlib.AbstractAsyncContextManager[ApiClient]],
+) -> None:
+    """Its connection broke before it had the answer. It sends the question again, perhaps to another replica."""
+    given = asserted()
+    async with apart() as one, apart() as other:
+        for api in (one, other, one):
+            assert (await api.ask(CLIENT_ASSERTED, given))[0] == 200
+        status, told = await other.ask(CLIENT_ASSERTED, {**given, "request": token_hex()})
+        assert (status, told["why"]) == (401, "jti_used")
+
+
+async def test_what_is_refused_uses_nothing_up(api: ApiClient, database: Database) -> None:
+    given = asserted()
+    assert (await api.ask(CLIENT_ASSERTED, {**given, "audiences": ["https://other.example"]}))[0] == 401
+    assert await database["client_assertions"].count_documents({}) == 0
+    assert (await api.ask(CLIENT_ASSERTED, given))[0] == 200
+
+
+async def test_the_number_of_an_assertion_is_forgotten_when_it_is_too_old(api: ApiClient, database: Database) -> None:
+    before = utcnow()
+    assert (await api.ask(CLIENT_ASSERTED, asserted()))[0] == 200
+    indexes = await database["client_assertions"].index_information()
+    assert [one["key"] for one in indexes.values() if one.get("expireAfterSeconds") == 0] == [[("expires_at", 1)]]
+    (kept,) = await database["client_assertions"].find({}).to_list(None)
+    assert set(kept) == {"_id", "request", "expires_at"}
+    assert "sleutel" not in str(kept)
+    life = kept["expires_at"] - before
+    assert timedelta(seconds=110) < life < timedelta(seconds=130), "a minute, and one for the clocks"
+
+
+async def test_refusals_are_counted_and_nothing_of_the_assertion_is_logged(
+    api: ApiClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    counted = ("eloket_transcripts_client_authentications_total", {"outcome": "refused"})
+    before = sample(*counted) or 0.0
+    given = asserted(client="nobody")
+    status, told = await api.ask(CLIENT_ASSERTED, given)
+    assert (status, told["why"], told["client"]) == (401, "client", None)
+    assert sample(*counted) == before + 1
+    said = "".join(capfd.readouterr()) + str(told)
+    assert given["assertion"] not in said
+    assert "nobody" not in said
 
 
 async def test_departments_count_as_they_are_now(
