@@ -103,35 +103,43 @@ test("a page says how often, and a panel that goes away ends it", (t) => {
   assert.deepEqual(asked, []);
 });
 
-test("an ended chat leaves the storage an hour later, and the page unless it is being read", async (t) => {
-  t.mock.timers.enable({ apis: ["setInterval", "Date"] });
-  const record = { chat_id: "one" };
-  const did = [];
-  let open = true;
-  const host = {
-    emit: () => {},
-    getAttribute: () => null,
-    store: { clear: () => did.push("cleared") },
-    shadowRoot: { querySelector: (wanted) => (assert.equal(wanted, "dialog[open]"), open ? {} : null) },
-    panel: Promise.resolve({ gone: (id) => did.push(id) }),
+/** A panel, and the minutes that pass. */
+function panelOf(t, host) {
+  const panel = { asked: 0, left: [], open: false, kept: { chat_id: "one" } };
+  host.shadowRoot.querySelector = (wanted) => (assert.equal(wanted, "dialog[open]"), panel.open ? {} : null);
+  host.panel = Promise.resolve({ kept: () => ((panel.asked += 1), panel.kept), gone: (id) => panel.left.push(id) });
+  const minutes = async (n) => {
+    t.mock.timers.tick(n * 60_000);
+    await new Promise(setImmediate);
   };
-  const tell = followChat(host, record);
+  return { panel, minutes };
+}
+
+test("an ended chat that the panel keeps no more leaves the page, unless it is being read", async (t) => {
+  const { host, tell } = page(t);
+  const { panel, minutes } = panelOf(t, host);
   tell({ ...CHAT, welcomed: true }, "red");
-  t.mock.timers.tick(7_200_000);
-  assert.deepEqual(did, [], "an open chat stays, however long it is");
-  record.ended = Date.now();
-  tell({ ...CHAT, welcomed: true, closed: "citizen" }, "red");
-  t.mock.timers.tick(3_540_000);
-  assert.deepEqual(did, []);
-  t.mock.timers.tick(60_000);
-  await host.panel;
-  assert.deepEqual(did, ["cleared"], "what is being read stays on the page");
-  open = false;
-  t.mock.timers.tick(60_000);
-  await host.panel;
-  assert.deepEqual(did, ["cleared", "cleared", "one"]);
+  await minutes(120);
+  assert.equal(panel.asked, 0, "an open chat stays, however long it is");
+  for (let n = 0; n < 2; n += 1) tell({ ...CHAT, welcomed: true, closed: "citizen" }, "red");
+  await minutes(3);
+  assert.deepEqual([panel.asked, panel.left], [3, []], "each minute, and it is kept still");
+  Object.assign(panel, { kept: null, open: true });
+  await minutes(1);
+  assert.deepEqual(panel.left, [], "it is being read");
+  panel.open = false;
+  await minutes(1);
+  assert.deepEqual(panel.left, ["one"]);
   tell();
-  t.mock.timers.tick(600_000);
-  await host.panel;
-  assert.equal(did.length, 3, "the view is gone");
+  await minutes(10);
+  assert.equal(panel.asked, 5, "the view is gone");
+});
+
+test("that is also so where the server cannot say that the chat has ended", async (t) => {
+  const { host, tell } = page(t, {}, { ended: 1 });
+  const { panel, minutes } = panelOf(t, host);
+  panel.kept = null;
+  tell(CHAT, "red");
+  await minutes(1);
+  assert.deepEqual(panel.left, ["one"]);
 });

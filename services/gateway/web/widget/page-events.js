@@ -1,12 +1,12 @@
 // What the page around the widget is told of a chat, and what keeps its own session while a chat is open.
 const ALIVE = 60; // seconds between two signs for the page's own session
-const FORGET = 3600_000; // ms, as in panel.js
-const LOOK = 60_000; // ms
+const LOOK = 60_000; // ms between two looks whether an ended chat is to leave the page
 
 /**
  * Gives the page the events of one chat. Returns what is told each change of it, and without a chat its end.
  *
- * An hour after its end the chat leaves the storage, and the page too; one that is being read leaves the page when the panel is closed.
+ * Once the chat has ended the panel is asked each minute whether it is kept still. If not it leaves the page too; one that is being read leaves
+ * the page when the panel is closed.
  *
  * While the chat is open the page gets `eloket-chat-active` at once and each minute, and the address in the attribute
  * `keep-alive` is requested, so that the page's own session does not end meanwhile.
@@ -22,11 +22,10 @@ export function followChat(host, record) {
   let timer;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let aging;
-  const age = () => {
-    if (Date.now() - (record.ended ?? Infinity) < FORGET) return;
-    host.store?.clear();
+  const age = async () => {
     const { panel, shadowRoot } = /** @type {any} */ (host);
-    if (!shadowRoot.querySelector("dialog[open]")) panel.then((/** @type {any} */ one) => one?.gone(record.chat_id));
+    const one = await panel;
+    if (one && !one.kept() && !shadowRoot.querySelector("dialog[open]")) one.gone(record.chat_id);
   };
 
   function alive() {
@@ -39,7 +38,7 @@ export function followChat(host, record) {
   return (chat, colour, backlog = 0) => {
     if (!chat || chat.closed) timer = void clearInterval(timer);
     if (!chat) return void clearInterval(aging);
-    if (chat.closed) aging ??= setInterval(age, LOOK);
+    if (chat.closed || record.ended) aging ??= setInterval(age, LOOK);
     if (!chat.closed && timer === undefined) {
       alive();
       timer = setInterval(alive, 1000 * Math.max(1, Number(host.getAttribute("keep-alive-seconds")) || ALIVE));

@@ -315,7 +315,6 @@ export async function createPanel(host, base, prefix) {
     const chat = host.asChat(found);
     if (!found || (chat && (!chat.ended || Date.now() - chat.ended < FORGET))) return chat;
     store.clear();
-    return null;
   }
 
   function restore() {
@@ -381,6 +380,7 @@ export async function createPanel(host, base, prefix) {
     restore,
     begin, // blue-panel.js: with `queue`, for who chooses to wait
     minimise,
+    kept,
     gone,
     dispose: () => {
       end.abort();
