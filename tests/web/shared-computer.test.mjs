@@ -203,6 +203,53 @@ test("a tab without a chat gets that of another tab, at once or when it starts",
   assert.deepEqual(put, ["one"]);
 });
 
+// A channel whose messages the test gives itself, so that it sees what an exception in them becomes.
+function channel(t) {
+  const before = globalThis.BroadcastChannel;
+  t.after(() => (globalThis.BroadcastChannel = before));
+  const posted = [];
+  globalThis.BroadcastChannel = class {
+    postMessage = (message) => posted.push(message);
+    close() {}
+  };
+  return posted;
+}
+
+test("where the storage is forbidden a tab neither asks nor takes, and an exception of anything else is not swallowed", (t) => {
+  browser(t);
+  const posted = channel(t);
+  const { one, shown } = tab(t);
+  followTabs(one, PREFIX);
+  assert.deepEqual(posted, [{ ask: true }]);
+  one.restore = () => {
+    throw new RangeError("a fault of ours");
+  };
+  assert.throws(() => one.tabs.onmessage({ data: { chat: CHAT } }), RangeError);
+  one.tabs.onmessage({ data: null }); // another script of the page
+  one.tabs.onmessage({ data: "text" });
+
+  Object.defineProperty(globalThis, "sessionStorage", {
+    configurable: true,
+    get: () => {
+      throw new DOMException("forbidden", "SecurityError");
+    },
+  });
+  const { one: other } = tab(t);
+  followTabs(other, PREFIX);
+  assert.equal(posted.length, 1);
+  other.tabs.onmessage({ data: { chat: CHAT } });
+  assert.deepEqual(shown, []);
+});
+
+test("a tab whose storage is full does not show a chat that it cannot keep", (t) => {
+  browser(t, { full: true });
+  channel(t);
+  const { one, shown } = tab(t);
+  followTabs(one, PREFIX);
+  one.tabs.onmessage({ data: { chat: CHAT } });
+  assert.deepEqual(shown, []);
+});
+
 test("a tab that keeps its chat in local storage neither asks nor takes", async (t) => {
   const it = browser(t);
   const { others, said: asked } = otherTabs(t);

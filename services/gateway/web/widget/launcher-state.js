@@ -102,9 +102,10 @@ export function stateOf(host, followButton, { base, prefix, load }) {
   const avoid = () => load("loket-chat/avoid-focus").then(({ avoidFocus }) => gone() || avoidFocus(host, frame, signal));
   if (document.activeElement?.matches("body, html, eloket-chat") ?? true) addEventListener("focusin", avoid, { signal, once: true });
   else avoid();
-  load("loket-chat/tabs")
-    .then(({ followTabs }) => gone() || followTabs(host, prefix))
-    .catch(() => {}); // nothing is kept here
+  load("loket-chat/tabs").then(
+    ({ followTabs }) => gone() || followTabs(host, prefix),
+    () => {}, // this tab is for itself then
+  );
   // while the server is there, for when it is gone
   const reached = Promise.all([load("loket-chat/reach"), worded]).then(([{ reachOf }]) => {
     if (gone()) return;

@@ -9,21 +9,26 @@
  * @param {(message: any) => void} onMessage
  */
 export function channelOf(prefix, signal, onMessage) {
+  /** @type {BroadcastChannel} */
+  let tabs;
   try {
-    const tabs = new BroadcastChannel(`${prefix}shared`);
-    tabs.onmessage = ({ data }) => {
-      try {
-        onMessage(data);
-      } catch {
-        // not ours, or nothing can be kept here
-      }
-    };
-    signal.addEventListener("abort", () => tabs.close());
-    return tabs;
+    tabs = new BroadcastChannel(`${prefix}shared`);
   } catch {
-    return null;
+    return null; // there are none, or the storage is forbidden
   }
+  tabs.onmessage = ({ data }) => onMessage(Object(data)); // other scripts of the page can send anything
+  signal.addEventListener("abort", () => tabs.close());
+  return tabs;
 }
+
+/** @param {() => any} call */
+const attempt = (call) => {
+  try {
+    return call();
+  } catch {
+    return false; // storage is full or forbidden
+  }
+};
 
 /**
  * Asks the other tabs for their chat when this one has none, takes one that another tab starts, and drops one that another puts away.
@@ -38,13 +43,16 @@ export function followTabs(host, prefix) {
   if (signal.aborted) return;
   // In local storage all tabs find it by themselves.
   const free = () =>
-    (host.getAttribute("storage") !== "local" || localStorage.getItem(`${prefix}shared`) !== null) && sessionStorage.getItem(name) === null;
+    attempt(
+      () =>
+        (host.getAttribute("storage") !== "local" || localStorage.getItem(`${prefix}shared`) !== null) &&
+        sessionStorage.getItem(name) === null,
+    );
+  /** @param {unknown} chat */
+  const take = (chat) => attempt(() => (sessionStorage.setItem(name, JSON.stringify(chat)), true));
   host.tabs = channelOf(prefix, signal, ({ chat, gone }) => {
-    const taken = chat && free();
-    if (taken) {
-      sessionStorage.setItem(name, JSON.stringify(chat));
-      host.restore();
-    }
+    const taken = chat && free() && take(chat);
+    if (taken) host.restore();
     host.panel?.then((/** @type {any} */ panel) => (taken ? panel?.restore() : gone && panel?.gone?.(gone)));
   });
   if (free()) host.tabs?.postMessage({ ask: true });
