@@ -203,8 +203,8 @@ MADE = {
         *under("reports", "pause_reason", "pause_count", "pause_time"),
         *under("keys", *SHORTCUTS, "always", "single", "task"),
         *under("label.problem", "other", "unknown_label"),
-        *under("reports.problem", "invalid", "invalid_period", "other", "period_too_long", "rate_limited"),
-        "reports.problem.report_too_large",
+        *under("reports.problem", "forbidden", "invalid", "invalid_period", "other", "period_too_long"),
+        *under("reports.problem", "rate_limited", "report_too_large", "unknown_department"),
         *under("past", "by_agent", "by_department", "by_ended", "by_form", "by_from", "by_locale", "by_own", "by_tag"),
         *under("past", "by_rating", "by_until", "score"),
         *under("past.ended", *CloseReason, "other"),
@@ -526,3 +526,11 @@ def test_the_console_has_one_word_for_a_thing(language: str, others: tuple[str, 
 @pytest.mark.parametrize("folder", FOLDERS, ids=str)
 def test_french_has_one_word_for_an_agent(folder: Path) -> None:
     assert "collaborat" not in (SERVICES / folder / "fr.json").read_text("utf-8").lower()
+
+
+@pytest.mark.parametrize("language", LOCALES)
+def test_a_period_that_ends_before_it_begins_has_the_same_words_everywhere(language: str) -> None:
+    texts = json.loads((SERVICES / f"gateway/web/console/translations/{language}.json").read_text("utf-8"))
+    periods = {key: words for key, words in texts.items() if key.endswith(".invalid_period")}
+    assert len(periods) == 4
+    assert len(set(periods.values())) == 1, periods

@@ -273,8 +273,8 @@ def department_of(departments: Departments, named: str | None) -> Department:
     return found
 
 
-def require_department_of(supervisor: AgentView, department: str | None, departments: Departments) -> None:
-    """Check that a department, if one is named, exists and is one of the supervisor's.
+def require_department_of(agent: AgentView, department: str | None, departments: Departments) -> None:
+    """Check that a department, if one is named, exists and is one of the agent's.
 
     Raises:
         Problem: 404 `unknown_department`, 403 `forbidden`.
@@ -283,8 +283,8 @@ def require_department_of(supervisor: AgentView, department: str | None, departm
         return
     if departments.get(department) is None:
         raise Problem(404, "unknown_department", "There is no such department.")
-    if department not in supervisor.departments:
-        raise Problem(403, "forbidden", "Only a supervisor of this department may do this.")
+    if department not in agent.departments:
+        raise Problem(403, "forbidden", "This is not one of your departments. Choose one of your own.")
 
 
 def agent_actor(agent: AgentView, source: str | None = None, reason: str | None = None) -> Actor:

@@ -40,7 +40,8 @@ from services.common.internal_api.past_chats import Cursor
 from services.common.observability.tracing import begin_trace
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.console.reports import DAY, period_of
+from services.gateway.http.console.past_chats import DAY, days_of
+from services.gateway.http.console.reports import period_of
 from services.gateway.http.dependencies import (
     address_of,
     answered,
@@ -286,9 +287,7 @@ def install(app: FastAPI, transcripts: TranscriptsClient, keys: Keys, settings: 
         `searched_until` is a time when the search stopped there before the page was full: `next` continues it.
         """
         who, _ = reader(request, "chats", department)
-        first, last = _day(from_), _day(until)
-        if first and last and last < first:
-            raise Problem(422, "invalid_period", "The last day is before the first day.")
+        first, last = days_of(from_, until)
         query = ClosedChatsQuery(reader=who, department=department, since=first, until=last, before=cursor, limit=limit)
         page = await answered(transcripts.closed_chats(query))
         stopped = stamp(page.searched_until) if page.searched_until else None
@@ -404,10 +403,6 @@ def _rows(
             "of": of,
         }
     )
-
-
-def _day(text: str | None) -> date | None:
-    return None if text is None else period_of(text, text)[0]
 
 
 def _shown(chat: ClosedChat) -> dict[str, Any]:

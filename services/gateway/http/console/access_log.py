@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,8 @@ from services.common.internal_api.presence import NamesQuery
 from services.common.internal_api.transcripts import Reader
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.console.reports import DAY, MARK, harmless
+from services.gateway.http.console.past_chats import DAY, days_of
+from services.gateway.http.console.reports import MARK, harmless
 from services.gateway.http.dependencies import address_of, answered, officer_of, problems_of, unavailable
 from services.gateway.settings import Settings
 
@@ -225,13 +226,7 @@ def _period(first: str, last: str, zone: ZoneInfo) -> tuple[datetime | None, dat
     Raises:
         Problem: 422 `invalid_period`.
     """
-    try:
-        since = datetime.combine(date.fromisoformat(first), time(), zone) if first else None
-        until = datetime.combine(date.fromisoformat(last) + timedelta(days=1), time(), zone) if last else None
-        if any(day is not None and not 2 <= day.year <= 9_998 for day in (since, until)):
-            raise ValueError("no such year")
-    except (ValueError, OverflowError):
-        raise Problem(422, "invalid_period", "There is no such day in the calendar.") from None
-    if since and until and until <= since:
-        raise Problem(422, "invalid_period", "The last day is before the first day.")
-    return since, until
+    since, until = days_of(first or None, last or None)
+    begin = datetime.combine(since, time(), zone) if since else None
+    end = datetime.combine(until + timedelta(days=1), time(), zone) if until else None
+    return begin, end

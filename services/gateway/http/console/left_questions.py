@@ -28,7 +28,7 @@ from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.console.past_chats import DAY, day_of
+from services.gateway.http.console.past_chats import DAY, days_of
 from services.gateway.http.dependencies import (
     BODY,
     address_of,
@@ -274,9 +274,7 @@ def install(
         """
         agent = (await agent_session(request, presence)).agent
         require_department_of(agent, department, departments)
-        since, last = day_of(from_), day_of(until)
-        if since and last and last < since:
-            raise Problem(422, "invalid_period", "The last day is before the first day.")
+        since, last = days_of(from_, until)
         query = transcripts_api.ArchiveQuery(
             reader=_reader(agent, request, settings),
             departments=agent.departments if department is None else [department],
@@ -306,16 +304,8 @@ def install(
         once: Annotated[bool, Query(description="refuse with `question_done` when a colleague has done it")] = False,
     ) -> Response:
         """Mark this question as done."""
-        agent = await dealing(request, chat_id)
-        done_by = transcripts_api.QuestionDone(
-            chat_id=chat_id,
-            agent_id=agent.id,
-            agent_name=agent.name,
-            departments=agent.departments,
-            once=once,
-            source=address_of(request, settings),
-        )
-        await answered(transcripts.finish_question(done_by))
+        _, act = await act_of(request, chat_id)
+        await answered(transcripts.finish_question(transcripts_api.QuestionDone(**act, once=once)))
         return Response(status_code=204)
 
     @app.delete(
@@ -334,16 +324,8 @@ def install(
         of: Annotated[str | None, Query(max_length=200, description="only when this agent has done it")] = None,
     ) -> Response:
         """Open this question again, which the agent has done; a supervisor can do so with that of a colleague."""
-        agent = await dealing(request, chat_id)
-        wish = transcripts_api.QuestionUndo(
-            chat_id=chat_id,
-            agent_id=agent.id,
-            agent_name=agent.name,
-            departments=agent.departments,
-            any_agent=agent.supervisor,
-            of=of,
-            source=address_of(request, settings),
-        )
+        agent, act = await act_of(request, chat_id)
+        wish = transcripts_api.QuestionUndo(**act, any_agent=agent.supervisor, of=of)
         return JSONResponse(_shown(await answered(transcripts.undo_question(wish))))
 
     claim_problems = problems_of(
@@ -355,27 +337,29 @@ def install(
         _503="unavailable",
     )
 
-    async def dealing(request: Request, chat_id: str) -> AgentView:
+    async def act_of(request: Request, chat_id: str) -> tuple[AgentView, dict[str, Any]]:
+        """Return the agent who asks for an act on this question, and the fields that all acts have.
+
+        Raises:
+            Problem: As `agent_session`, and 404 `no_such_question`.
+        """
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         agent = (await agent_session(request, presence)).agent
         if not is_id(chat_id):
             raise Problem(404, "no_such_question", "There is no such question.")
-        return agent
-
-    def claim_of(request: Request, chat_id: str, agent: AgentView, **more: Any) -> transcripts_api.QuestionClaim:
-        return transcripts_api.QuestionClaim(
-            chat_id=chat_id,
-            agent_id=agent.id,
-            agent_name=agent.name,
-            departments=agent.departments,
-            source=address_of(request, settings),
-            **more,
-        )
+        return agent, {
+            "chat_id": chat_id,
+            "agent_id": agent.id,
+            "agent_name": agent.name,
+            "departments": agent.departments,
+            "source": address_of(request, settings),
+        }
 
     @app.post("/api/questions/{chat_id}/claim", responses=claim_problems)
     async def claim(request: Request, chat_id: str) -> Response:
         """Claim this question, with the right to read its conversation. Only one agent can have the claim."""
-        wish = claim_of(request, chat_id, await dealing(request, chat_id))
+        _, act = await act_of(request, chat_id)
+        wish = transcripts_api.QuestionClaim(**act)
         return JSONResponse(_shown(await answered(transcripts.claim_question(wish))))
 
     @app.delete(
@@ -389,8 +373,8 @@ def install(
         of: Annotated[str | None, Query(max_length=200, description="only the claim of this agent")] = None,
     ) -> Response:
         """Release the agent's claim. A supervisor can release the claim of any agent in their departments."""
-        agent = await dealing(request, chat_id)
-        wish = claim_of(request, chat_id, agent, any_agent=agent.supervisor, of=of)
+        agent, act = await act_of(request, chat_id)
+        wish = transcripts_api.QuestionClaim(**act, any_agent=agent.supervisor, of=of)
         await answered(transcripts.unclaim_question(wish))
         return Response(status_code=204)
 

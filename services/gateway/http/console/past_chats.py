@@ -125,9 +125,7 @@ def _query(agent: AgentView, wanted: SearchChats, departments: Departments, sour
             raise Problem(404, "unknown_department", "There is no such department.")
     else:
         require_department_of(agent, wanted.department, departments)
-    since, until = day_of(wanted.since), day_of(wanted.until)
-    if since and until and until < since:
-        raise Problem(422, "invalid_period", "The last day is before the first day.")
+    since, until = days_of(wanted.since, wanted.until)
     everywhere = [] if own else list(agent.departments)
     return PastChatsQuery(
         reader=Reader(agent_id=agent.id, supervisor=agent.supervisor, source=source),
@@ -156,6 +154,18 @@ def day_of(text: str | None) -> date | None:
     if not 2 <= day.year <= 9_998:  # a day more or less is still a day
         raise Problem(422, "invalid_period", "There is no such day in the calendar.")
     return day
+
+
+def days_of(first: str | None, last: str | None) -> tuple[date | None, date | None]:
+    """Return the first and the last day of a period; None for a bound that is None.
+
+    Raises:
+        Problem: 422 `invalid_period`.
+    """
+    since, until = day_of(first), day_of(last)
+    if since and until and until < since:
+        raise Problem(422, "invalid_period", "The last day is before the first day.")
+    return since, until
 
 
 def _shown(chat: PastChat) -> dict[str, Any]:

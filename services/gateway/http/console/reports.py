@@ -18,6 +18,7 @@ from services.common.internal_api.reports import MOST_DAYS, By, Figures, Figures
 from services.common.internal_api.transcripts import Reader
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
+from services.gateway.http.console.past_chats import DAY, days_of
 from services.gateway.http.dependencies import (
     address_of,
     answered,
@@ -30,8 +31,6 @@ from services.gateway.settings import Settings
 COLUMNS = ("scope", "period", "from", "until", "department", "agent_id", "agent", "timezone", *Figures.model_fields)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # OWASP, "CSV Injection"
 MARK = "\ufeff"  # by which spreadsheets recognise UTF-8
-
-DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 Names = Mapping[str, str]
 
 
@@ -103,16 +102,11 @@ def period_of(first: str, last: str) -> tuple[date, date]:
     Raises:
         Problem: 422 `invalid_period` or `period_too_long`.
     """
-    try:
-        since, until = date.fromisoformat(first), date.fromisoformat(last)
-    except ValueError:
-        raise Problem(422, "invalid_period", "There is no such day in the calendar.") from None
-    if until < since:
-        raise Problem(422, "invalid_period", "The last day is before the first day.")
+    since, until = days_of(first, last)
+    assert since is not None
+    assert until is not None
     if (until - since).days >= MOST_DAYS:
         raise Problem(422, "period_too_long", f"A period has at most {MOST_DAYS} days.")
-    if since.year < 2 or until.year > 9_998:  # a day more or less is still a day
-        raise Problem(422, "invalid_period", "There is no such day in the calendar.")
     return since, until
 
 

@@ -265,6 +265,7 @@ async def test_what_the_archive_is_not_asked(world: World, client: Client) -> No
     ):
         answered, problem, _ = await client.ask("GET", f"{path}?{query}", Cookie=cookie)
         assert (answered, problem["code"]) == (status, code), query
+        assert "supervisor" not in problem["detail"], "agents may do this too"
     assert not [p for p, _ in world.others.asked if p == transcripts_api.QUESTION_ARCHIVE]
     world.others.refused[transcripts_api.QUESTION_ARCHIVE] = Problem(429, "rate_limited", "no", {"Retry-After": "5"})
     status, problem, headers = await client.ask("GET", path, Cookie=cookie)
