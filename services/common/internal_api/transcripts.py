@@ -215,13 +215,20 @@ class AccessNoted(Record):
     It also notes that an administrator, or the operator, is about to change the departments or an account, to end a
     session of another person, or to export the accounts.
 
-    `item`: the agent to whom a chat is reassigned, the name and id of the person whose session is ended, the versions
-    of the departments before and after, or the username of the account and its fields that are changed; of an import
-    several, one after the other.
+    `item`: the agent to whom a chat is reassigned, the name that is searched among the sessions, the name and id of the
+    person whose session is ended, the versions of the departments before and after, or the username of the account and
+    its fields that are changed; of an import several, one after the other.
     """
 
     act: (
-        Literal["assignments_read", "chat_reassigned", "supervisor_note_added", "chat_token_revoked", "session_ended"]
+        Literal[
+            "assignments_read",
+            "chat_reassigned",
+            "supervisor_note_added",
+            "chat_token_revoked",
+            "sessions_read",
+            "session_ended",
+        ]
         | ChangeOfDepartments
         | ChangeOfAccount
     )

@@ -53,6 +53,7 @@ OwnAct = Literal[
     "chat_reassigned",
     "supervisor_note_added",
     "chat_token_revoked",
+    "sessions_read",
     "session_ended",
     "canned_answer_added",
     "canned_answer_changed",

@@ -25,7 +25,7 @@ def create_routes(context: Context) -> APIRouter:
     async def note(request: Request, noted: transcripts_api.AccessNoted) -> Response:
         who, by = caller(request), noted.reader
         who.require_agent(by.agent_id, noted.departments, by.supervisor, by.role)
-        if noted.act.startswith(("departments_", "account_", "accounts_")):
+        if noted.act.startswith(("departments_", "account_", "accounts_", "session")):
             if who.service == OPERATOR:
                 await context.access_log.record(Access(noted.act, by.agent_id, "operator", item=noted.item))
                 return Response(status_code=204)

@@ -579,3 +579,4 @@ async def test_an_administrator_ends_the_session_of_another_person(scene: Scene,
     auditor = await officer(scene, "audra", "access-log")
     await expect(auditor.hook("access-log")).to_contain_text("sessie van iemand anders beëindigd")
     await expect(auditor.hook("access-log")).to_contain_text("Ivo:")
+    await expect(auditor.hook("access-log")).to_contain_text("sessies van iedereen bekeken")

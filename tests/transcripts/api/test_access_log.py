@@ -62,6 +62,9 @@ async def test_questions_assignments_and_acts_of_operators_are_logged(api: ApiCl
     noted = {"act": "assignments_read", "reader": reader, "departments": ["algemeen"]}
     assert (await api.ask("/internal/access-log/note", noted))[0] == 204
     assert (await api.ask("/internal/access-log/note", {**noted, "act": "something"}))[0] == 422
+    for act in ("sessions_read", "session_ended"):
+        status, problem = await api.ask("/internal/access-log/note", {**noted, "act": act})
+        assert (status, problem["code"]) == (403, "forbidden"), "of administrators alone"
     hold = {"chat_id": CHAT, "by": "griffie", "reason": "zaak", "until": datetime(2999, 1, 1, tzinfo=UTC).isoformat()}
     assert (await api.command("/internal/holds", hold))[0] == 200
     assert (await api.command("/internal/receipts", {}))[0] == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -47,13 +47,23 @@ class SessionNamed(BaseModel):
 
 
 def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClient, settings: Settings) -> None:
-    """Add these routes. The access log of transcripts has each end of another's session before it is made."""
+    """Add these routes.
+
+    The access log of transcripts has each search of an administrator, and each end of another's session, before it is
+    made.
+    """
 
     async def administrator(request: Request) -> OpenSession:
         session = await login_session(request, presence)
         if session.role != "administrator":
             raise Problem(403, "forbidden", "Only an administrator may do this.")
         return session
+
+    async def note(
+        act: Literal["sessions_read", "session_ended"], item: str | None, request: Request, session: OpenSession
+    ) -> None:
+        reader = Reader(agent_id=session.agent.id, role="administrator", source=address_of(request, settings))
+        await transcripts.note_access(AccessNoted(act=act, reader=reader, item=item))
 
     problems = {"_401": "unauthenticated", "_403": "forbidden", "_503": "unavailable"}
 
@@ -94,11 +104,13 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
     async def search(request: Request) -> Response:
         """List the live sessions of all people, or of those who are sought, 100 at most. For administrators.
 
-        As the own ones, with `agent_id` and `name`. `more`: there are others; a search finds them.
+        As the own ones, with `agent_id` and `name`. `more`: there are others; a search finds them. The access log has
+        this first.
         """
         session = await administrator(request)
-        sought = await read_json(request, SessionsSought)
-        found = await answered(presence.sessions(api.SessionsQuery(search=sought.search.strip() or None)))
+        wanted = (await read_json(request, SessionsSought)).search.strip() or None
+        await answered(note("sessions_read", wanted, request, session))
+        found = await answered(presence.sessions(api.SessionsQuery(search=wanted)))
         shown = [
             {**_shown(one), "current": one.id == session.session_id, "agent_id": one.agent_id, "name": one.name}
             for one in found.sessions
@@ -130,9 +142,8 @@ def install(app: FastAPI, presence: PresenceClient, transcripts: TranscriptsClie
         found = (await answered(presence.sessions(api.SessionsQuery(session_id=wanted.id)))).sessions
         if not found:
             raise _no_such_session()
-        reader = Reader(agent_id=session.agent.id, role="administrator", source=address_of(request, settings))
         item = f"{found[0].name or '?'}: {found[0].agent_id}"
-        await noted(transcripts.note_access(AccessNoted(act="session_ended", reader=reader, item=item)))
+        await noted(note("session_ended", item, request, session))
         await answered(presence.end_other_session(api.OtherSessionEnd(session_id=wanted.id, by=session.agent.id)))
         return Response(status_code=204)
 

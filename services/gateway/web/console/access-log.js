@@ -41,6 +41,7 @@ export const ACTS = [
   "account_change_undone",
   "accounts_exported",
   "accounts_imported",
+  "sessions_read",
   "session_ended",
   "chat_erased",
   "message_erased",

@@ -83,6 +83,7 @@ async def test_an_administrator_ends_the_session_of_another_after_the_log_has_it
     assert (status, found["more"]) == (200, True)
     assert found["sessions"][0] == {**SHOWN, "current": False, "agent_id": AN, "name": "An"}
     assert json.loads(asked(world, api.SESSIONS_SEARCH)[0]) == {"search": "an", "session_id": None}
+    world.others.asked.clear()
 
     status, problem, _ = await client.ask("POST", "/api/sessions/end", {"id": "s"}, Cookie=cookie)
     assert (status, problem["code"]) == (409, "current_session"), "the officer's own session is `s`"
@@ -97,6 +98,22 @@ async def test_an_administrator_ends_the_session_of_another_after_the_log_has_it
     paths = [path for path, _ in world.others.asked]
     assert paths.index(transcripts_api.ACCESS_NOTE) < paths.index(api.SESSIONS_END)
     assert json.loads(asked(world, api.SESSIONS_END)[0]) == {"session_id": ONE, "by": AUDRA}
+
+
+async def test_what_an_administrator_searches_is_in_the_log_first(world: World, client: Client) -> None:
+    world.others.fixed[api.SESSIONS_SEARCH] = api.Sessions(sessions=[VIEW])
+    cookie = officer(world, "administrator")
+    for search, item in ((" an ", "an"), (" ", None)):
+        assert (await client.ask("POST", "/api/sessions/search", {"search": search}, Cookie=cookie))[0] == 200
+        note = noted(world)[-1]
+        assert (note.act, note.item, note.reader.role) == ("sessions_read", item, "administrator")
+        assert (note.reader.agent_id, note.reader.source) == (AUDRA, "127.0.0.1")
+    paths = [path for path, _ in world.others.asked]
+    assert paths.index(transcripts_api.ACCESS_NOTE) < paths.index(api.SESSIONS_SEARCH)
+    world.others.away.add(transcripts_api.ACCESS_NOTE)
+    status, problem, _ = await client.ask("POST", "/api/sessions/search", {}, Cookie=cookie)
+    assert (status, problem["code"]) == (503, "unavailable")
+    assert len(asked(world, api.SESSIONS_SEARCH)) == 2, "nobody reads what the log does not have"
 
 
 async def test_nothing_ends_that_the_log_has_not_or_that_is_over(world: World, client: Client) -> None:
