@@ -37,6 +37,9 @@ test("a question is news when it was not there before, but never at the first lo
   assert.equal(hasNews(list("a"), list("a")), false);
   assert.equal(hasNews(list("a", "b"), list("b")), false);
   assert.equal(hasNews(list("a"), list("b")), true);
+  const [again] = list("b").map((one) => ({ ...one, undone_at: "2026-11-23T09:00:00.000Z" }));
+  assert.equal(hasNews(list("a"), [...list("a"), again]), false, "a colleague has opened it again");
+  assert.equal(hasNews(list("a"), [...list("c"), again]), true);
 });
 
 test("why an agent got a chat is said in words, with the figures", () => {

@@ -132,6 +132,7 @@ class LeftQuestion(Record):
         files: The files of a question without a chat.
         answer_by: The day that the citizen was given for the answer; None: there was none, or it was left before
             version 2.0.
+        undone_at: When it was opened again last, after an agent had done it; None: it was not.
     """
 
     chat_id: str
@@ -147,6 +148,7 @@ class LeftQuestion(Record):
     form: Form | None = None
     files: list[Attachment] = Field(default_factory=list)
     answer_by: date | None = None
+    undone_at: datetime | None = None
 
 
 class Finished(Record):

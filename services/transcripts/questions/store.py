@@ -7,7 +7,7 @@ until}, the agent who deals with it; no agent does when it is None or in the pas
 `request` is the digest of its request, and `files` and `bytes` are its files, which `attachments/store.py` adds.
 
 A question that is done has `done_at`, `done_by` and `done_name` (of the agent; releases before 2.0 stored no name) and
-is in the archive. The claim stays as it was, so that undoing restores it.
+is in the archive. The claim stays as it was, so that undoing restores it. `undone_at`: when that was done last.
 
 **An act is stored with its entry of the access log** (`unlogged`, a list), by one update that sees the state that was
 judged. The entry is removed when the log has it. Those that stay behind, after a crash, `job.py` logs.
@@ -232,7 +232,8 @@ class Questions:
             own = finished.agent_id == undo.agent_id
             if (undo.of or finished.agent_id) != finished.agent_id or not (own or undo.any_agent):
                 return finished
-            new = {"done_at": None, "expires_at": found["at"] + KEPT, **({} if own else {"claim": None})}
+            new = {"done_at": None, "undone_at": now, "expires_at": found["at"] + KEPT}
+            new |= {} if own else {"claim": None}
             change = {"$set": new, "$unset": {"done_by": "", "done_name": ""}}
             seen = {**mine, "done_at": found["done_at"], "done_by": found.get("done_by"), "claim": found.get("claim")}
             item = None if own else finished.agent_id

@@ -400,7 +400,8 @@ def _number(text: str | None) -> str | None:
 def _shown(question: transcripts_api.LeftQuestion) -> dict[str, Any]:
     claimed = question.claimed
     by = {**claimed.model_dump(mode="json"), "at": stamp(claimed.at)} if claimed else None
-    return {**question.model_dump(mode="json"), "at": stamp(question.at), "claimed": by}
+    undone = stamp(question.undone_at) if question.undone_at else None
+    return {**question.model_dump(mode="json"), "at": stamp(question.at), "claimed": by, "undone_at": undone}
 
 
 def _shown_done(question: transcripts_api.DoneQuestion) -> dict[str, Any]:

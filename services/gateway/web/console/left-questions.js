@@ -30,12 +30,14 @@ export function contactLink(contact) {
 }
 
 /**
- * RULES: whether there is a question that was not there before; never at the first look (`before` null).
+ * RULES: whether a citizen left a question that was not there before; never at the first look (`before` null). One that an agent has opened again
+ * is no news: nothing came from a citizen.
  *
  * @param {{chat_id: string}[] | null} before
- * @param {{chat_id: string}[]} now
+ * @param {{chat_id: string, undone_at?: string | null}[]} now
  */
-export const hasNews = (before, now) => before !== null && now.some((one) => !before.some((old) => old.chat_id === one.chat_id));
+export const hasNews = (before, now) =>
+  before !== null && now.some((one) => !one.undone_at && !before.some((old) => old.chat_id === one.chat_id));
 
 /**
  * RULES: who deals with a question: "nobody", "me" or "colleague".

@@ -1059,6 +1059,8 @@ interface LeftQuestion {
   files?: Attachment[];
   /** The day that the citizen was given for the answer, such as 2026-12-02. */
   answer_by?: string | null;
+  /** When it was opened again, after an agent had done it. */
+  undone_at?: string | null;
 }
 
 /** A question that is done (`GET /api/questions/archive`). `name` is null where only the agent's id was stored. */

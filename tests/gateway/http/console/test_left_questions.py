@@ -172,7 +172,7 @@ async def test_a_page_that_embeds_the_chat_may_ask_and_another_may_not(world: Wo
 
 async def test_agents_see_the_questions_of_their_departments_and_deal_with_them(world: World, client: Client) -> None:
     cookie = f"eloket-agent={world.others.log_in(AN)}"
-    one = {"locale": "nl", "name": None, "contact": "0470 00 00 00", "text": "Wanneer?", "at": NOW}
+    one = {"locale": "nl", "name": None, "contact": "0470 00 00 00", "text": "Wanneer?", "at": NOW, "undone_at": NOW}
     for chat_id, department in ((CHAT, "algemeen"), (OTHER, "premies")):
         world.others.questions[chat_id] = transcripts_api.LeftQuestion(chat_id=chat_id, department=department, **one)
     _, listed, headers = await client.ask("GET", "/api/questions", Cookie=cookie)
@@ -183,6 +183,7 @@ async def test_agents_see_the_questions_of_their_departments_and_deal_with_them(
         "at": "2026-11-23T08:00:00.123Z",
         "claimed": None,
         "answer_by": None,
+        "undone_at": "2026-11-23T08:00:00.123Z",
     }
     shown |= {"number": None, "source": "chat", "form": None, "files": []}
     assert listed == {"questions": [shown]}
