@@ -534,3 +534,13 @@ def test_a_period_that_ends_before_it_begins_has_the_same_words_everywhere(langu
     periods = {key: words for key, words in texts.items() if key.endswith(".invalid_period")}
     assert len(periods) == 4
     assert len(set(periods.values())) == 1, periods
+
+
+@pytest.mark.parametrize("language", LOCALES)
+def test_the_two_buttons_of_a_question_of_the_console_have_different_words(language: str) -> None:
+    texts = json.loads((SERVICES / f"gateway/web/console/translations/{language}.json").read_text("utf-8"))
+    scripts = "".join(path.read_text("utf-8") for path in (SERVICES / "gateway/web/console").glob("*.js"))
+    agreeing = re.findall(r'yes: t\("([^"]+)"', scripts)
+    assert len(agreeing) > 10
+    assert "questions.undo" in agreeing
+    assert [key for key in agreeing if texts[key] == texts["dialog.cancel"]] == []
