@@ -175,6 +175,8 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
   const empty = h("p", { class: "none" }, t("questions.empty"));
   const rows = h("ul", { class: "questions", hook: "question-list" });
   const bar = undoBar(t);
+  /** @type {Set<string>} */
+  const claiming = new Set(); // what has no answer yet
   frame.body.append(bar.element, empty, rows);
 
   /** @type {Map<string, string>} */
@@ -266,7 +268,11 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
 
   /** @param {LeftQuestion} one */
   async function claim(one) {
+    if (claiming.has(one.chat_id)) return; // a second press would close the conversation again
+    claiming.add(one.chat_id);
     const { problem, name } = await left.claim(one.chat_id);
+    claiming.delete(one.chat_id);
+    keepFocus(one);
     if (problem === null) return (say(t("questions.said_claimed")), one.source !== "button" && read(one));
     if (problem === "claimed") return say(t("questions.not_claimed", { name: name || t("said.colleague") }), "loud");
     say(t(problem === "gone" ? "questions.gone" : "questions.failed"), problem === "gone" ? "announce" : "loud");
@@ -287,6 +293,7 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
   /** @param {LeftQuestion} one @param {string} of */
   async function letGo(one, of) {
     const { problem, name } = await left.release(one.chat_id, of);
+    keepFocus(one);
     if (problem === null) return say(t("questions.said_released"));
     say(refusal(problem, name, true), "loud");
   }
@@ -330,11 +337,16 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     else say(undoRefusal(t, problem, name), "loud");
     const had = bar.element.contains(document.activeElement);
     bar.hide();
-    const row = /** @type {HTMLElement | null} */ (rows.querySelector(`[data-key="${CSS.escape(one.chat_id)}"] h3`));
-    if (had || isFocusLost()) (row ?? frame).focus();
+    keepFocus(one, had);
   }
 
   const isFocusLost = () => frame.element.isConnected && document.activeElement === document.body;
+
+  /** After an act whose button is gone the focus goes to the question, or to the page's title. @param {LeftQuestion} one */
+  function keepFocus(one, lost = isFocusLost()) {
+    const row = /** @type {HTMLElement | null} */ (rows.querySelector(`[data-key="${CSS.escape(one.chat_id)}"] h3`));
+    if (lost || isFocusLost()) (row ?? frame).focus();
+  }
 
   /** @param {LeftQuestion} one */
   async function read(one) {
