@@ -73,6 +73,8 @@ test("a moment of another year has its year", () => {
   const now = new Date("2027-01-05T12:00:00Z");
   assert.match(dated("2026-12-24T10:00:00Z", "nl", now), /24 dec.* 2026$/);
   assert.doesNotMatch(dated("2027-01-04T10:00:00Z", "nl", now), /2027/);
+  assert.equal(dated("2026-12-31T23:30:00Z", "nl", now), "1 jan 00:30", "the year is that of the service's time zone, as the day is");
+  assert.match(dated("2025-12-31T23:30:00Z", "nl", now), /^1 jan 00:30 2026$/);
 });
 
 /** A server with these open questions, and the answers to acts by their method and the last part of their path. */

@@ -3,11 +3,13 @@ import * as api from "./api.js";
 import { confirm } from "./dialogs.js";
 import { h, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
-import { clock, day, size } from "./format.js";
+import { clock, size, today } from "./format.js";
 import { known } from "./i18n.js";
 import { latest } from "./latest.js";
 import { nameOf, question, readInto, undoRefusal } from "./left-questions.js";
 import { overview } from "./side-page.js";
+
+const LAST = "9998-12-31"; // the last day that the server takes; a year has four digits
 
 /**
  * RULES: whether this agent may open a question again: the one who did it, and a supervisor.
@@ -28,15 +30,16 @@ export const wishOf = ({ number = "", ...rest }) => ({
 });
 
 /**
- * RULES: a moment in words, with its year where that is not this year.
+ * RULES: a moment in words, with its year where that is not this year, both in the service's time zone.
  *
  * @param {string} at
  * @param {string} language
  * @param {Date} now
  */
 export function dated(at, language, now) {
-  const years = new Date(at).getFullYear() === now.getFullYear() ? "" : ` ${day(at.slice(0, 10), language, { year: "numeric" })}`;
-  return `${clock(at, language, now)}${years}`;
+  const [year, current] = [new Date(at), now].map((one) => today(one).slice(0, 4));
+  const words = clock(at, language, now);
+  return year === current ? words : `${words} ${year}`;
 }
 
 /**
@@ -63,8 +66,7 @@ export function archiveView(t, { left, agent, departments, say, acts }) {
     spellcheck: "false",
     "aria-describedby": "archive-hint",
   });
-  const from = h("input", { type: "date", hook: "archive-from" });
-  const until = h("input", { type: "date", hook: "archive-until" });
+  const [from, until] = ["from", "until"].map((name) => h("input", { type: "date", max: LAST, hook: `archive-${name}` }));
   const department = h(
     "select",
     { hook: "archive-department" },
@@ -133,7 +135,7 @@ export function archiveView(t, { left, agent, departments, say, acts }) {
     next = answer.body?.next ?? null;
     onward.hidden = next === null;
     count();
-    if (further) /** @type {HTMLElement | null} */ (rows.children[before]?.querySelector("h3"))?.focus();
+    if (further) /** @type {HTMLElement} */ (rows.children[before]?.querySelector("h3") ?? state).focus();
   });
 
   function load(further = false) {
