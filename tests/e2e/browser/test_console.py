@@ -315,7 +315,23 @@ async def test_people_see_where_they_are_logged_in_and_end_the_others(scene: Sce
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert await ada.page.evaluate(wide) == 0
     elsewhere.expects("401")
-    await ada.hook("session-end").press("Enter")
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        """Answer with the list of before the end when the session has ended."""
+        answer = await route.fetch()
+        asked.set()
+        await ended.wait()
+        await route.fulfill(response=answer)
+
+    await ada.page.route("**/api/agent/sessions", late, times=1)
+    await ada.hook("sessions-refresh").press("Enter")
+    await asked.wait()
+    async with ada.page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        await ada.hook("session-end").press("Enter")
+    await asyncio.sleep(1)  # in which a list that is asked for after the end is there
+    async with ada.page.expect_response("**/api/agent/sessions"):
+        ended.set()
     await expect(ada.hook("sessions-state")).to_have_text("De sessie is beëindigd.")
     await expect(ada.hook("session")).to_have_count(1)
     await expect(ada.hook("sessions-shut")).to_be_focused()

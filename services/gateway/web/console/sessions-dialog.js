@@ -3,6 +3,7 @@ import { endOwnSession, ownSessions } from "./api.js";
 import { show } from "./dialogs.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
+import { latest } from "./latest.js";
 import { clientWords, endWords, timeWords } from "./sessions.js";
 
 /** @typedef {import("./sessions.js").Login} Login */
@@ -12,17 +13,17 @@ export function showSessions(t) {
   const state = h("p", { role: "status", hook: "sessions-state" }, t("overview.loading"));
   const alert = h("p", { class: "alert", role: "alert" });
   const rows = h("ul", { class: "questions", hook: "sessions-list" });
-  const again = button(t("overview.refresh"), { hook: "sessions-refresh", onclick: () => load("") });
+  const again = button(t("overview.refresh"), { hook: "sessions-refresh", onclick: () => asked.run("") });
   const shut = button(t("dialog.shut"), { hook: "sessions-shut", onclick: () => dialog.close() });
   const dialog = show(t("sessions.own"), [
     h("div", { class: "body" }, h("p", {}, t("sessions.own_lead")), rows, state, alert, h("div", { class: "row" }, again, shut)),
   ]);
   let busy = false;
 
-  /** @param {string} said what stands under the list when it is there; "": how many there are */
-  async function load(said) {
+  // `said`: what stands under the list when it is there; "": how many there are
+  const asked = latest(async (current, /** @type {string} */ said) => {
     const answer = await ownSessions();
-    if (!dialog.open) return;
+    if (!dialog.open || !current()) return; // what was asked before a session ended may still have it
     setText(alert, answer.ok ? "" : t("overview.failed"));
     if (!answer.ok) return setText(state, said);
     /** @type {Login[]} */
@@ -31,7 +32,7 @@ export function showSessions(t) {
     rows.replaceChildren(...[...found].sort((a, b) => Number(b.current) - Number(a.current)).map(row));
     setText(state, said || (found.length > 1 ? "" : t("sessions.only")));
     if (held) /** @type {HTMLElement} */ (rows.querySelector("button") ?? shut).focus();
-  }
+  });
 
   /** @param {Login} one */
   function row(one) {
@@ -72,9 +73,9 @@ export function showSessions(t) {
     busy = false;
     if (!dialog.open) return;
     setAttribute(pressed, "aria-disabled", null);
-    if (answer.ok || answer.code === "no_such_session") return load(endWords(t, answer));
+    if (answer.ok || answer.code === "no_such_session") return asked.run(endWords(t, answer));
     setText(alert, endWords(t, answer));
   }
 
-  load("");
+  asked.run("");
 }
