@@ -72,7 +72,10 @@ async def _ask(url: str, packages: Mapping[str, str]) -> list[Vulnerability]:
         NotAsked: There is no answer in time, or a refusal.
         NotUnderstood: The answer is not as documented.
     """
-    place = urlsplit(url)
+    try:
+        place = urlsplit(url)
+    except ValueError as error:
+        raise NotAsked("OSV_URL is no address such as https://host") from error
     if place.scheme != "https" and place.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise NotAsked("OSV_URL is no address such as https://host")
     try:

@@ -201,8 +201,9 @@ def test_a_database_that_is_away_or_without_tls_is_said(capsys: pytest.CaptureFi
         pass
     assert program.main({"OSV_URL": gone}, PUBLISHED) == 2
     assert "cannot be reached" in capsys.readouterr().err
-    assert program.main({"OSV_URL": "http://osv.example"}, PUBLISHED) == 2
-    assert "is no address such as https://host" in capsys.readouterr().err
+    for wrong in ("http://osv.example", "https://[osv"):
+        assert program.main({"OSV_URL": wrong}, PUBLISHED) == 2
+        assert "is no address such as https://host" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("day", ["2026-13-01T00:00:00Z", "yesterday", 7, None])
