@@ -3,6 +3,9 @@
 The test moves the clock of the page where it has to wait; promises in seconds are held by tests/web.
 """
 
+import asyncio
+import socket
+
 import aiohttp
 import pytest
 from playwright.async_api import expect
@@ -13,7 +16,7 @@ from tests.e2e.browser.people import PHONE, Person, Scene, begun, press, until
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_faults import AWAY
 from tests.support.clients import Agent, agent
-from tests.support.servers import System
+from tests.support.servers import PATIENCE, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -62,6 +65,19 @@ async def next_try(citizen: Person, between: Network) -> None:
         return await again()
 
     await until(moved_on)
+
+
+# ── the proxy itself ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_connection_that_comes_just_before_the_proxy_ends_is_closed() -> None:
+    between = Network("http://127.0.0.1:9")
+    await between.up()
+    with socket.create_connection(("127.0.0.1", between.port), timeout=PATIENCE) as browser:
+        for _ in range(2):  # asyncio accepts it in the first turn of the loop, and makes its transport in the next
+            await asyncio.sleep(0)
+        await between.close()
+        assert await asyncio.to_thread(browser.recv, 1) == b""
 
 
 # ── frames that are refused, by a websocket and over HTTP ────────────────────────────────────────────────────────────
