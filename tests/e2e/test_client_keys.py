@@ -109,7 +109,7 @@ async def test_an_assertion_opens_the_read_api_once(reading: System, http: aioht
         {"sub": "other", "iss": "other"},
         {"jti": ""},
     ],
-    ids=str,
+    ids=["another place", "the token endpoint", "too old", "too far ahead", "another client", "no number"],
 )
 async def test_what_is_not_right_opens_nothing(
     reading: System, http: aiohttp.ClientSession, changed: dict[str, Any]
