@@ -28,7 +28,16 @@ CONFIRM_TIMEOUT = 5.0
 PUBLISHED = Counter("eloket_facts_published_total", "Events that the broker confirmed", ["type"])
 UNCONFIRMED = Counter("eloket_facts_unconfirmed_total", "Attempts to publish that got no confirm", ["type"])
 _ABOUT = {"messaging.system": "rabbitmq", "messaging.destination.name": topology.EXCHANGE}
-_published = functools.cache(PUBLISHED.labels)
+
+
+@functools.cache
+def _published(type_: str) -> Counter:
+    """Return the count of confirmed events of this type.
+
+    That of unconfirmed ones begins with it, at 0: Prometheus sees no increase in a series whose first value is 1.
+    """
+    UNCONFIRMED.labels(type_)
+    return PUBLISHED.labels(type_)
 
 
 class Unconfirmed(Exception):
