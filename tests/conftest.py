@@ -1,6 +1,5 @@
 """Fixtures for every test: a real broker, a real database, the whole system. Started when first asked for."""
 
-import gc
 import signal
 from collections import defaultdict
 from collections.abc import Generator, Iterator
@@ -74,12 +73,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return kind, item.path.relative_to(ROOT / "tests").as_posix() not in LONG
 
     items.sort(key=place)
-
-
-def pytest_collection_finish() -> None:
-    """Refuse to run without the garbage collector: a process of tests would take gigabytes."""
-    if not gc.isenabled():
-        raise pytest.UsageError("a module of tests has imported gc_tuning, which is for the entry points of services")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

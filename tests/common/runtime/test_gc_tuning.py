@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-UNUSED = {"rich", "twisted", "typst", "fontTools"}
+from services.common.runtime.gc_tuning import UNUSED
+
 SERVICES = ("gateway", "presence", "routing", "transcripts")
 
 
@@ -15,7 +16,7 @@ def test_a_service_at_rest_has_not_loaded_what_it_does_not_use(service: str) -> 
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in shown.stdout.split()}
     assert "structlog" in loaded
-    assert not loaded & UNUSED
+    assert not loaded & {*UNUSED, "typst", "fontTools"}
     assert service == "gateway" or "aiohttp" not in loaded
     assert service != "gateway" or "pymongo" not in loaded
     assert service == "presence" or "cryptography" not in loaded
