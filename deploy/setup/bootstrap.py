@@ -31,7 +31,7 @@ CHECKOV = VENV / "checkov"
 WEB = ROOT / "services" / "gateway" / "web"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 # The stages run one after the other. The suites of a stage run in parallel: (files at a time, arguments of pytest).
-# Two cores are busy in each stage, and not more than busy: where five tests wait for one core, limits of the services
+# Two cores are busy in each stage, and little more than busy: where seven tests wait for them, limits of the services
 # run out that a person would not see. Browsers alone fill two cores. Tests of one service, and those that kill whole
 # systems, wait a third of their time: for processes that start and stop, and for limits.
 # Files run in the order in which they are collected, so that those that share a system follow each other.
@@ -41,7 +41,7 @@ WITHOUT_SYSTEMS = tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)
 UNIT = ("3", ("-m", "not integration", *WITHOUT_SYSTEMS, "--ignore=tests/deploy"))
 BROWSERS = ("2", (BROWSER,))
 SYSTEMS = ("2", (*WHOLE_SYSTEMS, "--ignore=" + BROWSER))
-SERVICES = ("2", ("-m", "integration", *WITHOUT_SYSTEMS))
+SERVICES = ("3", ("-m", "integration", *WITHOUT_SYSTEMS))
 STAGES = ((UNIT,), (BROWSERS,), (SYSTEMS, SERVICES))
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "accounts-export": ("deploy.accounts.exchange", "FILE ARGS", "export"),
