@@ -13,7 +13,8 @@ import aiohttp
 Frame = dict[str, Any]
 T = TypeVar("T")
 WAIT = 120.0  # seconds: a guard against hanging, never a promise
-PASSING = (1006, 1012)  # close codes of a server that goes, or that cannot answer for the moment
+NOT_NOW = 1012  # close code of a server that goes, or that cannot answer for the moment
+PASSING = (1006, NOT_NOW)  # these, and that of a server that was killed
 
 
 class ReadAtOnce(aiohttp.ClientResponse):
@@ -230,7 +231,7 @@ async def _served(greeted: Callable[[], Awaitable[T]]) -> T:
         try:
             return await greeted()
         except Closed as closed:
-            if closed.code not in PASSING or time.monotonic() > end:
+            if closed.code != NOT_NOW or time.monotonic() > end:
                 raise
         await asyncio.sleep(0.03)
 
