@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -37,6 +37,18 @@ async def visitor(scene: Scene, name: str, question: str = "", dot: str = "green
     await press(citizen, name, question)
     await citizen.dot(dot)
     return citizen
+
+
+def held_back(asked: asyncio.Event, answer: asyncio.Event) -> Callable[[Route], Awaitable[None]]:
+    """A route that sets `asked` when it has the server's answer, and passes it on as it was when `answer` is set."""
+
+    async def late(route: Route) -> None:
+        response = await route.fetch()
+        asked.set()
+        await answer.wait()
+        await route.fulfill(response=response)
+
+    return late
 
 
 async def hand_over(agent: Person, colleague: str, note: str) -> None:
@@ -316,15 +328,7 @@ async def test_people_see_where_they_are_logged_in_and_end_the_others(scene: Sce
     assert await ada.page.evaluate(wide) == 0
     elsewhere.expects("401")
     asked, ended = asyncio.Event(), asyncio.Event()
-
-    async def late(route: Route) -> None:
-        """Answer with the list of before the end when the session has ended."""
-        answer = await route.fetch()
-        asked.set()
-        await ended.wait()
-        await route.fulfill(response=answer)
-
-    await ada.page.route("**/api/agent/sessions", late, times=1)
+    await ada.page.route("**/api/agent/sessions", held_back(asked, ended), times=1)
     await ada.hook("sessions-refresh").press("Enter")
     await asked.wait()
     async with ada.page.expect_response(lambda answer: answer.request.method == "DELETE"):
@@ -384,15 +388,8 @@ async def test_a_chat_that_moves_up_the_list_keeps_the_focus(scene: Scene) -> No
 
 async def test_what_is_answered_after_the_end_of_a_session_changes_nothing(scene: Scene) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
-
-    async def late(route: Route) -> None:
-        response = await route.fetch()
-        asked.set()
-        await answer.wait()
-        await route.fulfill(response=response)
-
     ada, elsewhere = await scene.stranger(), await scene.agent("ada")
-    await ada.page.route("**/api/agents?*", late)
+    await ada.page.route("**/api/agents?*", held_back(asked, answer))
     await log_in(ada, "ada")
     await asked.wait()
     await elsewhere.page.locator("details.menu summary").click()
