@@ -9,10 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jwt
-from jwt.algorithms import Algorithm
-from jwt.exceptions import InvalidKeyError
 
-from services.common.lazy_cryptography import allow_cryptography
+from services.common.lazy_cryptography import KeyAlgorithm, allow_cryptography
 
 LEAST_RSA, MOST_RSA = 3_072, 8_192  # bits: at least 128 bits of security, at most some milliseconds
 _PART = 32  # bytes of each of the two numbers of a signature with P-256 (RFC 7518 section 3.4)
@@ -20,34 +18,11 @@ Check = Callable[[bytes, bytes], None]
 """Takes a signature and what is signed. Raises `InvalidSignature`."""
 
 
-class _Verifier(Algorithm):
-    """An algorithm for PyJWT, which has it only where it may import `cryptography` as a whole."""
+class _Verifying:
+    """A key that verifies in one way alone."""
 
     def __init__(self, check: Check) -> None:
-        self._check = check
-
-    def prepare_key(self, key: Any) -> Any:
-        return key
-
-    def sign(self, msg: bytes, key: Any) -> bytes:
-        raise InvalidKeyError("a public key signs nothing")
-
-    def verify(self, msg: bytes, key: Any, sig: bytes) -> bool:
-        from cryptography.exceptions import InvalidSignature
-
-        try:
-            self._check(sig, msg)
-        except InvalidSignature:
-            return False
-        return True
-
-    @staticmethod
-    def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:
-        raise InvalidKeyError("keys of clients are not exchanged as JWK")
-
-    @staticmethod
-    def from_jwk(jwk: Any) -> Any:
-        raise InvalidKeyError("keys of clients are not exchanged as JWK")
+        self.verify = check
 
 
 class ClientKey:
@@ -60,13 +35,14 @@ class ClientKey:
     def __init__(self, name: str, check: Check) -> None:
         """Use a key, whose signatures `check` checks."""
         self.name = name
+        self._key: Any = _Verifying(check)
         self._jws = jwt.PyJWS(algorithms=[])
-        self._jws.register_algorithm(name, _Verifier(check))
+        self._jws.register_algorithm(name, KeyAlgorithm())
 
     def has_signed(self, token: str) -> bool:
         """Return whether this JWS in its compact form names the algorithm of the key and is signed with it."""
         try:
-            self._jws.decode_complete(token, algorithms=[self.name])
+            self._jws.decode_complete(token, self._key, algorithms=[self.name])
         except (jwt.PyJWTError, ValueError):
             return False
         return True

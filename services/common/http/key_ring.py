@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import orjson
-from jwt.algorithms import Algorithm
-from jwt.exceptions import InvalidKeyError
 
 from services.common.clock import utcnow
 from services.common.evidence import chain
-from services.common.lazy_cryptography import allow_cryptography
+from services.common.lazy_cryptography import KeyAlgorithm, allow_cryptography
 from services.common.lru import LruCache
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 OWNERS = ("gateway", "presence", "operator")
 """Who signs tokens: the gateway for itself and its citizens, presence for agents, the operator's commands."""
@@ -59,33 +57,6 @@ def parse_public_keys(value: str) -> list[PublicKey]:
     return found
 
 
-class _Ed25519(Algorithm):
-    """Ed25519 for PyJWT, which has it only where it may import `cryptography` as a whole, for 2 MB more."""
-
-    def prepare_key(self, key: Any) -> Any:
-        return key
-
-    def sign(self, msg: bytes, key: Ed25519PrivateKey) -> bytes:
-        return key.sign(msg)
-
-    def verify(self, msg: bytes, key: Ed25519PublicKey, sig: bytes) -> bool:
-        from cryptography.exceptions import InvalidSignature
-
-        try:
-            key.verify(sig, msg)
-        except InvalidSignature:
-            return False
-        return True
-
-    @staticmethod
-    def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:
-        raise InvalidKeyError("the keys of services are not exchanged as JWK")
-
-    @staticmethod
-    def from_jwk(jwk: Any) -> Any:
-        raise InvalidKeyError("the keys of services are not exchanged as JWK")
-
-
 class KeyRing:
     """The private key of one service, if it signs, and the public keys of all that do."""
 
@@ -116,7 +87,7 @@ class KeyRing:
             kid: (one.owner, ed25519.Ed25519PublicKey.from_public_bytes(one.key)) for kid, one in known.items()
         }
         self._jws = jwt.PyJWS(algorithms=[])
-        self._jws.register_algorithm(ALGORITHM, _Ed25519())
+        self._jws.register_algorithm(ALGORITHM, KeyAlgorithm())
         self._verified = LruCache[tuple[str, dict[str, Any]]](REMEMBERED)
 
     @property

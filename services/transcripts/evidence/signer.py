@@ -16,7 +16,7 @@ class Signer:
         """Use this private key of 32 bytes.
 
         Entry points of services prevent the import of `cryptography`, which PyJWT would load where it is installed
-        (`services/common/runtime/without_cryptography.py`). It is imported here alone, and only where there is a key.
+        (`services/common/runtime/without_cryptography.py`). It is imported here because there is a key.
         """
         allow_cryptography()
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
